@@ -1,0 +1,330 @@
+// Applies batches and isolates bad rows; see apply.hpp.
+#include "bgworker/apply.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/merge_counter.hpp"
+
+namespace insync {
+
+namespace {
+
+// How often a batch is tried again when somebody else inserts the same key at the same moment.
+constexpr int unique_violation_attempts = 3;
+// A share of deletes is judged from this many on: of three rows, one is a third.
+constexpr std::int64_t guard_floor = 10;
+// A share of rejects is judged once a run has read this many rows.
+constexpr std::int64_t rejects_floor = 100;
+
+const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
+    auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
+    return found != columns.end() ? &*found : nullptr;
+}
+
+std::string error_type(const pg::Error& error) {
+    return ERRCODE_TO_CATEGORY(error.sqlstate) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ? "constraint" : "conversion";
+}
+
+}  // namespace
+
+// As the stream's owner, security-restricted, with pinned settings, through SPI.
+struct Applier::Scope {
+    explicit Scope(const Stream& stream, pg::Plans plans = pg::Plans::key_lookups) : settings(plans), identity(stream.owner_oid) {}
+    pg::PinnedSettings settings;
+    pg::RunAs identity;
+    pg::Spi spi;
+};
+
+Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors)
+    : stream_(stream), columns_(std::move(columns)), rejects_(stream, columns_, has_errors), context_(nullptr), descriptor_(nullptr) {
+    {
+        Bookkeeping bookkeeping;
+        target_is_shared_ = !pg::query("SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 AND s.id <> $3::integer",
+                                       {stream.target_schema, stream.target_table, std::to_string(stream.id)}).empty();
+    }
+    Scope scope(stream_);
+    auto target = describe_target(stream.target_schema, stream.target_table);
+    if (!target) {
+        throw pg::Error(ERRCODE_UNDEFINED_TABLE, "target " + pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table) + " does not exist", "",
+                        "Create it again, or drop the stream: SELECT sync_drop(" + pg::quote_literal(stream.name) + ").");
+    }
+    follow_new_columns(*target);
+    shape_ = build_shape(stream_, columns_, *target);
+    target_is_empty_ = *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+    column_checks_.resize(shape_.columns.size());
+    context_ = pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync apply", ALLOCSET_DEFAULT_SIZES); });
+    MemoryContext outer = MemoryContextSwitchTo(context_);
+    try {
+        descriptor_ = BatchRelation::descriptor(columns_);
+    } catch (...) {
+        MemoryContextSwitchTo(outer);
+        MemoryContextDelete(context_);
+        throw;
+    }
+    MemoryContextSwitchTo(outer);
+}
+
+Applier::~Applier() {
+    (void)insync_try([](void* context) noexcept { MemoryContextDelete(static_cast<MemoryContext>(context)); }, context_);
+}
+
+void Applier::follow_new_columns(Target& target) {
+    std::string policy = stream_.option("new_columns");
+    bool added = false;
+    auto named = stream_.has_option("columns") ? stream_.options["columns"] : nlohmann::json::object();
+    for (const auto& column : columns_) {
+        const SourceColumn* known = find_field(stream_.source_columns, column.field);
+        if (known != nullptr) {
+            columns_changed_ |= known->transport != column.transport || known->pg_type != column.pg_type;
+            continue;
+        }
+        columns_changed_ = true;
+        if (target.find(column.field) != nullptr || stream_.option("columns_only") == "true") continue;
+        if (policy == "fail") {
+            throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION, "the source has a new column \"" + column.name + "\"", "",
+                            "Add it to the target, or set option new_columns to add or ignore.");
+        }
+        if (policy != "add") continue;
+        add_column(target, {column.field, new_column_type(column, stream_.option("source_time_zone"))});
+        added = true;
+    }
+    for (const auto& column : stream_.source_columns) {
+        if (find_field(columns_, column.field) != nullptr) continue;
+        columns_changed_ = true;
+        if (target.find(column.field) == nullptr || named.contains(column.field) || stream_.option("columns_only") == "true") continue;
+        throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION, "the source no longer has the column \"" + column.name + "\", which fills a column of the target", "",
+                        "If that is meant, ALTER TABLE " + target.qualified() + " DROP COLUMN " + pg::quote_identifier(column.field) +
+                            ", or give the column another name to keep its values.");
+    }
+    if (added) target = *describe_target(target.schema, target.table);
+}
+
+pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql) {
+    if (!slot) slot = std::make_unique<pg::Plan>(sql);
+    return *slot;
+}
+
+void Applier::check() {
+    Scope scope(stream_);
+    BatchRelation relation(descriptor_);
+    plan(merge_, merge_statement(shape_));
+    if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
+}
+
+void Applier::collect_keys() {
+    Scope scope(stream_);
+    BatchRelation relation(descriptor_);
+    seen_ = std::make_unique<SeenKeys>(plan(keys_, keys_statement(shape_)));
+}
+
+void Applier::write(RunCounts& counts) {
+    if (target_is_empty_) {
+        counts.inserted += static_cast<std::int64_t>(plan(insert_, insert_statement(shape_)).execute());
+    } else {
+        auto& merge = plan(merge_, merge_statement(shape_));
+        arm_merge_counter();
+        merge.execute();
+        MergeCounts merged = take_merge_counts();
+        counts.inserted += merged.inserted;
+        counts.updated += merged.updated;
+        counts.deleted += merged.deleted;
+    }
+    // Deferred triggers run here, as the owner: at commit they would run as the worker, who is a superuser.
+    pg::query("SET CONSTRAINTS ALL IMMEDIATE");
+}
+
+std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
+    RunCounts written;
+    pg::Subtransaction subtransaction;
+    try {
+        write(written);
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (error.is_interrupt()) throw;
+        subtransaction.rollback();
+        return error;
+    }
+    counts.add(written);
+    return std::nullopt;
+}
+
+RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>& run_id) {
+    Scope scope(stream_);
+    RunCounts counts;
+    counts.batches = 1;
+    counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
+    counts.bytes = static_cast<std::int64_t>(batch.bytes());
+    std::vector<std::size_t> rows(batch.rows());
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<RowReject> rejects;
+    std::vector<DecodeFault> faults;
+    std::optional<pg::Error> failure;
+    {
+        BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
+        if (faults.empty() && !rows.empty()) {
+            for (int attempt = 0; attempt < unique_violation_attempts; attempt++) {
+                failure = try_write(counts);
+                if (!failure || failure->sqlstate != ERRCODE_UNIQUE_VIOLATION) break;
+                target_is_empty_ = false;
+            }
+        }
+        if (failure && !failure->is_data_fault()) throw *failure;
+        if (!failure && faults.empty()) {
+            if (seen_ && !rows.empty()) seen_->add(*keys_);
+            counts.rejected = rejects_.settle({}, batch.rejects, run_id, batch.watermark);
+        }
+    }
+    if (failure || !faults.empty()) {
+        for (auto& fault : faults) {
+            const auto& field = columns_[fault.column].field;
+            if (!rejects.empty() && rejects.back().row == fault.row) {
+                rejects.back().patch[field] = fault.value;
+            } else {
+                rejects.push_back({fault.row, fault.error, "conversion", field, {{field, fault.value}}});
+                std::erase(rows, fault.row);
+            }
+        }
+        isolate(batch, rows, counts, rejects);
+        std::iota((rows.resize(batch.rows()), rows.begin()), rows.end(), 0);
+        BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
+        counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
+    }
+    unreadable_rows_ += static_cast<std::int64_t>(batch.rejects.size());
+    run_rows_ += counts.rows_read;
+    run_rejects_ += static_cast<std::int64_t>(rejects.size() + batch.rejects.size());
+    if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
+        limit && limit->exceeded_by(run_rejects_, run_rows_) && (!limit->share || run_rows_ >= rejects_floor)) {
+        std::string first = !rejects.empty() ? rejects.front().error.message : !batch.rejects.empty() ? batch.rejects.front().message : "";
+        pg::Error error(ERRCODE_DATA_EXCEPTION, std::to_string(run_rejects_) + " of " + std::to_string(run_rows_) + " rows were rejected, more than option max_rejects allows (" + stream_.option("max_rejects") + ")",
+                        first.empty() ? "" : "The last batch's first reject: " + first + ".", "Mend the source or the target, or raise max_rejects with sync_alter().");
+        error.error_class = pg::ErrorClass::source;
+        throw error;
+    }
+    return counts;
+}
+
+// Good rows in, bad rows to `rejects`. First what can't be converted, found by reading alone (a subtransaction that writes
+// nothing costs no transaction id, and more than 64 of those with one slow the whole server down); then what the
+// target's constraints and triggers refuse, which takes about 2·log2(n) subtransactions a bad row.
+void Applier::isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects) {
+    std::vector<std::size_t> good;
+    check_rows(batch, rows, good, rejects);
+    write_rows(batch, good, counts, rejects);
+    if (!seen_) return;
+    // A rejected row exists at the source all the same. One whose key can't even be computed isn't in the target.
+    for (const auto& reject : rejects) {
+        BatchRelation relation(batch, columns_, descriptor_, {reject.row}, nullptr);
+        pg::Subtransaction subtransaction;
+        try {
+            seen_->add(*keys_);
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+        }
+        subtransaction.rollback();
+    }
+    BatchRelation relation(batch, columns_, descriptor_, good, nullptr);
+    seen_->add(*keys_);
+}
+
+void Applier::check_rows(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<std::size_t>& good, std::vector<RowReject>& rejects) {
+    if (rows.empty()) return;
+    pg::check_interrupts();
+    {
+        BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
+        pg::Subtransaction subtransaction;
+        try {
+            plan(check_, check_statement(shape_)).fetch();
+            subtransaction.commit();
+            good.insert(good.end(), rows.begin(), rows.end());
+            return;
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            subtransaction.rollback();
+            if (rows.size() == 1) {
+                rejects.push_back({rows[0], error, "conversion", failing_column(), nlohmann::json::object()});
+                return;
+            }
+        }
+    }
+    auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
+    check_rows(batch, {rows.begin(), middle}, good, rejects);
+    check_rows(batch, {middle, rows.end()}, good, rejects);
+}
+
+void Applier::write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts, std::vector<RowReject>& rejects) {
+    if (rows.empty()) return;
+    pg::check_interrupts();
+    {
+        BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
+        auto failure = try_write(counts);
+        if (!failure) return;
+        if (!failure->is_data_fault()) throw *failure;
+        if (rows.size() == 1) {
+            rejects.push_back({rows[0], *failure, error_type(*failure), failure->column, nlohmann::json::object()});
+            return;
+        }
+    }
+    auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
+    write_rows(batch, {rows.begin(), middle}, counts, rejects);
+    write_rows(batch, {middle, rows.end()}, counts, rejects);
+}
+
+// Which column of the one row in `batch` can't be converted; empty if it is none alone (the filter, say).
+std::string Applier::failing_column() {
+    for (std::size_t i = 0; i < shape_.columns.size(); i++) {
+        pg::Subtransaction subtransaction;
+        try {
+            plan(column_checks_[i], check_statement(shape_, shape_.columns[i])).fetch();
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            subtransaction.rollback();
+            return shape_.columns[i].name;
+        }
+    }
+    return "";
+}
+
+// The part of a shared target that is this stream's: its rows have the constant key columns that its mapping sets.
+std::string Applier::delete_scope() const {
+    std::string scope;
+    for (const auto& column : shape_.columns) {
+        if (!column.key || !is_constant(column.expression, columns_)) continue;
+        scope += (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
+    }
+    if (scope.empty() && target_is_shared_) {
+        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, "stream " + stream_.name + " can't delete from " + shape_.target + ", which other streams write too, as nothing tells its rows apart", "",
+                        "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and key 'shop,id'.");
+        error.error_class = pg::ErrorClass::config;
+        throw error;
+    }
+    return scope;
+}
+
+void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
+    auto limit = parse_share_or_count(stream_.option("max_deletes"));
+    if (!limit || !limit->exceeded_by(vanished, total)) return;
+    if (limit->share && vanished <= guard_floor && seen_->count() > 0) return;
+    pg::Error error(ERRCODE_DATA_EXCEPTION, std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target + " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
+                    "The source was read in full and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
+                    "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) + ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+std::int64_t Applier::delete_vanished() {
+    if (!seen_ || shape_.deletes == DeleteMode::ignore || unreadable_rows_ > 0) return 0;
+    Scope scope(stream_, pg::Plans::any);
+    seen_->register_relation();
+    std::string part = delete_scope();
+    std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
+    if (vanished == 0) return 0;
+    guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
+    auto deleted = static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
+    pg::query("SET CONSTRAINTS ALL IMMEDIATE");
+    return deleted;
+}
+
+}  // namespace insync

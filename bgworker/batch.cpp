@@ -1,0 +1,179 @@
+// Checks and stores the rows of a batch; see batch.hpp.
+#include "bgworker/batch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "bgworker/wire.hpp"
+
+namespace insync {
+
+namespace {
+
+struct TransportInfo {
+    std::string_view name;
+    int size;  // bytes of a value; -1: any
+};
+
+constexpr std::array<TransportInfo, 15> transports{{{"bool", 1},
+                                                    {"int2", 2},
+                                                    {"int4", 4},
+                                                    {"int8", 8},
+                                                    {"float4", 4},
+                                                    {"float8", 8},
+                                                    {"numeric", -1},
+                                                    {"text", -1},
+                                                    {"bytea", -1},
+                                                    {"date", 4},
+                                                    {"time", 8},
+                                                    {"timestamp", 8},
+                                                    {"timestamptz", 8},
+                                                    {"uuid", 16},
+                                                    {"jsonb", -1}}};
+
+constexpr std::size_t max_columns = 1600;
+constexpr std::size_t max_name = 63;  // PostgreSQL's NAMEDATALEN - 1
+
+std::string text_member(const nlohmann::json& object, const char* name) {
+    auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+std::string_view transport_name(Transport transport) { return transports[static_cast<std::size_t>(transport)].name; }
+
+std::string fold_name(std::string_view name) {
+    std::string folded(name);
+    for (char& c : folded) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    if (folded.size() > max_name) {
+        std::size_t end = max_name;
+        while (end > 0 && (static_cast<unsigned char>(folded[end]) & 0xC0) == 0x80) end--;
+        folded.resize(end);
+    }
+    return folded;
+}
+
+std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
+    if (!description.is_array() || description.empty()) throw ProtocolError("a description without columns");
+    if (description.size() > max_columns) {
+        throw ProtocolError("the source has " + std::to_string(description.size()) + " columns, more than a table can have (1600)");
+    }
+    std::vector<SourceColumn> columns;
+    std::set<std::string> taken{"insync_row"};
+    for (const auto& item : description) {
+        if (!item.is_object()) throw ProtocolError("a column that is no object");
+        SourceColumn column;
+        column.name = text_member(item, "name");
+        column.pg_type = text_member(item, "pg_type");
+        column.source_type = text_member(item, "source_type");
+        column.nullable = item.value("nullable", true);
+        std::string type = text_member(item, "type");
+        auto found = std::find_if(transports.begin(), transports.end(), [&](const auto& info) { return info.name == type; });
+        if (found == transports.end()) throw ProtocolError("unknown transport type \"" + type + "\"");
+        column.transport = static_cast<Transport>(found - transports.begin());
+        if (column.name.empty()) column.name = "column" + std::to_string(columns.size() + 1);
+        column.field = fold_name(column.name);
+        for (int suffix = 2; !taken.insert(column.field).second; suffix++) {
+            std::string tail = "_" + std::to_string(suffix);
+            column.field = fold_name(column.name).substr(0, max_name - tail.size()) + tail;
+        }
+        columns.push_back(std::move(column));
+    }
+    return columns;
+}
+
+nlohmann::json to_json(const std::vector<SourceColumn>& columns) {
+    auto array = nlohmann::json::array();
+    for (const auto& column : columns) {
+        array.push_back({{"name", column.name},
+                         {"type", transport_name(column.transport)},
+                         {"pg_type", column.pg_type},
+                         {"source_type", column.source_type},
+                         {"nullable", column.nullable}});
+    }
+    return array;
+}
+
+void Batch::append_rows(std::string_view payload, const std::vector<SourceColumn>& columns) {
+    std::size_t base = data_.size(), at = 0;
+    auto need = [&](std::size_t bytes) {
+        if (payload.size() - at < bytes) throw ProtocolError("a row is cut off");
+    };
+    while (at < payload.size()) {
+        offsets_.push_back(base + at);
+        need(2);
+        if (wire::get_int16(payload.data() + at) != static_cast<std::int16_t>(columns.size())) {
+            throw ProtocolError("a row has another number of fields than announced");
+        }
+        at += 2;
+        for (const auto& column : columns) {
+            need(4);
+            std::int32_t length = wire::get_int32(payload.data() + at);
+            at += 4;
+            if (length == -1) continue;
+            int size = transports[static_cast<std::size_t>(column.transport)].size;
+            if (length < 0 || (size >= 0 && length != size)) {
+                throw ProtocolError("a field of column \"" + column.name + "\" has length " + std::to_string(length));
+            }
+            need(static_cast<std::size_t>(length));
+            at += static_cast<std::size_t>(length);
+        }
+    }
+    data_.append(payload);
+}
+
+void Batch::append_reject(const nlohmann::json& reject) {
+    if (!reject.is_object()) throw ProtocolError("a reject that is no object");
+    SourceReject item;
+    if (auto key = reject.find("key"); key != reject.end() && key->is_object()) {
+        for (const auto& [name, value] : key->items()) item.key[fold_name(name)] = value;
+    }
+    item.record = nlohmann::json::object();
+    if (auto record = reject.find("record"); record != reject.end() && record->is_object()) {
+        for (const auto& [name, value] : record->items()) item.record[fold_name(name)] = value;
+    }
+    item.sqlstate = text_member(reject, "sqlstate");
+    item.message = text_member(reject, "message");
+    item.column = fold_name(text_member(reject, "column"));
+    item.watermark = text_member(reject, "watermark");
+    if (item.sqlstate.size() != 5) item.sqlstate = "22000";
+    rejects.push_back(std::move(item));
+}
+
+void Batch::set_position(const nlohmann::json& payload) {
+    if (!payload.is_object() || !payload.contains("position") || !payload["position"].is_object()) {
+        throw ProtocolError("a position frame without a position");
+    }
+    auto count = payload.find("rows");
+    if (count == payload.end() || !count->is_number_unsigned() || count->get<std::uint64_t>() != rows() + rejects.size()) {
+        throw ProtocolError("a position counts other rows than were sent");
+    }
+    position = payload["position"];
+    watermark = text_member(payload, "watermark");
+}
+
+void Batch::clear() {
+    data_.clear();
+    offsets_.clear();
+    rejects.clear();
+    position = nullptr;
+    watermark.clear();
+}
+
+void Batch::read_row(std::size_t row, Field* fields) const {
+    const char* at = data_.data() + offsets_[row];
+    int count = wire::get_int16(at);
+    at += 2;
+    for (int i = 0; i < count; i++) {
+        fields[i].length = wire::get_int32(at);
+        at += 4;
+        fields[i].data = at;
+        if (fields[i].length > 0) at += fields[i].length;
+    }
+}
+
+}  // namespace insync

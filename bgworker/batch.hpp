@@ -1,0 +1,81 @@
+// A batch as bytes: the rows between two positions of a stream, as the connector sent them.
+//
+// The connector is not trusted: every count and length is checked here before anything relies on it, so that what comes
+// after can index without checking. Pure code, without PostgreSQL; batch_relation makes a relation of it.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace insync {
+
+// The closed set of types in which rows travel.
+enum class Transport { boolean, int2, int4, int8, float4, float8, numeric, text, bytea, date, time, timestamp, timestamptz, uuid, jsonb };
+
+// One column as the connector announces it.
+struct SourceColumn {
+    std::string name;         // as the source spells it
+    std::string field;        // its name in the relation `batch`: folded to lower case as SQL folds names, unique
+    Transport transport = Transport::text;
+    std::string pg_type;      // the type for a new target column
+    std::string source_type;  // the source's own name of its type
+    bool nullable = true;
+};
+
+// The connector said something that the protocol doesn't allow.
+struct ProtocolError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// The name of a transport type in the protocol, which is also the PostgreSQL type of that column in `batch`.
+std::string_view transport_name(Transport transport);
+
+// Parses the payload of a columns frame, or the "columns" of a description. Throws ProtocolError.
+std::vector<SourceColumn> parse_columns(const nlohmann::json& description);
+// The inverse, as stored with a stream.
+nlohmann::json to_json(const std::vector<SourceColumn>& columns);
+
+// SQL's folding of an unquoted name, cut to PostgreSQL's 63 bytes at a character's border.
+std::string fold_name(std::string_view name);
+
+// One field of a row, inside the batch's bytes.
+struct Field {
+    const char* data;
+    std::int32_t length;  // -1: NULL
+};
+
+// A row that the connector could not represent: what its reject frame says.
+struct SourceReject {
+    nlohmann::json key, record;
+    std::string sqlstate, message, column, watermark;
+};
+
+// Rows, rejects and the position that holds after them.
+class Batch {
+  public:
+    // Takes the payload of a rows frame: whole rows of `columns` fields. Throws ProtocolError.
+    void append_rows(std::string_view payload, const std::vector<SourceColumn>& columns);
+    void append_reject(const nlohmann::json& reject);
+    // Takes the payload of a position frame, which ends the batch. Throws ProtocolError where its count is wrong.
+    void set_position(const nlohmann::json& payload);
+    void clear();
+
+    std::size_t rows() const { return offsets_.size(); }
+    std::size_t bytes() const { return data_.size(); }
+    // The fields of row `row` into `fields`, which has room for all columns.
+    void read_row(std::size_t row, Field* fields) const;
+
+    std::vector<SourceReject> rejects;
+    nlohmann::json position;
+    std::string watermark;  // as people read it; empty: none
+
+  private:
+    std::string data_;
+    std::vector<std::size_t> offsets_;
+};
+
+}  // namespace insync

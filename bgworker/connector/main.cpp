@@ -1,0 +1,29 @@
+// pg_insync_connector: talks to one source on behalf of one worker.
+//
+// Started by the worker with requests on standard input and frames on standard output; drivers, TLS and JSON run here
+// so that what goes wrong in them fails one run and not the database. Killing it is always safe: it keeps nothing.
+#include <clocale>
+#include <csignal>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "bgworker/connector/request_loop.hpp"
+
+int main() {
+    const pid_t parent = getppid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) return 0;  // it died before we asked to be told
+    signal(SIGPIPE, SIG_IGN);
+    // Drivers convert texts by the locale's character set; numbers and messages stay as in the C locale.
+    if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) std::setlocale(LC_CTYPE, "en_US.UTF-8");
+    setenv("NLS_LANG", "AMERICAN_AMERICA.AL32UTF8", 1);
+    // A driver that prints to standard output must not break into the frames.
+    const int frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (frames < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 1;
+    insync::RequestLoop(STDIN_FILENO, frames).run();
+    // Drivers' exit handlers have been seen to hang and crash; there is nothing left to clean up.
+    _exit(0);
+}

@@ -1,0 +1,318 @@
+// Reads catalogs; see catalog.hpp.
+#include "bgworker/connector/odbc/catalog.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <strings.h>
+
+#include "bgworker/connector/odbc/catalog_statements.hpp"
+#include "bgworker/connector/source_name.hpp"
+#include "extension/near_miss.hpp"
+
+namespace insync::odbc {
+
+namespace {
+
+struct DeclaredColumn {
+    std::string type;
+    bool nullable = true;
+};
+
+std::string text_of(const std::optional<std::string>& value) {
+    return value.value_or("");
+}
+
+std::optional<std::int64_t> number_of(const std::optional<std::string>& value) {
+    std::int64_t number = 0;
+    if (!value) return std::nullopt;
+    const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), number);
+    if (error != std::errc()) return std::nullopt;
+    return number;
+}
+
+bool equal_ignoring_case(const std::string& a, const std::string& b) {
+    return strcasecmp(a.c_str(), b.c_str()) == 0;
+}
+
+std::vector<TableName> tables_of(const std::vector<TextRow>& rows) {
+    std::vector<TableName> tables;
+    for (const TextRow& row : rows) {
+        TableName table;
+        if (row[0] && !row[0]->empty()) table.parts.push_back(*row[0]);
+        table.parts.push_back(text_of(row[1]));
+        table.is_view = text_of(row[2]) == "view";
+        table.estimated_rows = number_of(row[3]);
+        tables.push_back(std::move(table));
+    }
+    return tables;
+}
+
+// The rows of an ODBC catalog function that has just been called on `statement`.
+std::vector<TextRow> catalog_rows(Connection& connection, Statement& statement, SQLRETURN result, int columns) {
+    std::vector<TextRow> rows;
+    if (!SQL_SUCCEEDED(result)) return rows;
+    while (SQL_SUCCEEDED(SQLFetch(statement.handle()))) {
+        TextRow row;
+        for (int column = 1; column <= columns; column++) {
+            std::string value;
+            bool too_long = false;
+            const bool present = statement.get_data(static_cast<SQLUSMALLINT>(column), false,
+                                                    connection.max_value_bytes(), value, too_long);
+            row.push_back(present ? std::optional<std::string>(value) : std::nullopt);
+        }
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+SQLCHAR* name_argument(const std::string& name) {
+    return name.empty() ? nullptr : reinterpret_cast<SQLCHAR*>(const_cast<char*>(name.c_str()));
+}
+
+std::vector<TableName> list_tables_by_driver(Connection& connection, const std::string& pattern) {
+    Statement statement(connection);
+    SQLCHAR types[] = "TABLE,VIEW";
+    const SQLRETURN result =
+        SQLTables(statement.handle(), nullptr, 0, nullptr, 0, name_argument(pattern), SQL_NTS, types, SQL_NTS);
+    std::vector<TableName> tables;
+    for (const TextRow& row : catalog_rows(connection, statement, result, 4)) {
+        TableName table;
+        if (row[1] && !row[1]->empty()) table.parts.push_back(*row[1]);
+        table.parts.push_back(text_of(row[2]));
+        table.is_view = text_of(row[3]) == "VIEW";
+        tables.push_back(std::move(table));
+    }
+    return tables;
+}
+
+void add_key_column(Relation& relation, std::map<std::string, std::vector<std::string>>& unique, const std::string& key,
+                    bool primary, const std::string& column) {
+    if (primary) {
+        relation.primary_key.push_back(column);
+    } else {
+        unique[key].push_back(column);
+    }
+}
+
+void load_keys(Connection& connection, const std::vector<std::string>& parts, Relation& relation) {
+    std::map<std::string, std::vector<std::string>> unique;
+    const Query query = keys_query(connection.dialect(), parts);
+    if (!query.sql.empty()) {
+        for (const TextRow& row : connection.query(query.sql, query.parameters)) {
+            add_key_column(relation, unique, text_of(row[0]), text_of(row[1]) == "1", text_of(row[2]));
+        }
+    } else {
+        const std::string schema = parts.size() > 1 ? parts[parts.size() - 2] : "";
+        {
+            Statement statement(connection);
+            const SQLRETURN result = SQLPrimaryKeys(statement.handle(), nullptr, 0, name_argument(schema), SQL_NTS,
+                                                    name_argument(parts.back()), SQL_NTS);
+            for (const TextRow& row : catalog_rows(connection, statement, result, 5)) {
+                add_key_column(relation, unique, "", true, text_of(row[3]));
+            }
+        }
+        Statement statement(connection);
+        const SQLRETURN result = SQLStatistics(statement.handle(), nullptr, 0, name_argument(schema), SQL_NTS,
+                                               name_argument(parts.back()), SQL_NTS, SQL_INDEX_UNIQUE, SQL_QUICK);
+        for (const TextRow& row : catalog_rows(connection, statement, result, 9)) {
+            if (!row[5] || text_of(row[3]) == "1") continue;
+            add_key_column(relation, unique, *row[5], false, text_of(row[8]));
+        }
+    }
+    for (auto& [name, columns] : unique) {
+        const bool has_expression = std::find(columns.begin(), columns.end(), "") != columns.end();
+        if (!has_expression && columns != relation.primary_key) relation.unique_keys.push_back(columns);
+    }
+}
+
+std::map<std::string, DeclaredColumn> load_declared(Connection& connection, const std::vector<std::string>& parts) {
+    std::map<std::string, DeclaredColumn> declared;
+    const Query query = columns_query(connection.dialect(), parts);
+    if (!query.sql.empty()) {
+        for (const TextRow& row : connection.query(query.sql, query.parameters)) {
+            declared[text_of(row[0])] = {text_of(row[1]), text_of(row[2]) != "0"};
+        }
+        const Query json = json_columns_query(connection.dialect(), parts);
+        if (json.sql.empty()) return declared;
+        try {
+            for (const TextRow& row : connection.query(json.sql, json.parameters)) {
+                const auto found = declared.find(text_of(row[0]));
+                if (found != declared.end() && found->second.type == "longtext") found->second.type = "json";
+            }
+        } catch (const Failure& error) {
+            if (error.disconnected) throw;  // MySQL's view has other columns, and its JSON is a type of its own
+        }
+        return declared;
+    }
+    // Some drivers call every column of a result nullable, where SQLColumns knows better.
+    const std::string schema = parts.size() > 1 ? parts[parts.size() - 2] : "";
+    Statement statement(connection);
+    const SQLRETURN result = SQLColumns(statement.handle(), nullptr, 0, name_argument(schema), SQL_NTS,
+                                        name_argument(parts.back()), SQL_NTS, nullptr, 0);
+    for (const TextRow& row : catalog_rows(connection, statement, result, 11)) {
+        declared[text_of(row[3])] = {"", text_of(row[10]) != "0"};
+    }
+    return declared;
+}
+
+std::vector<ResultColumn> describe_result(Connection& connection, const std::string& sql,
+                                          const std::vector<std::string>& parameters) {
+    Statement statement(connection);
+    statement.execute(sql, parameters);
+    SQLSMALLINT count = 0;
+    statement.require(SQLNumResultCols(statement.handle(), &count), "could not describe the source");
+    std::vector<ResultColumn> columns;
+    for (SQLSMALLINT i = 1; i <= count; i++) {
+        ResultColumn column;
+        SQLCHAR name[1024] = {};
+        SQLSMALLINT length = 0, nullable = 0, digits = 0;
+        SQLULEN size = 0;
+        statement.require(SQLDescribeCol(statement.handle(), static_cast<SQLUSMALLINT>(i), name, sizeof name, &length,
+                                         &column.sql_type, &size, &digits, &nullable),
+                          "could not describe the source");
+        column.name = reinterpret_cast<char*>(name);
+        column.size = size > (1u << 30) ? 0 : static_cast<std::size_t>(size);
+        column.digits = digits;
+        column.nullable = nullable != SQL_NO_NULLS;
+        char type[256] = {};
+        SQLColAttribute(statement.handle(), static_cast<SQLUSMALLINT>(i), SQL_DESC_TYPE_NAME, type, sizeof type,
+                        &length, nullptr);
+        column.type_name = type;
+        SQLLEN is_unsigned = SQL_FALSE;
+        SQLColAttribute(statement.handle(), static_cast<SQLUSMALLINT>(i), SQL_DESC_UNSIGNED, nullptr, 0, nullptr,
+                        &is_unsigned);
+        column.is_unsigned = is_unsigned == SQL_TRUE;
+        columns.push_back(std::move(column));
+    }
+    return columns;
+}
+
+[[noreturn]] void fail_unknown_source(Connection& connection, const std::string& source) {
+    std::vector<std::string> names;
+    for (const TableName& table : list_tables(connection, "%")) {
+        names.push_back(source_text(table.parts));
+        if (table.parts.size() > 1) names.push_back(source_text({table.parts.back()}));
+    }
+    const std::string near = closest(source, names);
+    throw Failure(
+        FailureClass::config, "source \"" + source + "\" does not exist", "",
+        near.empty() ? "sync_discover() lists the sources of a server." : "Perhaps you meant \"" + near + "\".");
+}
+
+Relation load_query(Connection& connection, const std::string& source) {
+    Relation relation;
+    relation.is_query = true;
+    relation.text = source;
+    int markers = 0;
+    // Only the columns are wanted, so an untyped NULL stands in for the watermark.
+    const std::string sql = query_text(relation, "NULL", markers);
+    relation.has_marker = markers > 0;
+    relation.from = "(" + query_text(relation, ":watermark", markers) + ")";
+    for (const ResultColumn& column : describe_result(connection, "SELECT s.* FROM (" + sql + ") s WHERE 1 = 0", {})) {
+        relation.columns.push_back(resolve_column(connection.dialect(), column, ""));
+        if (connection.dialect() == Dialect::sqlite && column.type_name == "varchar") {
+            // What the driver says of a column without a declared type; its affinity is that of none.
+            relation.columns.back().affinity = Affinity::none;
+        }
+    }
+    return relation;
+}
+
+}  // namespace
+
+std::string source_text(const std::vector<std::string>& parts) {
+    std::string text;
+    for (const std::string& part : parts) {
+        if (!text.empty()) text += '.';
+        const bool plain = !part.empty() && part.find_first_of(".\"`[]'\n;") == std::string::npos &&
+                           part.front() != ' ' && part.back() != ' ' && !is_query(part);
+        text += plain ? part : quote_name(Dialect::generic, part);
+    }
+    return text;
+}
+
+std::vector<TableName> list_tables(Connection& connection, const std::string& pattern) {
+    const Query query = list_tables_query(connection.dialect(), pattern);
+    if (query.sql.empty()) return list_tables_by_driver(connection, pattern);
+    return tables_of(connection.query(query.sql, query.parameters));
+}
+
+Relation load_table(Connection& connection, const TableName& table) {
+    Relation relation;
+    relation.text = source_text(table.parts);
+    relation.is_view = table.is_view;
+    relation.estimated_rows = table.estimated_rows;
+    relation.from = quote_path(connection.dialect(), table.parts);
+    const std::map<std::string, DeclaredColumn> declared = load_declared(connection, table.parts);
+    for (ResultColumn& column :
+         describe_result(connection, "SELECT s.* FROM " + relation.from + " s WHERE 1 = 0", {})) {
+        const auto found = declared.find(column.name);
+        if (found != declared.end()) column.nullable = found->second.nullable;
+        // In SQLite's catalog an empty type is a fact, not a gap: the driver's "varchar" is invented.
+        if (connection.dialect() == Dialect::sqlite && found != declared.end()) column.type_name = found->second.type;
+        const std::string type = found == declared.end() ? "" : found->second.type;
+        relation.columns.push_back(resolve_column(connection.dialect(), column, type));
+    }
+    load_keys(connection, table.parts, relation);
+    if (!table.is_view && connection.dialect() == Dialect::sqlite && !relation.estimated_rows) {
+        try {
+            relation.estimated_rows = number_of(connection.query_value("SELECT MAX(rowid) FROM " + relation.from));
+        } catch (const Failure& error) {
+            if (error.disconnected) throw;  // a table WITHOUT ROWID has no such column
+        }
+    }
+    return relation;
+}
+
+Relation load_relation(Connection& connection, const std::string& source) {
+    if (is_query(source)) return load_query(connection, source);
+    const std::optional<std::vector<std::string>> parts = parse_source_name(source);
+    if (!parts) {
+        throw Failure(FailureClass::config, "source \"" + source + "\" is neither a name nor a query", "",
+                      "Write table, schema.table or a SELECT statement.");
+    }
+    const Query query = find_table_query(connection.dialect(), *parts);
+    std::vector<TableName> found;
+    if (!query.sql.empty()) {
+        found = tables_of(connection.query(query.sql, query.parameters));
+    } else {
+        for (TableName& table : list_tables(connection, "%")) {
+            const bool same_table = equal_ignoring_case(table.parts.back(), parts->back());
+            const bool same_schema =
+                parts->size() < 2 || table.parts.size() < 2 ||
+                equal_ignoring_case(table.parts[table.parts.size() - 2], (*parts)[parts->size() - 2]);
+            if (same_table && same_schema) found.push_back(table);
+        }
+    }
+    if (found.empty()) fail_unknown_source(connection, source);
+    TableName table = found[0];
+    // A part that the catalog doesn't name again (another database, an attached file) stays in front.
+    if (parts->size() > table.parts.size()) table.parts.insert(table.parts.begin(), (*parts)[0]);
+    return load_table(connection, table);
+}
+
+std::size_t find_column(const std::vector<SourceColumn>& columns, const std::string& name, const std::string& role) {
+    std::vector<std::string> names;
+    std::vector<std::size_t> similar;
+    for (std::size_t i = 0; i < columns.size(); i++) {
+        if (columns[i].name == name) return i;
+        if (equal_ignoring_case(columns[i].name, name)) similar.push_back(i);
+        names.push_back(columns[i].name);
+    }
+    if (similar.size() == 1) return similar[0];
+    const std::string near = closest(name, names);
+    std::string list;
+    for (const std::string& column : names) list += (list.empty() ? "" : ", ") + column;
+    throw Failure(FailureClass::config, role + " column \"" + name + "\" does not exist in the source",
+                  "The source has the columns " + list + ".",
+                  near.empty() ? "" : "Perhaps you meant \"" + near + "\".");
+}
+
+std::string query_text(const Relation& relation, const std::string& replacement, int& markers) {
+    MarkedQuery query = replace_watermark_markers(relation.text, replacement);
+    markers = query.markers;
+    return query.sql;
+}
+
+}  // namespace insync::odbc

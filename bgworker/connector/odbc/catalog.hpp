@@ -1,0 +1,54 @@
+// What the source has: its tables, and for one table or query the columns, keys and types.
+//
+// Relies on a Connection; asks the engine's catalog where the dialect is known and the ODBC catalog functions
+// otherwise.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgworker/connector/odbc/connection.hpp"
+#include "bgworker/connector/odbc/types.hpp"
+
+namespace insync::odbc {
+
+struct TableName {
+    std::vector<std::string> parts;  // as they have to be quoted in a statement
+    bool is_view = false;
+    std::optional<std::int64_t> estimated_rows;
+};
+
+struct Relation {
+    bool is_query = false;
+    bool is_view = false;
+    std::string
+        from;  // what stands behind FROM: a quoted name, or a query in parentheses (its :watermark markers kept)
+    std::string text;         // the source as the user wrote it
+    bool has_marker = false;  // a query with :watermark
+    std::vector<SourceColumn> columns;
+    std::vector<std::string> primary_key;
+    std::vector<std::vector<std::string>> unique_keys;
+    std::optional<std::int64_t> estimated_rows;
+};
+
+// The name as a user would write it as a source: parts joined by dots, quoted where they have to be.
+std::string source_text(const std::vector<std::string>& parts);
+
+// Tables and views whose name matches the LIKE pattern.
+std::vector<TableName> list_tables(Connection& connection, const std::string& pattern);
+
+// Everything about one source. Raises Failure (config) for a name that isn't there, with the nearest one as a hint.
+Relation load_relation(Connection& connection, const std::string& source);
+
+// The same for a table that list_tables() found.
+Relation load_table(Connection& connection, const TableName& table);
+
+// The index of the column called `name`: exactly, or else the only one that differs in case alone. Raises Failure
+// (config) where there is none, with the nearest name as a hint. `role` says what the column was meant for.
+std::size_t find_column(const std::vector<SourceColumn>& columns, const std::string& name, const std::string& role);
+
+// The SQL of a query source with every :watermark replaced by `replacement`, and how many there were.
+std::string query_text(const Relation& relation, const std::string& replacement, int& markers);
+
+}  // namespace insync::odbc

@@ -1,0 +1,180 @@
+// Builds connection strings; see connect_string.hpp.
+#include "bgworker/connector/odbc/connect_string.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/odbc/dialect.hpp"
+
+namespace insync::odbc {
+
+namespace {
+
+class ConnectString {
+  public:
+    void add(std::string_view key, std::string_view value) {
+        if (value.empty()) return;
+        text_ += key;
+        text_ += '=';
+        text_ += escape_value(value);
+        text_ += ';';
+    }
+    // Text that is in connection string syntax already.
+    void add_raw(std::string raw) {
+        while (!raw.empty() && (raw.back() == ';' || raw.back() == ' ')) raw.pop_back();
+        if (!raw.empty()) text_ += raw + ';';
+    }
+    const std::string& text() const { return text_; }
+
+  private:
+    std::string text_;
+};
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
+    return out;
+}
+
+void add_sqlite(ConnectString& out, const std::string& database) {
+    out.add("Database", database);
+    out.add("NoCreat", "1");      // a mistyped path is an error, not a new empty database
+    out.add("StepAPI", "0");      // whole pages in memory, which is faster than a step a row
+    out.add("NoWCHAR", "1");      // texts as UTF-8 bytes
+    out.add("Timeout", "10000");  // milliseconds to wait for a writer's lock
+}
+
+void add_mysql(ConnectString& out, const std::string& host, const std::string& port, const std::string& database) {
+    if (!host.empty() && host[0] == '/') {
+        out.add("SOCKET", host);
+    } else {
+        out.add("SERVER", host);
+        out.add("PORT", port);
+        out.add("TCPIP", "1");
+    }
+    out.add("DATABASE", database);
+    out.add("CHARSET", "utf8mb4");
+}
+
+void add_postgresql(ConnectString& out, const std::string& host, const std::string& port, const std::string& database) {
+    out.add("Servername", host);
+    out.add("Port", port);
+    out.add("Database", database);
+    out.add("BoolsAsChar", "0");
+    out.add("TextAsLongVarchar", "1");
+    out.add("UnknownsAsLongVarchar", "1");
+    out.add("ByteaAsLongVarBinary", "1");
+    out.add("MaxVarcharSize", "255");
+    out.add("MaxLongVarcharSize", "0");  // unbounded: nothing is cut at the default of 8190 bytes
+    out.add("UseServerSidePrepare", "1");
+    out.add("LFConversion", "0");  // otherwise line feeds come with carriage returns on some builds
+    out.add("UpdatableCursors", "0");
+    out.add("RowVersioning", "0");
+    out.add("KeepaliveTime", "60");
+}
+
+void add_sqlserver(ConnectString& out, const std::string& driver, const std::string& host, const std::string& port,
+                   const std::string& database) {
+    const bool freetds = driver.find("freetds") != std::string::npos || driver.find("tds") != std::string::npos;
+    if (freetds) {
+        // host\instance goes without a port: the browser service tells it.
+        out.add("SERVER", host);
+        out.add("PORT", port.empty() && host.find('\\') == std::string::npos ? "1433" : port);
+        out.add("TDS_Version", "7.4");
+        out.add("ClientCharset", "UTF-8");
+    } else {
+        out.add("SERVER", port.empty() ? host : host + "," + port);
+        out.add("ApplicationIntent", "ReadOnly");
+    }
+    out.add("DATABASE", database);
+    out.add("APP", "pg_insync");
+}
+
+void add_oracle(ConnectString& out, const std::string& host, const std::string& port, const std::string& database) {
+    std::string address = database;
+    if (!host.empty()) address = "//" + host + (port.empty() ? ":1521" : ":" + port) + "/" + database;
+    out.add("DBQ", address);
+    out.add("FEN", "T");  // report errors of fetches, never end a result early
+}
+
+void add_generic(ConnectString& out, const std::string& host, const std::string& port, const std::string& database) {
+    out.add("SERVER", host);
+    out.add("PORT", port);
+    out.add("DATABASE", database);
+}
+
+}  // namespace
+
+std::string escape_value(std::string_view value) {
+    const bool plain = std::all_of(value.begin(), value.end(), [](unsigned char c) {
+        return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c == '/' || c == ':' || c == ',' || c == '\\';
+    });
+    if (plain && !value.empty()) return std::string(value);
+    std::string escaped = "{";
+    for (char c : value) {
+        if (c == '}') escaped += c;
+        escaped += c;
+    }
+    return escaped += '}';
+}
+
+std::string option_text(const nlohmann::json& server, const char* name) {
+    const auto found = server.find(name);
+    if (found == server.end() || found->is_null()) return "";
+    return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string build_connect_string(const OpenRequest& request) {
+    const std::string driver = option_text(request.server, "driver");
+    const std::string dsn = option_text(request.server, "dsn");
+    const std::string given = option_text(request.server, "connection_string");
+    const std::string host = option_text(request.server, "host");
+    const std::string port = option_text(request.server, "port");
+    const std::string database = option_text(request.server, "database");
+
+    ConnectString out;
+    // ODBC takes the first of several values of a key, so what the user wrote stands in front of our defaults.
+    if (!given.empty()) {
+        out.add_raw(given);
+    } else if (!dsn.empty()) {
+        out.add("DSN", dsn);
+        out.add_raw(option_text(request.server, "driver_options"));
+        out.add("DATABASE", database);
+    } else if (!driver.empty()) {
+        out.add_raw("DRIVER={" + driver + "}");
+        out.add_raw(option_text(request.server, "driver_options"));
+        switch (dialect_of_driver(driver)) {
+            case Dialect::sqlite:
+                if (database.empty()) {
+                    throw Failure(FailureClass::config, "server option \"database\" isn't set", "",
+                                  "Set it to the path of the SQLite file.");
+                }
+                add_sqlite(out, database);
+                break;
+            case Dialect::mysql:
+                add_mysql(out, host, port, database);
+                break;
+            case Dialect::postgresql:
+                add_postgresql(out, host, port, database);
+                break;
+            case Dialect::sqlserver:
+                add_sqlserver(out, lower(driver), host, port, database);
+                break;
+            case Dialect::oracle:
+                add_oracle(out, host, port, database);
+                break;
+            case Dialect::generic:
+                add_generic(out, host, port, database);
+                break;
+        }
+    } else {
+        throw Failure(FailureClass::config, "the server names no driver", "",
+                      "Set one of the server options driver, dsn and connection_string.");
+    }
+    if (!request.user.empty()) out.add("UID", request.user);
+    if (!request.password.empty()) out.add("PWD", request.password);
+    return out.text();
+}
+
+}  // namespace insync::odbc

@@ -1,0 +1,23 @@
+// The ODBC connection string for a server's options, in each known driver's own keywords.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "bgworker/connector/source.hpp"
+
+namespace insync::odbc {
+
+// `value` as it may stand behind a "Key=": in braces, closing braces doubled, where it holds special characters.
+std::string escape_value(std::string_view value);
+
+// Builds the connection string from dsn, driver, host, port, database, connection_string and driver_options, and the
+// credentials. Raises Failure (config) where neither a driver, a dsn nor a connection_string is given.
+std::string build_connect_string(const OpenRequest& request);
+
+// The text of a server option, or "" where it isn't set.
+std::string option_text(const nlohmann::json& server, const char* name);
+
+}  // namespace insync::odbc

@@ -1,0 +1,245 @@
+// Handles, errors and session settings; see connection.hpp.
+#include "bgworker/connector/odbc/connection.hpp"
+
+#include <algorithm>
+
+#include "bgworker/connector/odbc/connect_string.hpp"
+
+namespace insync::odbc {
+
+namespace {
+
+SQLPOINTER as_pointer(std::uintptr_t value) {
+    return reinterpret_cast<SQLPOINTER>(value);
+}
+
+SQLCHAR* as_text(const std::string& text) {
+    return reinterpret_cast<SQLCHAR*>(const_cast<char*>(text.data()));
+}
+
+std::vector<Diagnostic> diagnostics_of(SQLSMALLINT type, SQLHANDLE handle) {
+    std::vector<Diagnostic> records;
+    for (SQLSMALLINT i = 1; i <= 8; i++) {
+        SQLCHAR state[6] = {};
+        SQLINTEGER native = 0;
+        SQLCHAR text[2048] = {};
+        SQLSMALLINT length = 0;
+        const SQLRETURN result = SQLGetDiagRec(type, handle, i, state, &native, text, sizeof text, &length);
+        if (!SQL_SUCCEEDED(result)) break;
+        records.push_back({reinterpret_cast<char*>(state), native, reinterpret_cast<char*>(text)});
+    }
+    return records;
+}
+
+int seconds_from(int milliseconds) {
+    return milliseconds <= 0 ? 0 : (milliseconds + 999) / 1000;
+}
+
+}  // namespace
+
+Connection::Connection(const OpenRequest& request)
+    : dialect_(dialect_of_driver(option_text(request.server, "driver"))),
+      max_value_bytes_(request.max_value_bytes),
+      query_timeout_seconds_(seconds_from(request.query_timeout_ms)) {
+    const std::string connect_string = build_connect_string(request);
+    secrets_ = {request.password, escape_value(request.password), connect_string};
+    const std::string given = option_text(request.server, "connection_string");
+    if (!given.empty()) secrets_.push_back(given);
+    if (!request.server.value("driver_options", nlohmann::json()).is_null()) {
+        secrets_.push_back(option_text(request.server, "driver_options"));
+    }
+
+    if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &environment_))) {
+        throw Failure(FailureClass::source, "could not allocate an ODBC environment");
+    }
+    SQLSetEnvAttr(environment_, SQL_ATTR_ODBC_VERSION, as_pointer(SQL_OV_ODBC3), 0);
+    if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_DBC, environment_, &connection_))) {
+        const Failure error = failure(SQL_HANDLE_ENV, environment_, "could not allocate an ODBC connection");
+        SQLFreeHandle(SQL_HANDLE_ENV, environment_);
+        throw error;
+    }
+    SQLSetConnectAttr(connection_, SQL_ATTR_LOGIN_TIMEOUT,
+                      as_pointer(static_cast<std::uintptr_t>(seconds_from(request.connect_timeout_ms))), 0);
+    SQLCHAR completed[16];
+    SQLSMALLINT completed_length = 0;
+    const SQLRETURN result =
+        SQLDriverConnect(connection_, nullptr, as_text(connect_string), static_cast<SQLSMALLINT>(connect_string.size()),
+                         completed, sizeof completed, &completed_length, SQL_DRIVER_NOPROMPT);
+    if (!SQL_SUCCEEDED(result)) {
+        Failure error = failure(SQL_HANDLE_DBC, connection_, "could not connect to the source");
+        error.disconnected = true;
+        SQLFreeHandle(SQL_HANDLE_DBC, connection_);
+        SQLFreeHandle(SQL_HANDLE_ENV, environment_);
+        throw error;
+    }
+    try {
+        prepare_session();
+    } catch (...) {
+        SQLDisconnect(connection_);
+        SQLFreeHandle(SQL_HANDLE_DBC, connection_);
+        SQLFreeHandle(SQL_HANDLE_ENV, environment_);
+        throw;
+    }
+}
+
+void Connection::prepare_session() {
+    dialect_ = dialect_of(info(SQL_DBMS_NAME), info(SQL_DRIVER_NAME));
+    SQLUINTEGER extensions = 0;
+    SQLGetInfo(connection_, SQL_GETDATA_EXTENSIONS, &extensions, sizeof extensions, nullptr);
+    constexpr SQLUINTEGER wanted = SQL_GD_ANY_COLUMN | SQL_GD_BLOCK | SQL_GD_BOUND;
+    can_reread_in_block_ = (extensions & wanted) == wanted;
+    // SQLite's driver can, but says nothing about blocks.
+    if (dialect_ == Dialect::sqlite) can_reread_in_block_ = true;
+    for (const SessionStatement& statement : session_statements(dialect_, query_timeout_seconds_)) {
+        try {
+            execute(statement.sql);
+        } catch (const Failure& error) {
+            if (statement.required || error.disconnected) throw;
+        }
+    }
+}
+
+Connection::~Connection() {
+    SQLDisconnect(connection_);
+    SQLFreeHandle(SQL_HANDLE_DBC, connection_);
+    SQLFreeHandle(SQL_HANDLE_ENV, environment_);
+}
+
+std::string Connection::info(SQLUSMALLINT type) const {
+    char text[256] = {};
+    SQLSMALLINT length = 0;
+    if (!SQL_SUCCEEDED(SQLGetInfo(connection_, type, text, sizeof text, &length))) return "";
+    return std::string(
+        text, std::clamp<std::size_t>(static_cast<std::size_t>(std::max<SQLSMALLINT>(length, 0)), 0, sizeof text - 1));
+}
+
+void Connection::execute(const std::string& sql) {
+    Statement statement(*this);
+    statement.execute(sql);
+}
+
+std::vector<TextRow> Connection::query(const std::string& sql, const std::vector<std::string>& parameters) {
+    Statement statement(*this);
+    statement.execute(sql, parameters);
+    SQLSMALLINT columns = 0;
+    statement.require(SQLNumResultCols(statement.handle(), &columns), "could not read the result");
+    std::vector<TextRow> rows;
+    while (true) {
+        const SQLRETURN result = SQLFetch(statement.handle());
+        if (result == SQL_NO_DATA) break;
+        statement.require(result, "could not read from the source");
+        TextRow row;
+        for (SQLSMALLINT column = 1; column <= columns; column++) {
+            std::string value;
+            bool too_long = false;
+            const bool present =
+                statement.get_data(static_cast<SQLUSMALLINT>(column), false, max_value_bytes_, value, too_long);
+            row.push_back(present ? std::optional<std::string>(value) : std::nullopt);
+        }
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+std::optional<std::string> Connection::query_value(const std::string& sql, const std::vector<std::string>& parameters) {
+    const std::vector<TextRow> rows = query(sql, parameters);
+    if (rows.empty() || rows[0].empty()) return std::nullopt;
+    return rows[0][0];
+}
+
+Failure Connection::failure(SQLSMALLINT handle_type, SQLHANDLE handle, const std::string& action) {
+    Failure error = failure_from(diagnostics_of(handle_type, handle), dialect_, action, secrets_);
+    if (error.disconnected) dead_ = true;
+    if (handle_type == SQL_HANDLE_STMT && is_dead()) {
+        error.disconnected = true;
+        if (error.kind == FailureClass::source) error.kind = FailureClass::transient;
+    }
+    return error;
+}
+
+bool Connection::is_dead() {
+    if (!dead_) {
+        SQLUINTEGER state = SQL_CD_FALSE;
+        const SQLRETURN result =
+            SQLGetConnectAttr(connection_, SQL_ATTR_CONNECTION_DEAD, &state, sizeof state, nullptr);
+        dead_ = SQL_SUCCEEDED(result) && state == SQL_CD_TRUE;
+    }
+    return dead_;
+}
+
+Statement::Statement(Connection& connection) : connection_(connection) {
+    if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, connection.handle(), &statement_))) {
+        throw connection.failure(SQL_HANDLE_DBC, connection.handle(), "could not allocate a statement");
+    }
+    if (connection.query_timeout_seconds() > 0) {
+        // Drivers without timeouts refuse this; the worker's own timeout stands behind it.
+        SQLSetStmtAttr(statement_, SQL_ATTR_QUERY_TIMEOUT,
+                       as_pointer(static_cast<std::uintptr_t>(connection.query_timeout_seconds())), 0);
+    }
+}
+
+Statement::~Statement() {
+    SQLFreeHandle(SQL_HANDLE_STMT, statement_);
+}
+
+void Statement::require(SQLRETURN result, const std::string& action) {
+    if (SQL_SUCCEEDED(result)) return;
+    throw connection_.failure(SQL_HANDLE_STMT, statement_, action);
+}
+
+void Statement::execute(const std::string& sql, const std::vector<std::string>& parameters) {
+    static const std::string action = "could not run a statement at the source";
+    connection_.statements_sent++;
+    parameters_ = parameters;
+    lengths_.assign(parameters_.size(), 0);
+    for (std::size_t i = 0; i < parameters_.size(); i++) {
+        lengths_[i] = static_cast<SQLLEN>(parameters_[i].size());
+        require(SQLBindParameter(statement_, static_cast<SQLUSMALLINT>(i + 1), SQL_PARAM_INPUT, SQL_C_CHAR, SQL_VARCHAR,
+                                 std::max<SQLULEN>(1, parameters_[i].size()), 0, as_text(parameters_[i]),
+                                 static_cast<SQLLEN>(parameters_[i].size()), &lengths_[i]),
+                action);
+    }
+    const SQLRETURN result = SQLExecDirect(statement_, as_text(sql), static_cast<SQLINTEGER>(sql.size()));
+    if (result != SQL_NO_DATA) require(result, action);
+}
+
+bool Statement::get_data(SQLUSMALLINT column, bool binary, std::size_t max_bytes, std::string& value, bool& too_long) {
+    static const std::string action = "could not read a value from the source";
+    const SQLSMALLINT type = binary ? SQL_C_BINARY : SQL_C_CHAR;
+    const std::size_t terminator = binary ? 0 : 1;
+    too_long = false;
+    // The string keeps its capacity between rows, so that reading a column allocates only when values grow.
+    if (value.capacity() < 256) value.reserve(256);
+    value.resize(value.capacity());
+    std::size_t used = 0;
+    while (true) {
+        SQLLEN indicator = 0;
+        const std::size_t room = value.size() - used;
+        const SQLRETURN result =
+            SQLGetData(statement_, column, type, value.data() + used, static_cast<SQLLEN>(room), &indicator);
+        if (result == SQL_NO_DATA) break;
+        require(result, action);
+        if (indicator == SQL_NULL_DATA) {
+            value.clear();
+            return false;
+        }
+        const bool more = indicator == SQL_NO_TOTAL || static_cast<std::size_t>(indicator) + terminator > room;
+        if (!more) {
+            used += static_cast<std::size_t>(indicator);
+            break;
+        }
+        used += room - terminator;
+        if (used > max_bytes || (indicator != SQL_NO_TOTAL && static_cast<std::size_t>(indicator) > max_bytes)) {
+            too_long = true;
+            break;
+        }
+        const std::size_t rest =
+            indicator == SQL_NO_TOTAL ? value.size() : static_cast<std::size_t>(indicator) - (room - terminator);
+        value.resize(used + rest + terminator + 1);
+    }
+    value.resize(used);
+    if (used > max_bytes) too_long = true;
+    return true;
+}
+
+}  // namespace insync::odbc

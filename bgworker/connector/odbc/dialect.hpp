@@ -1,0 +1,61 @@
+// What differs between the engines' SQL: quoting, pages, clocks, session settings, snapshots. Text only, no driver.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace insync::odbc {
+
+// `generic` is an engine that we don't know: ANSI SQL and the ODBC catalog functions.
+enum class Dialect { sqlite, mysql, postgresql, sqlserver, oracle, generic };
+
+std::string_view name_of(Dialect dialect);
+
+// The dialect of a connection, by what its driver calls the engine and itself.
+Dialect dialect_of(std::string_view dbms_name, std::string_view driver_name);
+
+// The dialect that a registered driver's name promises before there is a connection ("MariaDB Unicode").
+Dialect dialect_of_driver(std::string_view driver);
+
+// The name quoted; quotes inside are doubled.
+std::string quote_name(Dialect dialect, std::string_view name);
+
+// schema.table, each part quoted.
+std::string quote_path(Dialect dialect, const std::vector<std::string>& parts);
+
+// What limits a SELECT to `rows` rows: text behind SELECT, and text at the end. Either may be empty.
+std::string page_prefix(Dialect dialect, std::size_t rows);
+std::string page_suffix(Dialect dialect, std::size_t rows);
+
+// Selects the source's clock as text: of UTC, or of the zone in which naive values are written there.
+std::optional<std::string> clock_statement(Dialect dialect, bool utc);
+
+// Sent once after connecting; `required` ones fail the connection, others are tried. The timeout (0: none) is set here
+// for engines whose drivers ignore SQL_ATTR_QUERY_TIMEOUT.
+struct SessionStatement {
+    std::string sql;
+    bool required = true;
+};
+std::vector<SessionStatement> session_statements(Dialect dialect, int query_timeout_seconds);
+
+// Begin and end a read-only transaction in which all statements see one state. Empty where the engine reads page by
+// page. SQL Server's isolation is chosen at run time, see sqlserver_isolation().
+std::vector<std::string> begin_snapshot(Dialect dialect);
+std::vector<std::string> end_snapshot(Dialect dialect);
+
+// Selects two numbers: whether the database allows SNAPSHOT isolation, and whether READ COMMITTED reads versions there.
+std::string sqlserver_isolation_statement();
+
+// What to send before a SQL Server read, given those two; `warning` is set where rows may be missed or seen twice.
+struct Isolation {
+    std::vector<std::string> begin;
+    std::string warning;
+};
+Isolation sqlserver_isolation(bool snapshot_allowed, bool read_committed_snapshot);
+
+// Selects the horizon below which no transaction is open, as '0x' and 16 hexadecimal digits.
+std::string rowversion_horizon_statement();
+
+}  // namespace insync::odbc

@@ -1,0 +1,282 @@
+// The verbs for ODBC sources; see odbc_source.hpp.
+#include "bgworker/connector/odbc/odbc_source.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <strings.h>
+#include <unistd.h>
+
+#include "bgworker/connector/odbc/connect_string.hpp"
+#include "bgworker/connector/odbc/reader.hpp"
+#include "bgworker/connector/source_name.hpp"
+#include "extension/near_miss.hpp"
+
+namespace insync::odbc {
+
+namespace {
+
+// Drivers that odbcinst.ini knows.
+std::vector<std::string> registered_drivers() {
+    std::vector<std::string> names;
+    SQLHENV environment = SQL_NULL_HENV;
+    if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &environment))) return names;
+    SQLSetEnvAttr(environment, SQL_ATTR_ODBC_VERSION, reinterpret_cast<SQLPOINTER>(SQL_OV_ODBC3), 0);
+    SQLCHAR name[256], attributes[1024];
+    SQLSMALLINT name_length = 0, attributes_length = 0;
+    SQLUSMALLINT direction = SQL_FETCH_FIRST;
+    while (SQL_SUCCEEDED(SQLDrivers(environment, direction, name, sizeof name, &name_length, attributes,
+                                    sizeof attributes, &attributes_length))) {
+        names.emplace_back(reinterpret_cast<char*>(name));
+        direction = SQL_FETCH_NEXT;
+    }
+    SQLFreeHandle(SQL_HANDLE_ENV, environment);
+    return names;
+}
+
+void require_driver(const nlohmann::json& server) {
+    const std::string driver = option_text(server, "driver");
+    if (driver.empty()) return;
+    const std::vector<std::string> names = registered_drivers();
+    for (const std::string& name : names) {
+        if (strcasecmp(name.c_str(), driver.c_str()) == 0) return;
+    }
+    // unixODBC takes the path of a library too.
+    if (driver[0] == '/' && access(driver.c_str(), R_OK) == 0) return;
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    const std::string near = closest(driver, names);
+    throw Failure(FailureClass::config, "ODBC driver \"" + driver + "\" isn't registered",
+                  list.empty() ? "No driver is registered in odbcinst.ini." : "Registered are: " + list + ".",
+                  near.empty() ? "Install the driver and register it in odbcinst.ini on the database server."
+                               : "Perhaps you meant \"" + near + "\".");
+}
+
+// SQLite's driver says "connect failed" whatever the reason.
+void require_sqlite_file(const nlohmann::json& server) {
+    const std::string database = option_text(server, "database");
+    if (dialect_of_driver(option_text(server, "driver")) != Dialect::sqlite || database.empty()) return;
+    if (database[0] != '/' || access(database.c_str(), R_OK) == 0) return;
+    throw Failure(FailureClass::config, "could not open SQLite file \"" + database + "\"",
+                  "The file doesn't exist, or the database server's operating system user may not read it.",
+                  "Check the server option database and the file's permissions.");
+}
+
+std::vector<std::string> names_of(const std::vector<SourceColumn>& columns, const std::vector<std::size_t>& indexes) {
+    std::vector<std::string> names;
+    for (std::size_t i : indexes) names.push_back(columns[i].name);
+    return names;
+}
+
+nlohmann::json columns_json(const std::vector<SourceColumn>& columns) {
+    return to_json(std::vector<Column>(columns.begin(), columns.end()));
+}
+
+// Columns that look as if every change set them, best first.
+std::vector<std::string> watermark_candidates(const std::vector<SourceColumn>& columns) {
+    static const std::vector<std::string> words = {"updat", "modif",     "chang", "last",  "version", "actualiz",
+                                                   "mtime", "timestamp", "rev",   "creat", "insert"};
+    std::vector<std::pair<std::size_t, std::string>> ranked;
+    for (const SourceColumn& column : columns) {
+        const WatermarkKind kind = watermark_kind(column, std::nullopt);
+        if (kind == WatermarkKind::rowversion) {
+            ranked.emplace_back(0, column.name);
+            continue;
+        }
+        if (kind != WatermarkKind::time && kind != WatermarkKind::text) continue;
+        std::string lower = column.name;
+        std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+        for (std::size_t i = 0; i < words.size(); i++) {
+            if (lower.find(words[i]) == std::string::npos) continue;
+            // A text may hold a time, but a "last name" doesn't.
+            if (kind == WatermarkKind::text && lower.find("_at") == std::string::npos) break;
+            ranked.emplace_back(i + 1, column.name);
+            break;
+        }
+    }
+    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<std::string> names;
+    for (auto& [rank, name] : ranked) names.push_back(std::move(name));
+    return names;
+}
+
+nlohmann::json number_or_null(const std::optional<std::int64_t>& number) {
+    return number ? nlohmann::json(*number) : nlohmann::json();
+}
+
+nlohmann::json text_or_null(const std::optional<std::string>& text) {
+    return text ? nlohmann::json(*text) : nlohmann::json();
+}
+
+}  // namespace
+
+void OdbcSource::connect(const OpenRequest& request) {
+    connection_.reset();
+    require_driver(request.server);
+    require_sqlite_file(request.server);
+    connection_ = std::make_unique<Connection>(request);
+}
+
+Connection& OdbcSource::connection() {
+    if (!connection_) throw Failure(FailureClass::config, "no connection is open");
+    return *connection_;
+}
+
+nlohmann::json OdbcSource::open(const OpenRequest& request) {
+    connect(request);
+    std::optional<std::string> now;
+    if (const auto clock = clock_statement(connection_->dialect(), true)) now = connection_->query_value(*clock);
+    return {{"dbms", connection_->info(SQL_DBMS_NAME)},
+            {"dbms_version", connection_->info(SQL_DBMS_VER)},
+            {"driver", connection_->info(SQL_DRIVER_NAME)},
+            {"driver_version", connection_->info(SQL_DRIVER_VER)},
+            {"database", connection_->info(SQL_DATABASE_NAME)},
+            {"dialect", name_of(connection_->dialect())},
+            {"source_now", text_or_null(now)}};
+}
+
+void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point started = Clock::now();
+    auto report = [&](const char* step, bool ok, const std::string& message) {
+        const double ms = std::chrono::duration<double, std::milli>(Clock::now() - started).count();
+        out.send(wire::FrameType::result, {{"step", step}, {"ok", ok}, {"ms", ms}, {"message", message}});
+        started = Clock::now();
+    };
+    auto explain = [](const Failure& error) {
+        std::string text = error.message;
+        if (!error.hint.empty()) text += " (" + error.hint + ")";
+        return text;
+    };
+    connection_.reset();
+    try {
+        require_driver(request.server);
+        build_connect_string(request);
+    } catch (const Failure& error) {
+        return report("driver", false, explain(error));
+    }
+    const std::string driver = option_text(request.server, "driver");
+    report("driver", true, driver.empty() ? "driver is named by the data source" : driver);
+    try {
+        connect(request);
+    } catch (const Failure& error) {
+        // A refused login proves that the server was reached.
+        if (error.kind != FailureClass::auth) return report("connect", false, explain(error));
+        report("connect", true, "server was reached");
+        return report("login", false, explain(error));
+    }
+    report("connect", true, connection_->info(SQL_DBMS_NAME) + " " + connection_->info(SQL_DBMS_VER));
+    report("login", true, request.user.empty() ? "no user given" : "logged in as " + request.user);
+    const char* step = "read";
+    try {
+        const std::size_t tables = list_tables(*connection_, "%").size();
+        report(step, true, std::to_string(tables) + (tables == 1 ? " source is visible" : " sources are visible"));
+        step = "clock";
+        const auto clock = clock_statement(connection_->dialect(), true);
+        const auto now = clock ? connection_->query_value(*clock) : std::nullopt;
+        report(step, true, now ? "source time is " + *now : "source has no clock that is known");
+    } catch (const Failure& error) {
+        report(step, false, explain(error));
+    }
+}
+
+void OdbcSource::discover(const std::string& pattern, FrameWriter& out) {
+    for (const TableName& table : list_tables(connection(), pattern)) {
+        nlohmann::json found = {{"source", source_text(table.parts)}, {"kind", table.is_view ? "view" : "table"}};
+        try {
+            const Relation relation = load_table(connection(), table);
+            found["columns"] = columns_json(relation.columns);
+            found["key"] = relation.primary_key;
+            found["estimated_rows"] = number_or_null(relation.estimated_rows);
+        } catch (const Failure& error) {
+            if (error.disconnected) throw;
+            // A view that is broken at the source is no reason to hide the others.
+            out.log("warning", "could not describe " + source_text(table.parts) + ": " + error.message);
+            continue;
+        }
+        out.send(wire::FrameType::result, found);
+    }
+}
+
+nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
+    ReadRequest read;
+    read.source = request.source;
+    Relation relation = load_relation(connection(), request.source);
+    const std::vector<std::string> primary_key = relation.primary_key;
+    const auto unique_keys = relation.unique_keys;
+    const bool key_given = request.key && !request.key->empty();
+    read.key = key_given ? *request.key : primary_key;
+    if (request.watermark) read.watermark = *request.watermark;
+    ReadPlan plan = make_read_plan(connection().dialect(), std::move(relation), read);
+    const Relation& source = plan.relation;
+
+    nlohmann::json result = {
+        {"source", source.text},
+        {"kind", source.is_query  ? "query"
+                 : source.is_view ? "view"
+                                  : "table"},
+        {"columns", columns_json(source.columns)},
+        {"primary_key", primary_key},
+        {"unique_keys", unique_keys},
+        {"key", names_of(plan.columns, plan.key)},
+        {"rowversion", nullptr},
+        {"watermark_candidates", watermark_candidates(source.columns)},
+        {"watermark_kind", nullptr},
+        {"null_watermarks", 0},
+        {"estimated_rows", number_or_null(source.estimated_rows)},
+    };
+    for (const SourceColumn& column : source.columns) {
+        if (column.is_rowversion) result["rowversion"] = column.name;
+    }
+    result["nullable_key"] = nlohmann::json::array();
+    for (std::size_t part : plan.key) {
+        if (plan.columns[part].nullable) result["nullable_key"].push_back(plan.columns[part].name);
+    }
+    if (!plan.watermark) return result;
+
+    const SourceColumn& column = plan.columns[*plan.watermark];
+    if (plan.kind == WatermarkKind::none) {
+        throw Failure(FailureClass::config,
+                      "column \"" + column.name + "\" of type " + column.source_type + " can't be a watermark",
+                      "Its values have no order in which changes could be read.",
+                      "A watermark is a time, a number, a rowversion or a text that grows with each change.");
+    }
+    Bounds bounds;
+    if (source.has_marker) bounds.marker = lowest_literal(plan.dialect, column, plan.kind);
+    const StatementText highest = max_watermark(plan, std::nullopt, bounds);
+    const std::optional<std::string> mark = connection().query_value(highest.sql, highest.parameters);
+    std::string nulls = "0";
+    if (plan.has_nullable_watermark()) {
+        const StatementText count = count_null_watermarks(plan, bounds);
+        nulls = connection().query_value(count.sql, count.parameters).value_or("0");
+    }
+    if (!mark && nulls != "0") {
+        throw Failure(FailureClass::config, "watermark column \"" + column.name + "\" is never set",
+                      "It is null in all " + nulls + " rows.", "Choose a column that every change sets.");
+    }
+    const WatermarkKind kind = watermark_kind(column, mark);
+    if (mark && kind == WatermarkKind::text && plan.kind == WatermarkKind::time) {
+        throw Failure(FailureClass::config, "watermark column \"" + column.name + "\" holds values that have no order",
+                      "Its highest value is \"" + *mark + "\", which is no time that sorts as text.",
+                      "Choose a column that is written as YYYY-MM-DD HH:MM:SS, or read a query that converts it.");
+    }
+    result["watermark_kind"] = name_of(kind);
+    result["watermark"] = text_or_null(mark);
+    result["null_watermarks"] = std::strtoll(nulls.c_str(), nullptr, 10);
+    return result;
+}
+
+nlohmann::json OdbcSource::preview(const std::string& source, std::size_t rows, FrameWriter& out) {
+    ReadRequest request;
+    request.source = source;
+    return Reader(connection(), request, out).preview(rows);
+}
+
+nlohmann::json OdbcSource::read(const ReadRequest& request, FrameWriter& out) {
+    return Reader(connection(), request, out).run();
+}
+
+nlohmann::json OdbcSource::explain(const ReadRequest& request, FrameWriter& out) {
+    return Reader(connection(), request, out).explain();
+}
+
+}  // namespace insync::odbc

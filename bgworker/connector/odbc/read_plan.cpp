@@ -1,0 +1,340 @@
+// Builds plans and statements; see read_plan.hpp.
+#include "bgworker/connector/odbc/read_plan.hpp"
+
+#include <algorithm>
+
+namespace insync::odbc {
+
+namespace {
+
+constexpr const char* coalesced_name = "insync_watermark";
+
+// Collects a statement and its parameters in the order in which they stand in the text.
+class Builder {
+  public:
+    Builder(const ReadPlan& plan, const Bounds& bounds) : plan_(plan), bounds_(bounds) {}
+
+    Builder& add(const std::string& text) {
+        sql_ += text;
+        return *this;
+    }
+
+    // Starts the next condition: WHERE or AND.
+    Builder& condition() { return add(std::exchange(has_condition_, true) ? " AND " : " WHERE "); }
+
+    Builder& literal(std::size_t column, const std::string& value) {
+        parameters_.push_back(value);
+        return add(plan_.columns[column].parameter);
+    }
+
+    Builder& reference(std::size_t column) { return add(plan_.references[column]); }
+
+    // "<table> s" or "(<query>) s", the query's markers bound.
+    Builder& from() {
+        add(" FROM ");
+        if (!plan_.relation.has_marker) return add(plan_.relation.from).add(" s");
+        int markers = 0;
+        const SourceColumn* watermark = plan_.watermark ? &plan_.columns[*plan_.watermark] : nullptr;
+        const std::string text = query_text(plan_.relation, watermark ? watermark->parameter : "NULL", markers);
+        for (int i = 0; watermark != nullptr && i < markers; i++) parameters_.push_back(bounds_.marker.value_or(""));
+        return add("(").add(text).add(") s");
+    }
+
+    Builder& select_list() {
+        for (std::size_t i = 0; i < plan_.columns.size(); i++) {
+            const SourceColumn& column = plan_.columns[i];
+            if (i > 0) add(", ");
+            add(select_expression(column, plan_.references[i]));
+            if (!column.select.empty() || column.name == coalesced_name) {
+                add(" AS ").add(quote_name(plan_.dialect, column.name));
+            }
+        }
+        return *this;
+    }
+
+    Builder& key_is_not_null() {
+        for (std::size_t part : plan_.key) {
+            if (plan_.columns[part].nullable) condition().reference(part).add(" IS NOT NULL");
+        }
+        return *this;
+    }
+
+    // k1 >= ? AND (k1 > ? OR (k1 = ? AND (k2 > ?))): the first part lets every engine use the index.
+    void key_after(const std::vector<std::string>& key, std::size_t from_part = 0) {
+        const std::size_t column = plan_.key[from_part];
+        const bool last = from_part + 1 == plan_.key.size();
+        if (last) {
+            reference(column).add(" > ").literal(column, key[from_part]);
+            return;
+        }
+        reference(column).add(" >= ").literal(column, key[from_part]).add(" AND (");
+        reference(column).add(" > ").literal(column, key[from_part]).add(" OR (");
+        reference(column).add(" = ").literal(column, key[from_part]).add(" AND ");
+        key_after(key, from_part + 1);
+        add("))");
+    }
+
+    Builder& order_by(bool by_watermark) {
+        std::string list;
+        auto append = [&](std::size_t column) { list += (list.empty() ? "" : ", ") + plan_.references[column]; };
+        if (by_watermark) append(*plan_.watermark);
+        for (std::size_t part : plan_.key) append(part);
+        if (!list.empty()) add(" ORDER BY ").add(list);
+        return *this;
+    }
+
+    Builder& page_prefix() {
+        return add(plan_.page_rows == 0 ? "" : odbc::page_prefix(plan_.dialect, plan_.page_rows));
+    }
+    Builder& page_suffix() {
+        return add(plan_.page_rows == 0 ? "" : odbc::page_suffix(plan_.dialect, plan_.page_rows));
+    }
+
+    StatementText finish(std::string purpose) { return {std::move(purpose), std::move(sql_), std::move(parameters_)}; }
+
+  private:
+    const ReadPlan& plan_;
+    const Bounds& bounds_;
+    std::string sql_;
+    std::vector<std::string> parameters_;
+    bool has_condition_ = false;
+};
+
+void add_bounds(Builder& builder, const ReadPlan& plan, const Bounds& bounds) {
+    // A query with a marker applies the low bound itself, in its own way.
+    if (bounds.low && !plan.relation.has_marker) {
+        builder.condition().reference(*plan.watermark).add(" >= ").literal(*plan.watermark, *bounds.low);
+    }
+    if (bounds.high) builder.condition().reference(*plan.watermark).add(" < ").literal(*plan.watermark, *bounds.high);
+}
+
+std::size_t add_column(ReadPlan& plan, const SourceColumn& column) {
+    plan.columns.push_back(column);
+    plan.references.push_back("s." + quote_name(plan.dialect, column.name));
+    return plan.columns.size() - 1;
+}
+
+// The column's index in the plan; one that isn't sent is added behind those that are.
+std::size_t need_column(ReadPlan& plan, const SourceColumn& column) {
+    for (std::size_t i = 0; i < plan.columns.size(); i++) {
+        if (plan.columns[i].name == column.name) return i;
+    }
+    return add_column(plan, column);
+}
+
+void add_watermark(ReadPlan& plan, const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    std::vector<SourceColumn> parts;
+    for (const std::string& name : names) {
+        parts.push_back(plan.relation.columns[find_column(plan.relation.columns, name, "watermark")]);
+    }
+    if (parts.size() == 1) {
+        plan.watermark = need_column(plan, parts[0]);
+    } else {
+        SourceColumn coalesced = parts[0];
+        coalesced.name = coalesced_name;
+        coalesced.affinity = Affinity::none;
+        std::string reference;
+        for (const SourceColumn& part : parts) {
+            coalesced.nullable = coalesced.nullable && part.nullable;
+            reference += (reference.empty() ? "COALESCE(s." : ", s.") + quote_name(plan.dialect, part.name);
+        }
+        plan.watermark = add_column(plan, coalesced);
+        plan.references.back() = reference + ")";
+    }
+    plan.kind = watermark_kind(plan.columns[*plan.watermark], std::nullopt);
+}
+
+}  // namespace
+
+bool ReadPlan::has_nullable_key() const {
+    return std::any_of(key.begin(), key.end(), [&](std::size_t part) { return columns[part].nullable; });
+}
+
+ReadPlan make_read_plan(Dialect dialect, Relation relation, const ReadRequest& request) {
+    ReadPlan plan;
+    plan.dialect = dialect;
+    plan.relation = std::move(relation);
+    const std::vector<SourceColumn>& all = plan.relation.columns;
+    if (request.columns) {
+        for (const std::string& name : *request.columns) add_column(plan, all[find_column(all, name, "source")]);
+    } else {
+        for (const SourceColumn& column : all) add_column(plan, column);
+    }
+    plan.sent = plan.columns.size();
+    for (const std::string& name : request.key) {
+        plan.key.push_back(need_column(plan, all[find_column(all, name, "key")]));
+    }
+    add_watermark(plan, request.watermark);
+    plan.page_rows = plan.key.empty() ? 0 : request.page_rows;
+    if (dialect == Dialect::sqlite) {
+        for (std::size_t part : plan.key) {
+            if (plan.columns[part].fetch == Fetch::hex) {
+                throw Failure(FailureClass::config,
+                              "column \"" + plan.columns[part].name + "\" can't be a key because it holds blobs", "",
+                              "Choose another key, or read a query that selects hex() of the column.");
+            }
+        }
+    }
+    return plan;
+}
+
+WatermarkKind watermark_kind(const SourceColumn& column, const std::optional<std::string>& literal) {
+    if (column.is_rowversion) return WatermarkKind::rowversion;
+    WatermarkKind kind = WatermarkKind::none;
+    switch (column.type) {
+        case Transport::date:
+        case Transport::timestamp:
+        case Transport::timestamptz:
+            kind = WatermarkKind::time;
+            break;
+        case Transport::int2:
+        case Transport::int4:
+        case Transport::int8:
+        case Transport::numeric:
+        case Transport::float4:
+        case Transport::float8:
+            kind = WatermarkKind::integer;
+            break;
+        case Transport::text:
+            kind = literal && literal->size() >= 10 && is_literal_of(WatermarkKind::time, *literal)
+                       ? WatermarkKind::time
+                       : WatermarkKind::text;
+            break;
+        default:
+            return WatermarkKind::none;
+    }
+    if (literal && !is_literal_of(kind, *literal)) {
+        // SQLite columns hold what they like: seconds since 1970 in a DATETIME, for one.
+        return is_literal_of(WatermarkKind::integer, *literal) ? WatermarkKind::integer : WatermarkKind::text;
+    }
+    return kind;
+}
+
+std::string lowest_literal(Dialect dialect, const SourceColumn& column, WatermarkKind kind) {
+    switch (kind) {
+        case WatermarkKind::time: {
+            const char* day = "0001-01-01";
+            if (dialect == Dialect::sqlserver) {
+                day = column.source_type == "datetime"        ? "1753-01-01"
+                      : column.source_type == "smalldatetime" ? "1900-01-01"
+                                                              : "0001-01-01";
+            }
+            return column.type == Transport::date ? day : std::string(day) + " 00:00:00";
+        }
+        case WatermarkKind::integer:
+            if (column.type == Transport::int2) return column.source_type == "tinyint" ? "0" : "-32768";
+            return column.type == Transport::int4 ? "-2147483648" : "-9223372036854775808";
+        case WatermarkKind::rowversion:
+            return "0x0000000000000000";
+        default:
+            return "";
+    }
+}
+
+StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, bool only_null_watermarks,
+                       const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    builder.add("SELECT ").page_prefix().select_list().from();
+    if (only_null_watermarks) builder.condition().reference(*plan.watermark).add(" IS NULL");
+    builder.key_is_not_null();
+    if (after && !plan.key.empty()) {
+        builder.condition();
+        builder.key_after(after->key);
+    }
+    builder.order_by(false).page_suffix();
+    return builder.finish(only_null_watermarks ? "null watermarks" : "load");
+}
+
+StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    const std::size_t watermark = *plan.watermark;
+    builder.add("SELECT ").page_prefix().select_list().from();
+    if (after) {
+        builder.condition().reference(watermark).add(" >= ").literal(watermark, after->watermark);
+        builder.condition().add("(").reference(watermark).add(" > ").literal(watermark, after->watermark);
+        if (!plan.key.empty()) {
+            builder.add(" OR (").reference(watermark).add(" = ").literal(watermark, after->watermark).add(" AND ");
+            builder.key_after(after->key);
+            builder.add(")");
+        }
+        builder.add(")");
+        Bounds above{std::nullopt, bounds.high, bounds.marker};
+        add_bounds(builder, plan, above);
+    } else {
+        if (plan.columns[watermark].nullable && !bounds.low)
+            builder.condition().reference(watermark).add(" IS NOT NULL");
+        if (plan.columns[watermark].nullable && plan.relation.has_marker && bounds.low) {
+            builder.condition().reference(watermark).add(" IS NOT NULL");
+        }
+        add_bounds(builder, plan, bounds);
+    }
+    builder.key_is_not_null().order_by(true).page_suffix();
+    return builder.finish("changes");
+}
+
+StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    builder.add("SELECT ").select_list().from();
+    builder.condition().add("(");
+    bool first = true;
+    for (std::size_t part : plan.key) {
+        if (!plan.columns[part].nullable) continue;
+        builder.add(first ? "" : " OR ").reference(part).add(" IS NULL");
+        first = false;
+    }
+    builder.add(")");
+    const bool bounded = bounds.low && !plan.relation.has_marker;
+    if (bounded && plan.has_nullable_watermark()) {
+        // Neither a key nor a watermark: it would be below every bound for ever.
+        builder.condition().add("(").reference(*plan.watermark).add(" >= ").literal(*plan.watermark, *bounds.low);
+        builder.add(" OR ").reference(*plan.watermark).add(" IS NULL)");
+    } else if (bounded) {
+        add_bounds(builder, plan, bounds);
+    }
+    return builder.finish("null keys");
+}
+
+StatementText max_watermark(const ReadPlan& plan, const std::optional<std::string>& cap, const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    const std::size_t watermark = *plan.watermark;
+    const SourceColumn& column = plan.columns[watermark];
+    builder.add("SELECT ").add(select_expression(column, "MAX(" + plan.references[watermark] + ")")).from();
+    if (cap) builder.condition().reference(watermark).add(" <= ").literal(watermark, *cap);
+    return builder.finish("mark");
+}
+
+StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    builder.add("SELECT COUNT(*)").from().condition().reference(*plan.watermark).add(" IS NULL");
+    return builder.finish("count null watermarks");
+}
+
+StatementText duplicate_key(const ReadPlan& plan, const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    std::string list, selected;
+    for (std::size_t part : plan.key) {
+        list += (list.empty() ? "" : ", ") + plan.references[part];
+        selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[part], plan.references[part]);
+    }
+    builder.add("SELECT ").add(page_prefix(plan.dialect, 1)).add(selected).from().key_is_not_null();
+    builder.add(" GROUP BY ").add(list).add(" HAVING COUNT(*) > 1").add(page_suffix(plan.dialect, 1));
+    return builder.finish("duplicate keys");
+}
+
+StatementText storage_classes(const ReadPlan& plan, std::size_t column) {
+    Builder builder(plan, {});
+    const std::string& reference = plan.references[column];
+    builder.add("SELECT typeof(MIN(" + reference + ")), typeof(MAX(" + reference + "))").from();
+    return builder.finish("storage classes");
+}
+
+StatementText preview_rows(const ReadPlan& plan, std::size_t rows) {
+    const Bounds none;
+    Builder builder(plan, none);
+    builder.add("SELECT ").add(page_prefix(plan.dialect, rows)).select_list().from();
+    builder.add(page_suffix(plan.dialect, rows));
+    return builder.finish("preview");
+}
+
+}  // namespace insync::odbc

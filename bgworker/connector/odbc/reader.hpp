@@ -1,0 +1,94 @@
+// One read: pages in, frames out, positions that hold.
+//
+// A first load notes the source's highest watermark, reads everything in key order, then reads what changed since that
+// mark. Later reads start at the stored watermark less the lookback, closed (>=), in the order of watermark and key. A
+// full read is pages in key order. A position frame is sent after each batch and at the end; it holds for all rows and
+// rejects before it, never goes backwards, and never moves on to a time beyond the source's clock.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgworker/connector/frame_writer.hpp"
+#include "bgworker/connector/odbc/fetch.hpp"
+#include "bgworker/connector/odbc/read_plan.hpp"
+
+namespace insync::odbc {
+
+class Reader {
+  public:
+    // All three are used until the reader ends.
+    Reader(Connection& connection, const ReadRequest& request, FrameWriter& out);
+
+    // Reads and returns the members of the done frame.
+    nlohmann::json run();
+
+    // The statements that run() would begin its phases with, and their bounds.
+    nlohmann::json explain();
+
+    // At most `rows` rows and no positions.
+    nlohmann::json preview(std::size_t rows);
+
+  private:
+    using PageStatement = std::function<StatementText(const std::optional<After>&)>;
+    using Advance = std::function<void(const Cursor&, std::size_t first, std::size_t last)>;
+
+    void prepare_plan();
+    void set_storage_class(std::size_t column);
+    void read_clock();
+    void check_duplicate_keys();
+    void require_no_null_watermarks();
+
+    void run_full();
+    void run_load();
+    void run_changes();
+    void read_null_watermarks();
+    void read_null_keys(const Bounds& bounds);
+    Bounds changes_bounds();
+    std::optional<std::string> read_mark();
+    std::optional<std::string> read_rowversion_horizon();
+    void begin_snapshot();
+    void end_snapshot(bool failed);
+
+    // Reads pages from `after` on; `advance` moves the position over the rows of a block that have been sent.
+    void read_pages(const PageStatement& page, std::optional<After> after, const Advance& advance);
+    void send_row(const Cursor& cursor, std::size_t row);
+    void reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
+                    const std::string& column);
+    bool batch_is_full() const;
+    void send_position();
+    void send_progress();
+    After after_row(const Cursor& cursor, std::size_t row) const;
+    void advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last);
+    bool is_future(const std::string& literal) const;
+    bool is_zoned() const;
+
+    Connection& connection_;
+    const ReadRequest& request_;
+    FrameWriter& out_;
+    ReadPlan plan_;
+    std::optional<FetchState> fetch_;
+    EncodeOptions encode_;
+
+    nlohmann::json position_;                 // what the next position frame says
+    std::optional<std::string> watermark_;    // of position_ in the phase "changes"
+    bool moved_ = false;                      // watermark_ was set by this read
+    std::optional<std::string> horizon_;      // rowversions at or above it may still be uncommitted
+    std::optional<std::string> clock_;        // the source's, if it has one
+    std::optional<std::string> future_from_;  // times above this don't move the position
+
+    std::uint64_t rows_since_position_ = 0;
+    std::uint64_t bytes_at_position_ = 0;
+    std::uint64_t rows_ = 0;
+    std::uint64_t pages_ = 0;
+    std::uint64_t statements_before_ = 0;
+    std::uint64_t bytes_before_ = 0;
+    std::uint64_t future_rows_ = 0;
+    std::uint64_t null_watermarks_ = 0;
+    bool rejects_null_watermarks_ = false;
+    bool has_snapshot_ = false;
+};
+
+}  // namespace insync::odbc

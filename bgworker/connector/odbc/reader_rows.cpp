@@ -1,0 +1,180 @@
+// From pages to frames: rows, rejects, positions and progress of a read; see reader.hpp.
+#include <algorithm>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/odbc/reader.hpp"
+#include "bgworker/connector/utf8.hpp"
+
+namespace insync::odbc {
+
+namespace {
+
+// A reject's record is meant to be read and replayed; values beyond this are shortened.
+constexpr std::size_t max_record_bytes = 1u << 20;
+
+// One row has to fit a frame, with room for the worker's own limits.
+constexpr std::size_t max_row_bytes = wire::max_payload - (1u << 20);
+
+std::string record_text(const SourceColumn& column, const Cell& cell) {
+    const std::string literal = literal_of(column, cell);
+    if (literal.size() <= max_record_bytes) return replaced_utf8(literal);
+    return replaced_utf8(utf8_prefix(literal, max_record_bytes)) + "…";
+}
+
+}  // namespace
+
+void Reader::read_pages(const PageStatement& page, std::optional<After> after, const Advance& advance) {
+    const std::size_t page_rows = plan_.page_rows == 0 ? SIZE_MAX : plan_.page_rows;
+    while (true) {
+        const StatementText statement = page(after);
+        Cursor cursor(connection_, plan_.columns, *fetch_);
+        cursor.execute(statement.sql, statement.parameters);
+        std::size_t read = 0;
+        bool again = false;
+        while (!again && read < page_rows && cursor.next()) {
+            const std::size_t count = std::min(cursor.intact_rows(), page_rows - read);
+            again = cursor.intact_rows() < cursor.rows();
+            std::size_t first = 0;
+            for (std::size_t row = 0; row < count; row++) {
+                send_row(cursor, row);
+                if (batch_is_full()) {
+                    advance(cursor, first, row);
+                    send_position();
+                    first = row + 1;
+                }
+            }
+            if (count > first) advance(cursor, first, count - 1);
+            if (count > 0 && !plan_.key.empty()) after = after_row(cursor, count - 1);
+            read += count;
+        }
+        if (!again) pages_++;
+        send_progress();
+        if (!again && read < page_rows) return;
+    }
+}
+
+void Reader::send_row(const Cursor& cursor, std::size_t row) {
+    rows_++;
+    rows_since_position_++;
+    for (std::size_t part : plan_.key) {
+        if (plan_.columns[part].nullable && cursor.cell(row, part).is_null) {
+            return reject_row(cursor, row, sqlstate_of(Fault::null_key),
+                              describe_fault(Fault::null_key, plan_.columns[part]), plan_.columns[part].name);
+        }
+    }
+    if (plan_.has_nullable_watermark() && cursor.cell(row, *plan_.watermark).is_null) {
+        null_watermarks_++;
+        if (rejects_null_watermarks_) {
+            const std::string& name = plan_.columns[*plan_.watermark].name;
+            return reject_row(cursor, row, "22004", "watermark column \"" + name + "\" is null", name);
+        }
+    }
+    out_.begin_row(static_cast<std::int16_t>(plan_.sent));
+    for (std::size_t i = 0; i < plan_.sent; i++) {
+        Fault fault = encode_cell(out_, plan_.columns[i], cursor.cell(row, i), encode_, connection_.max_value_bytes());
+        if (fault == Fault::none && out_.row_bytes() > max_row_bytes) fault = Fault::too_long;
+        if (fault != Fault::none) {
+            out_.drop_row();
+            return reject_row(cursor, row, sqlstate_of(fault), describe_fault(fault, plan_.columns[i]),
+                              plan_.columns[i].name);
+        }
+    }
+    out_.end_row();
+}
+
+void Reader::reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
+                        const std::string& column) {
+    nlohmann::json key = nlohmann::json::object();
+    nlohmann::json record = nlohmann::json::object();
+    auto value_of = [&](std::size_t i) {
+        const Cell cell = cursor.cell(row, i);
+        return cell.is_null ? nlohmann::json() : nlohmann::json(record_text(plan_.columns[i], cell));
+    };
+    for (std::size_t part : plan_.key) key[replaced_utf8(plan_.columns[part].name)] = value_of(part);
+    for (std::size_t i = 0; i < plan_.sent; i++) record[replaced_utf8(plan_.columns[i].name)] = value_of(i);
+    out_.send(wire::FrameType::reject,
+              {{"key", key},
+               {"record", record},
+               {"sqlstate", sqlstate},
+               {"message", message},
+               {"column", column},
+               {"watermark", plan_.watermark ? value_of(*plan_.watermark) : nlohmann::json()}});
+}
+
+bool Reader::batch_is_full() const {
+    if (rows_since_position_ >= request_.batch_rows) return true;
+    return out_.bytes_sent() + out_.pending_bytes() - bytes_at_position_ >= request_.batch_bytes;
+}
+
+void Reader::send_position() {
+    nlohmann::json shown;
+    if (watermark_) shown = *watermark_;
+    out_.send(wire::FrameType::position,
+              {{"position", position_}, {"watermark", shown}, {"rows", rows_since_position_}});
+    rows_since_position_ = 0;
+    bytes_at_position_ = out_.bytes_sent();
+}
+
+void Reader::send_progress() {
+    out_.send(wire::FrameType::progress, {{"requests", connection_.statements_sent - statements_before_},
+                                          {"bytes", out_.bytes_sent() + out_.pending_bytes() - bytes_before_},
+                                          {"pages", pages_},
+                                          {"rows", rows_}});
+}
+
+After Reader::after_row(const Cursor& cursor, std::size_t row) const {
+    After after;
+    if (plan_.watermark) {
+        after.watermark = literal_of(plan_.columns[*plan_.watermark], cursor.cell(row, *plan_.watermark));
+    }
+    for (std::size_t part : plan_.key) {
+        after.key.push_back(literal_of(plan_.columns[part], cursor.cell(row, part)));
+    }
+    return after;
+}
+
+bool Reader::is_future(const std::string& literal) const {
+    if (plan_.kind != WatermarkKind::time || !future_from_) return false;
+    return compare_literals(plan_.kind, literal, *future_from_) == std::strong_ordering::greater;
+}
+
+// Rows come in the order of their watermark, so the block's last row that can be believed has its highest. What stands
+// behind it is of the future, or isn't written as a watermark of this kind at all.
+void Reader::advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last) {
+    for (std::size_t row = last + 1; row-- > first;) {
+        const After here = after_row(cursor, row);
+        // The very first literal tells how a text column writes its watermarks.
+        if (!watermark_) plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], here.watermark);
+        if (is_future(here.watermark) || !is_literal_of(plan_.kind, here.watermark)) {
+            future_rows_++;
+            continue;
+        }
+        if (watermark_ && here.watermark == *watermark_) {
+            // The overlap of an earlier run ends here: what it found with the same watermark stays behind its position.
+            if (!moved_) return;
+        } else if (watermark_ && plan_.kind != WatermarkKind::text &&
+                   compare_literals(plan_.kind, here.watermark, *watermark_) != std::strong_ordering::greater) {
+            return;
+        }
+        watermark_ = here.watermark;
+        moved_ = true;
+        position_ = {{"phase", "changes"}, {"watermark", *watermark_}, {"key", here.key}};
+        return;
+    }
+}
+
+nlohmann::json Reader::preview(std::size_t rows) {
+    plan_ = make_read_plan(connection_.dialect(), load_relation(connection_, request_.source), request_);
+    fetch_.emplace(plan_.columns);
+    fetch_->row_by_row = true;
+    out_.send(wire::FrameType::columns,
+              {{"columns", to_json(std::vector<Column>(plan_.columns.begin(), plan_.columns.end()))}});
+    StatementText statement = preview_rows(plan_, rows);
+    Cursor cursor(connection_, plan_.columns, *fetch_);
+    cursor.execute(statement.sql, statement.parameters);
+    while (rows_ < rows && cursor.next()) send_row(cursor, 0);
+    send_progress();
+    return {{"complete", true}, {"rows", rows_}};
+}
+
+}  // namespace insync::odbc

@@ -1,0 +1,189 @@
+// Serves requests; see request_loop.hpp.
+#include "bgworker/connector/request_loop.hpp"
+
+#include <cerrno>
+#include <new>
+
+#include <unistd.h>
+
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/odbc/odbc_source.hpp"
+#include "build_id.hpp"
+
+namespace insync {
+
+namespace {
+
+using nlohmann::json;
+
+std::string text_of(const json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::optional<std::string> optional_text(const json& request, const char* name) {
+    const auto found = request.find(name);
+    if (found == request.end() || found->is_null()) return std::nullopt;
+    return text_of(*found);
+}
+
+std::optional<std::vector<std::string>> optional_names(const json& request, const char* name) {
+    const auto found = request.find(name);
+    if (found == request.end() || found->is_null()) return std::nullopt;
+    return found->get<std::vector<std::string>>();
+}
+
+// A count; text is taken too, and what isn't given or isn't positive falls back.
+template <typename Number>
+Number number_or(const json& request, const char* name, Number fallback) {
+    const auto found = request.find(name);
+    if (found == request.end() || !found->is_number()) return fallback;
+    const double value = found->get<double>();
+    return value >= 1 ? static_cast<Number>(value) : fallback;
+}
+
+OpenRequest open_request(const json& request) {
+    OpenRequest open;
+    if (const auto server = request.find("server"); server != request.end() && server->is_object()) {
+        open.server = *server;
+    }
+    if (const auto found = request.find("credentials"); found != request.end() && found->is_object()) {
+        open.user = optional_text(*found, "user").value_or("");
+        open.password = optional_text(*found, "password").value_or("");
+    }
+    if (const auto found = request.find("limits"); found != request.end() && found->is_object()) {
+        open.connect_timeout_ms = number_or(*found, "connect_timeout_ms", open.connect_timeout_ms);
+        open.query_timeout_ms = number_or(*found, "query_timeout_ms", open.query_timeout_ms);
+        open.max_value_bytes = number_or(*found, "max_value_bytes", open.max_value_bytes);
+    }
+    return open;
+}
+
+ReadRequest read_request(const json& request) {
+    ReadRequest read;
+    read.source = request.at("source").get<std::string>();
+    read.full = request.value("mode", "incremental") == "full";
+    read.key = optional_names(request, "key").value_or(std::vector<std::string>());
+    read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());
+    read.key_is_unique = request.value("key_is_unique", false);
+    read.lookback = optional_text(request, "lookback").value_or("");
+    read.initial_watermark = optional_text(request, "initial_watermark");
+    if (const auto found = request.find("position"); found != request.end()) read.position = *found;
+    read.batch_rows = number_or(request, "batch_rows", read.batch_rows);
+    read.batch_bytes = number_or(request, "batch_bytes", read.batch_bytes);
+    read.page_rows = number_or(request, "page_rows", read.page_rows);
+    const std::string nulls = optional_text(request, "null_watermark").value_or("include");
+    read.null_watermark = nulls == "fail"     ? ReadRequest::NullWatermark::fail
+                          : nulls == "reject" ? ReadRequest::NullWatermark::reject
+                                              : ReadRequest::NullWatermark::include;
+    read.replace_text = optional_text(request, "text_policy").value_or("replace") != "reject";
+    read.null_zero_dates = optional_text(request, "zero_dates").value_or("null") != "reject";
+    read.columns = optional_names(request, "columns");
+    return read;
+}
+
+json error_frame(const Failure& failure, bool disconnected) {
+    json frame = {{"class", name_of(failure.kind)},
+                  {"message", failure.message},
+                  {"detail", failure.detail},
+                  {"hint", failure.hint},
+                  {"sqlstate", failure.sqlstate},
+                  {"retry_after", nullptr},
+                  {"disconnected", failure.disconnected || disconnected}};
+    if (failure.retry_after_seconds) frame["retry_after"] = *failure.retry_after_seconds;
+    return frame;
+}
+
+}  // namespace
+
+std::unique_ptr<Source> make_source(const std::string& kind) {
+    if (kind == "odbc") return std::make_unique<odbc::OdbcSource>();
+    throw Failure(FailureClass::config, "there is no source of kind \"" + kind + "\"");
+}
+
+Source& RequestLoop::source() {
+    if (!source_) throw Failure(FailureClass::config, "no connection is open");
+    if (source_->is_disconnected()) {
+        Failure failure(FailureClass::transient, "the connection to the source was lost");
+        failure.disconnected = true;
+        throw failure;
+    }
+    return *source_;
+}
+
+void RequestLoop::run() {
+    out_.send(wire::FrameType::hello, {{"protocol", wire::protocol_version}, {"build", INSYNC_BUILD_ID}});
+    std::string line;
+    while (read_line(line)) {
+        if (line.empty()) continue;
+        try {
+            const json request = json::parse(line);
+            if (request.value("verb", "") == "close") return;
+            serve(request);
+            continue;
+        } catch (const Failure& failure) {
+            out_.drop_row();
+            out_.send(wire::FrameType::error, error_frame(failure, source_ && source_->is_disconnected()));
+        } catch (const json::exception&) {
+            // Its text would quote the request, which may hold a password.
+            out_.send(
+                wire::FrameType::error,
+                error_frame(Failure(FailureClass::config, "the request isn't valid JSON of a known form"), false));
+        } catch (const std::bad_alloc&) {
+            out_.drop_row();
+            out_.send(wire::FrameType::error,
+                      error_frame(Failure(FailureClass::source, "the connector ran out of memory", "",
+                                          "Lower the options batch_bytes and page_rows, or raise "
+                                          "insync.connector_memory."),
+                                  false));
+        }
+    }
+}
+
+void RequestLoop::serve(const json& request) {
+    const std::string verb = request.value("verb", "");
+    json done = json::object();
+    if (verb == "open" || verb == "check") {
+        source_ = make_source(request.value("kind", "odbc"));
+        if (verb == "open") {
+            done = source_->open(open_request(request));
+        } else {
+            source_->check(open_request(request), out_);
+        }
+    } else if (verb == "discover") {
+        source().discover(request.value("pattern", "%"), out_);
+    } else if (verb == "describe") {
+        const DescribeRequest describe{request.at("source").get<std::string>(), optional_names(request, "key"),
+                                       optional_names(request, "watermark")};
+        out_.send(wire::FrameType::result, source().describe(describe));
+    } else if (verb == "preview") {
+        const std::string name = request.at("source").get<std::string>();
+        done = source().preview(name, number_or<std::size_t>(request, "rows", 10), out_);
+    } else if (verb == "read") {
+        done = source().read(read_request(request), out_);
+    } else if (verb == "explain") {
+        out_.send(wire::FrameType::result, source().explain(read_request(request), out_));
+    } else {
+        throw Failure(FailureClass::config, "unknown verb \"" + verb + "\"");
+    }
+    out_.send(wire::FrameType::done, done);
+}
+
+bool RequestLoop::read_line(std::string& line) {
+    constexpr std::size_t longest_line = 64u << 20;
+    while (true) {
+        const std::size_t end = pending_.find('\n');
+        if (end != std::string::npos) {
+            line = pending_.substr(0, end);
+            pending_.erase(0, end + 1);
+            return true;
+        }
+        if (pending_.size() > longest_line) return false;
+        char buffer[64 * 1024];
+        const ssize_t count = ::read(input_, buffer, sizeof buffer);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        pending_.append(buffer, static_cast<std::size_t>(count));
+    }
+}
+
+}  // namespace insync

@@ -1,0 +1,32 @@
+// Requests from one descriptor, frames to another: the connector's whole conversation.
+//
+// Requests are JSON lines. One connector serves many requests over one connection, one after the other. Whatever goes
+// wrong in a request becomes its error frame; only the end of the input, or "close", ends the loop.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bgworker/connector/source.hpp"
+
+namespace insync {
+
+class RequestLoop {
+  public:
+    RequestLoop(int input, int output) : input_(input), out_(output) {}
+
+    // Says hello and serves requests until the input ends.
+    void run();
+
+  private:
+    bool read_line(std::string& line);
+    void serve(const nlohmann::json& request);
+    Source& source();
+
+    int input_;
+    FrameWriter out_;
+    std::string pending_;  // read, but behind the last line
+    std::unique_ptr<Source> source_;
+};
+
+}  // namespace insync

@@ -1,0 +1,85 @@
+// What a kind of source has to offer. The request loop knows only this, so that another kind comes beside ODBC without
+// a change there.
+//
+// Every function may raise Failure; the connector then answers with an error frame and waits for the next request.
+// Functions that read send their frames through the writer they were given and return the members of the done frame.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "bgworker/connector/frame_writer.hpp"
+
+namespace insync {
+
+// The members of an open or check request.
+struct OpenRequest {
+    nlohmann::json server = nlohmann::json::object();  // option name -> text
+    std::string user;
+    std::string password;
+    int connect_timeout_ms = 15000;
+    int query_timeout_ms = 600000;
+    std::size_t max_value_bytes = 256u << 20;
+};
+
+// The members of a read or explain request.
+struct ReadRequest {
+    std::string source;
+    bool full = false;
+    std::vector<std::string> key;
+    std::vector<std::string> watermark;  // several: the first that isn't null counts
+    bool key_is_unique = false;
+    std::string lookback;  // seconds or a count
+    std::optional<std::string> initial_watermark;
+    nlohmann::json position;  // null or what an earlier position frame said
+    std::size_t batch_rows = 10000;
+    std::size_t batch_bytes = 16u << 20;
+    std::size_t page_rows = 50000;
+    enum class NullWatermark { include, reject, fail } null_watermark = NullWatermark::include;
+    bool replace_text = true;
+    bool null_zero_dates = true;
+    std::optional<std::vector<std::string>> columns;  // nothing: all
+};
+
+struct DescribeRequest {
+    std::string source;
+    std::optional<std::vector<std::string>> key;
+    std::optional<std::vector<std::string>> watermark;
+};
+
+class Source {
+  public:
+    virtual ~Source() = default;
+
+    // Connects; what the source says of itself (dbms, version, driver, database, source_now).
+    virtual nlohmann::json open(const OpenRequest& request) = 0;
+
+    // Connects step by step and reports each step as a result frame, up to the first that fails.
+    virtual void check(const OpenRequest& request, FrameWriter& out) = 0;
+
+    // One result frame for each table and view whose name matches the LIKE pattern.
+    virtual void discover(const std::string& pattern, FrameWriter& out) = 0;
+
+    virtual nlohmann::json describe(const DescribeRequest& request) = 0;
+
+    // Columns and at most `rows` rows.
+    virtual nlohmann::json preview(const std::string& source, std::size_t rows, FrameWriter& out) = 0;
+
+    // Columns, then rows, rejects and positions.
+    virtual nlohmann::json read(const ReadRequest& request, FrameWriter& out) = 0;
+
+    // The statements that read() would send, and their bounds.
+    virtual nlohmann::json explain(const ReadRequest& request, FrameWriter& out) = 0;
+
+    // True once the connection was found dead; open() again then.
+    virtual bool is_disconnected() = 0;
+};
+
+// The source of the given kind ("odbc"); raises Failure (config) for any other word.
+std::unique_ptr<Source> make_source(const std::string& kind);
+
+}  // namespace insync

@@ -1,0 +1,322 @@
+// Spawns, talks to and kills the connector; see connector_process.hpp.
+#include "bgworker/connector_process.hpp"
+
+extern "C" {
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+}
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "build_id.hpp"
+#include "extension/settings.hpp"
+
+namespace insync {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Room for about one batch between the two processes; Linux lets anybody have this much.
+constexpr int pipe_bytes = 1 << 20;
+constexpr std::size_t read_bytes = 256 * 1024;
+
+// The children of this process, for the exits that don't unwind (FATAL, proc_exit).
+constexpr int max_children = 8;
+pid_t children[max_children];
+bool exit_callback_registered;
+
+void kill_children(int, Datum) {
+    for (pid_t& child : children) {
+        if (child > 0) ::kill(child, SIGKILL);
+        child = 0;
+    }
+}
+
+void remember_child(pid_t pid) {
+    for (pid_t& child : children) {
+        if (child == 0) {
+            child = pid;
+            return;
+        }
+    }
+}
+
+void forget_child(pid_t pid) {
+    for (pid_t& child : children) {
+        if (child == pid) child = 0;
+    }
+}
+
+// The child gets these variables of ours, if set, and no other.
+constexpr const char* passed_variables[] = {"PATH",    "HOME",   "ODBCSYSINI",  "ODBCINI",   "ODBCINSTINI",       "FREETDS",
+                                            "FREETDSCONF", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TNS_ADMIN", "ORACLE_HOME", "NLS_LANG"};
+
+[[noreturn]] void throw_errno(const char* what, int code) {
+    throw pg::Error(ERRCODE_SYSTEM_ERROR, std::string(what) + ": " + strerror(code));
+}
+
+}  // namespace
+
+nlohmann::json Frame::json() const {
+    auto value = nlohmann::json::parse(payload, nullptr, false);
+    if (value.is_discarded()) throw ProtocolError("a frame that holds no JSON");
+    return value;
+}
+
+pg::Error error_from_frame(const nlohmann::json& payload) {
+    auto text = [&](const char* name) {
+        auto found = payload.find(name);
+        return found != payload.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    pg::Error error(ERRCODE_FDW_ERROR, text("message"), text("detail"), text("hint"));
+    if (error.message.empty()) error.message = "the source reported an error without a message";
+    std::string name = text("class");
+    error.error_class = name == "transient"      ? pg::ErrorClass::transient
+                        : name == "rate_limited" ? pg::ErrorClass::rate_limited
+                        : name == "auth"         ? pg::ErrorClass::auth
+                        : name == "config"       ? pg::ErrorClass::config
+                                                 : pg::ErrorClass::source;
+    if (error.error_class == pg::ErrorClass::transient) error.sqlstate = ERRCODE_CONNECTION_FAILURE;
+    if (error.error_class == pg::ErrorClass::auth) error.sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+    if (auto state = text("sqlstate"); !state.empty()) {
+        error.detail += (error.detail.empty() ? "" : " ") + ("The source's SQLSTATE is " + state + ".");
+    }
+    if (auto after = payload.find("retry_after"); after != payload.end() && after->is_number()) {
+        error.retry_after_ms = static_cast<long>(after->get<double>() * 1000);
+    }
+    return error;
+}
+
+ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall) : stall_(stall) {
+    spawn();
+    try {
+        Frame hello = next_frame();
+        if (hello.type != wire::FrameType::hello) broken("it did not say hello");
+        auto payload = hello.json();
+        if (payload.value("protocol", 0) != wire::protocol_version || payload.value("build", "") != INSYNC_BUILD_ID) {
+            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pg_insync_connector is of another build than the library",
+                            "Library " INSYNC_BUILD_ID ", connector " + payload.value("build", std::string("unknown")) + ".",
+                            "Install both from the same build; setting insync.connector names the program.");
+        }
+    } catch (...) {
+        kill();
+        throw;
+    }
+}
+
+ConnectorProcess::~ConnectorProcess() { kill(); }
+
+void ConnectorProcess::spawn() {
+    if (!exit_callback_registered) {
+        before_shmem_exit(kill_children, 0);
+        exit_callback_registered = true;
+    }
+    std::string program = settings::connector_path();
+    int request[2], reply[2];
+    if (pipe2(request, O_CLOEXEC) != 0) throw_errno("could not create a pipe", errno);
+    if (pipe2(reply, O_CLOEXEC) != 0) {
+        int code = errno;
+        close(request[0]), close(request[1]);
+        throw_errno("could not create a pipe", code);
+    }
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, request[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, reply[1], 1);
+    // PostgreSQL leaves data files open in a child; nothing but the three is the connector's business.
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    // A group of its own: a Ctrl-C at the terminal is the server's to answer.
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+
+    std::vector<std::string> environment{"LC_ALL=C.UTF-8", "LANG=C.UTF-8", "TZ=UTC", "NLS_LANG=.AL32UTF8"};
+    for (const char* name : passed_variables) {
+        if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
+    }
+    std::vector<char*> pointers;
+    for (auto& item : environment) pointers.push_back(item.data());
+    pointers.push_back(nullptr);
+    char name[] = "pg_insync_connector";
+    char* arguments[] = {name, nullptr};
+
+    pid_t pid = 0;
+    int code = posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, pointers.data());
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(request[0]), close(reply[1]);
+    if (code != 0) {
+        close(request[1]), close(reply[0]);
+        throw pg::Error(ERRCODE_SYSTEM_ERROR, "could not start \"" + program + "\": " + strerror(code), "",
+                        "Setting insync.connector names the program.");
+    }
+    pid_ = pid;
+    to_child_ = request[1];
+    from_child_ = reply[0];
+    remember_child(pid);
+    fcntl(to_child_, F_SETFL, O_NONBLOCK);
+    fcntl(from_child_, F_SETFL, O_NONBLOCK);
+    (void)fcntl(from_child_, F_SETPIPE_SZ, pipe_bytes);  // more is only faster
+    if (std::int64_t limit = settings::connector_memory_bytes(); limit > 0) {
+        rlimit memory{static_cast<rlim_t>(limit), static_cast<rlim_t>(limit)};
+        (void)prlimit(pid, RLIMIT_AS, &memory, nullptr);
+    }
+    rlimit no_core{0, 0};  // a core file would hold the credentials
+    (void)prlimit(pid, RLIMIT_CORE, &no_core, nullptr);
+}
+
+void ConnectorProcess::kill() noexcept {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    forget_child(pid_);
+    close(to_child_), close(from_child_);
+    pid_ = 0;
+    to_child_ = from_child_ = -1;
+}
+
+void ConnectorProcess::lost() {
+    int status = 0;
+    std::string how = "it ended";
+    // It closed its pipe, so it is ending: give it a moment to say how before it is killed.
+    for (int i = 0; i < 50; i++) {
+        pid_t ended = waitpid(pid_, &status, WNOHANG);
+        if (ended == pid_) {
+            if (WIFSIGNALED(status)) {
+                how = std::string("it was ended by signal ") + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")";
+            } else {
+                how = "it exited with status " + std::to_string(WEXITSTATUS(status));
+            }
+            forget_child(pid_);
+            close(to_child_), close(from_child_);
+            pid_ = 0;
+            break;
+        }
+        usleep(2000);
+    }
+    kill();
+    pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector is gone: " + how, "",
+                    "The ODBC driver may have crashed or run out of memory; see the server log, and setting insync.connector_memory.");
+    error.error_class = pg::ErrorClass::transient;
+    throw error;
+}
+
+void ConnectorProcess::broken(const std::string& why) {
+    kill();
+    pg::Error error(ERRCODE_PROTOCOL_VIOLATION, "the connector does not follow the protocol: " + why);
+    error.error_class = pg::ErrorClass::source;
+    throw error;
+}
+
+void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_point deadline) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) {
+        auto seconds = std::chrono::duration_cast<std::chrono::seconds>(stall_).count();
+        kill();
+        pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector was silent for " + std::to_string(seconds) + " seconds and was killed", "",
+                        "The source or its driver hangs; option query_timeout says how long a request may take.");
+        error.error_class = pg::ErrorClass::transient;
+        throw error;
+    }
+    pg::call([&] {
+        (void)WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | static_cast<int>(events), descriptor,
+                                static_cast<long>(left), PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+void ConnectorProcess::write_all(std::string_view bytes) {
+    auto deadline = Clock::now() + stall_;
+    while (!bytes.empty()) {
+        ssize_t written = ::write(to_child_, bytes.data(), bytes.size());
+        if (written > 0) {
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+        } else if (errno == EAGAIN) {
+            wait_for(to_child_, WL_SOCKET_WRITEABLE, deadline);
+        } else if (errno != EINTR) {
+            lost();  // EPIPE: PostgreSQL ignores SIGPIPE in every process
+        }
+    }
+}
+
+void ConnectorProcess::request(const nlohmann::json& request) {
+    // A name or a value that isn't UTF-8 becomes U+FFFD rather than an exception that says nothing.
+    write_all(request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+bool ConnectorProcess::fill() {
+    if (used_ > 0) {
+        buffer_.erase(0, used_);
+        used_ = 0;
+    }
+    std::size_t size = buffer_.size();
+    buffer_.resize(size + read_bytes);
+    ssize_t got = ::read(from_child_, buffer_.data() + size, read_bytes);
+    int code = errno;
+    buffer_.resize(size + (got > 0 ? static_cast<std::size_t>(got) : 0));
+    if (got == 0) return false;
+    if (got < 0 && code != EAGAIN && code != EINTR) return false;
+    return true;
+}
+
+Frame ConnectorProcess::next_frame() {
+    for (;;) {
+        auto deadline = Clock::now() + stall_;
+        while (buffer_.size() - used_ < wire::header_size) {
+            std::size_t before = buffer_.size() - used_;
+            if (!fill()) lost();
+            if (buffer_.size() - used_ == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
+        }
+        char type = buffer_[used_];
+        auto length = static_cast<std::uint32_t>(wire::get_int32(buffer_.data() + used_ + 1));
+        if (!wire::is_frame_type(type)) broken("unknown frame type " + std::to_string(static_cast<unsigned char>(type)));
+        std::uint32_t limit = settings::frame_limit_bytes();
+        if (length > limit) broken("a frame of " + std::to_string(length) + " bytes, more than " + std::to_string(limit));
+        while (buffer_.size() - used_ < wire::header_size + length) {
+            std::size_t before = buffer_.size() - used_;
+            if (!fill()) lost();
+            if (buffer_.size() - used_ == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
+        }
+        Frame frame{static_cast<wire::FrameType>(type), buffer_.substr(used_ + wire::header_size, length)};
+        used_ += wire::header_size + length;
+        if (frame.type == wire::FrameType::error) throw error_from_frame(frame.json());
+        if (frame.type != wire::FrameType::log) return frame;
+        auto entry = frame.json();
+        std::string level = entry.value("level", "debug"), message = entry.value("message", "");
+        const char* text = message.c_str();
+        int elevel = level == "warning" ? WARNING : level == "notice" ? NOTICE : DEBUG1;
+        pg::call([&] { ereport(elevel, (errmsg_internal("%s", text))); });
+    }
+}
+
+std::vector<nlohmann::json> ConnectorProcess::call(const nlohmann::json& body) {
+    request(body);
+    std::vector<nlohmann::json> results;
+    for (;;) {
+        Frame frame = next_frame();
+        if (frame.type == wire::FrameType::result || frame.type == wire::FrameType::done) results.push_back(frame.json());
+        if (frame.type == wire::FrameType::done) return results;
+    }
+}
+
+}  // namespace insync

@@ -1,0 +1,70 @@
+// The connector as the worker sees it: a child process behind two pipes.
+//
+// Spawned with a clean environment and no descriptor but its three; it dies with its parent (it asks the kernel for that)
+// and when the object ends. Credentials go down the pipe. What comes back is checked frame by frame: a length is looked
+// at before memory is taken. Every wait is on the latch, so that cancel and shutdown get through.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bgworker/batch.hpp"
+#include "bgworker/wire.hpp"
+#include "extension/pg/guard.hpp"
+
+namespace insync {
+
+struct Frame {
+    wire::FrameType type{};
+    std::string payload;
+
+    // The payload as JSON. Throws ProtocolError.
+    nlohmann::json json() const;
+};
+
+class ConnectorProcess {
+  public:
+    // Starts the program and checks its hello. `stall` is how long it may be silent inside a request.
+    // Throws pg::Error where it can't be started or is of another build.
+    explicit ConnectorProcess(std::chrono::milliseconds stall);
+    ~ConnectorProcess();
+    ConnectorProcess(const ConnectorProcess&) = delete;
+    ConnectorProcess& operator=(const ConnectorProcess&) = delete;
+
+    // Sends a request. Its answer is read with next_frame until `done` or `error`.
+    void request(const nlohmann::json& request);
+
+    // Waits for the next frame. An error frame becomes a pg::Error with its class; so do the child's death, silence and
+    // what the protocol doesn't allow, after which the connector is gone (alive() is false). Log frames are reported
+    // here and never returned.
+    Frame next_frame();
+
+    // Sends a request and returns the `result` objects that come before `done`, and `done` itself as the last.
+    std::vector<nlohmann::json> call(const nlohmann::json& request);
+
+    bool alive() const { return pid_ > 0; }
+    int pid() const { return pid_; }
+    void set_stall(std::chrono::milliseconds stall) { stall_ = stall; }
+    // Kills the child: always safe, whatever it was doing.
+    void kill() noexcept;
+
+  private:
+    void spawn();
+    void write_all(std::string_view bytes);
+    bool fill();  // reads what there is; false at the end of the stream
+    void wait_for(int descriptor, unsigned events, std::chrono::steady_clock::time_point deadline);
+    [[noreturn]] void lost();
+    [[noreturn]] void broken(const std::string& why);
+
+    int pid_ = 0;
+    int to_child_ = -1, from_child_ = -1;
+    std::string buffer_;
+    std::size_t used_ = 0;  // bytes of buffer_ that were taken
+    std::chrono::milliseconds stall_;
+};
+
+// Makes an Error of an error frame's payload.
+pg::Error error_from_frame(const nlohmann::json& payload);
+
+}  // namespace insync

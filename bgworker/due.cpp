@@ -1,0 +1,97 @@
+// Computes due times; see due.hpp.
+#include "bgworker/due.hpp"
+
+extern "C" {
+#include "pgtime.h"
+#include "utils/timestamp.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/schedule.hpp"
+
+namespace insync {
+
+namespace {
+
+constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+LocalTime to_local(std::int64_t utc_us, const pg_tz* zone) {
+    pg_time_t seconds = static_cast<pg_time_t>(utc_us >= 0 ? utc_us / USECS_PER_SEC : (utc_us - USECS_PER_SEC + 1) / USECS_PER_SEC);
+    struct pg_tm* tm = pg_localtime(&seconds, zone);
+    if (tm == nullptr) return {};
+    return {tm->tm_year + 1900, tm->tm_mon + 1, tm->tm_mday, tm->tm_hour, tm->tm_min, tm->tm_sec};
+}
+
+// The system's identity and this database's, as the home row has them.
+constexpr const char* identity =
+    "SELECT c.system_identifier::text AS system_identifier, d.oid AS database_oid"
+    " FROM pg_control_system() AS c, pg_database AS d WHERE d.datname = current_database()";
+
+}  // namespace
+
+bool is_home_database() {
+    Bookkeeping bookkeeping;
+    return pg::query(std::string("SELECT FROM insync.home AS h JOIN (") + identity +
+                     ") AS i ON (h.system_identifier, h.database_oid) IS DISTINCT FROM (i.system_identifier, i.database_oid)").empty();
+}
+
+void settle_home_database() {
+    Bookkeeping bookkeeping;
+    pg::query(std::string("INSERT INTO insync.home AS h (system_identifier, database_oid) ") + identity +
+              " ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid");
+}
+
+std::vector<DueStream> due_streams(const std::string& server) {
+    pg::Rows rows;
+    pg_tz* default_zone = session_timezone;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query(
+            "SELECT s.id, s.server, s.schedule, s.options ->> 'time_zone', q.id, q.mode,"
+            " EXISTS (SELECT FROM insync.run AS x WHERE x.stream_id = s.id AND x.status = 'running'),"
+            " (extract(epoch FROM w.retry_at) * 1000000)::bigint, (extract(epoch FROM l.started_at) * 1000000)::bigint"
+            " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
+            " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = 'queued' ORDER BY r.id LIMIT 1) AS q ON true"
+            " LEFT JOIN LATERAL (SELECT r.started_at FROM insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS NOT NULL ORDER BY r.id DESC LIMIT 1) AS l ON true"
+            " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused",
+            {server});
+    }
+    std::int64_t now = GetCurrentTimestamp() + unix_epoch_us;
+    std::vector<DueStream> due;
+    for (const auto& row : rows.rows) {
+        DueStream item;
+        item.stream_id = std::stoi(*row[0]);
+        item.server = *row[1];
+        auto live = shared::read_live(item.stream_id);
+        std::optional<std::int64_t> at, last;
+        if (row[8]) last = std::stoll(*row[8]);
+        if (live && live->last_poll > DT_NOBEGIN && (!last || live->last_poll + unix_epoch_us > *last)) last = live->last_poll + unix_epoch_us;
+        if (row[4]) {
+            at = now;
+            item.request.run_id = std::stoll(*row[4]);
+            item.request.trigger = "request";
+            item.request.mode = *row[5];
+        } else if (*row[6] == "t" && (!live || live->pid == 0)) {
+            at = now;  // a run that nobody runs any more: take it up where it stopped
+            item.request.trigger = "retry";
+        } else if (row[7]) {
+            at = std::max<std::int64_t>(now, std::stoll(*row[7]));
+            item.request.trigger = "retry";
+        } else if (row[2]) {
+            auto schedule = parse_schedule(*row[2]);
+            const char* zone_name = row[3] ? row[3]->c_str() : nullptr;
+            pg_tz* zone = zone_name != nullptr ? pg::call([&] { return pg_tzset(zone_name); }) : default_zone;
+            if (zone == nullptr) zone = default_zone;
+            if (schedule) at = next_run(*schedule, last, now, [zone](std::int64_t us) { return to_local(us, zone); });
+        }
+        if (at) item.due = *at - unix_epoch_us;
+        shared::update_live(item.stream_id, [&](LiveStream& entry) { entry.next_run = item.due; });
+        if (at) due.push_back(std::move(item));
+    }
+    std::stable_sort(due.begin(), due.end(), [](const auto& a, const auto& b) { return a.due < b.due; });
+    return due;
+}
+
+}  // namespace insync

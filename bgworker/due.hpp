@@ -1,0 +1,28 @@
+// Which streams of a server are due, and when the next one is: from the tables and, for polls that left no row, from
+// shared memory.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bgworker/run.hpp"
+#include "bgworker/shared_state.hpp"
+
+namespace insync {
+
+struct DueStream {
+    int stream_id = 0;
+    std::string server;
+    TimestampTz due = DT_NOEND;
+    RunRequest request;
+};
+
+// True if this database is the one whose streams may run: not a restored copy of it.
+bool is_home_database();
+// Makes it so.
+void settle_home_database();
+
+// Every stream that has a next run, soonest first; of one server, or of all. Needs a transaction.
+std::vector<DueStream> due_streams(const std::string& server);
+
+}  // namespace insync

@@ -1,0 +1,72 @@
+// Reads the executor's own counters of MERGE; see merge_counter.hpp.
+#include "bgworker/merge_counter.hpp"
+
+extern "C" {
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+}
+
+namespace insync {
+
+namespace {
+
+ExecutorStart_hook_type next_start;
+ExecutorEnd_hook_type next_end;
+bool armed;
+QueryDesc* counted;  // the announced statement while it runs
+MergeCounts counts;
+
+// These hooks are part of the C side of the wall: plain calls, nothing with a destructor, errors pass through.
+void on_start(QueryDesc* query, int flags) {
+    // The first statement to start is the announced one; those of its triggers start later.
+    if (armed) {
+        armed = false;
+        counted = query;
+    }
+    if (next_start != nullptr) {
+        next_start(query, flags);
+    } else {
+        standard_ExecutorStart(query, flags);
+    }
+}
+
+void on_end(QueryDesc* query) {
+    if (query == counted) {
+        counted = nullptr;
+        if (query->planstate != nullptr && IsA(query->planstate, ModifyTableState)) {
+            auto* state = reinterpret_cast<ModifyTableState*>(query->planstate);
+            counts.inserted = static_cast<std::int64_t>(state->mt_merge_inserted);
+            counts.updated = static_cast<std::int64_t>(state->mt_merge_updated);
+            counts.deleted = static_cast<std::int64_t>(state->mt_merge_deleted);
+        }
+    }
+    if (next_end != nullptr) {
+        next_end(query);
+    } else {
+        standard_ExecutorEnd(query);
+    }
+}
+
+}  // namespace
+
+void install_merge_counter() {
+    next_start = ExecutorStart_hook;
+    ExecutorStart_hook = on_start;
+    next_end = ExecutorEnd_hook;
+    ExecutorEnd_hook = on_end;
+}
+
+void arm_merge_counter() {
+    counts = {};
+    counted = nullptr;
+    armed = true;
+}
+
+MergeCounts take_merge_counts() {
+    armed = false;
+    return counts;
+}
+
+}  // namespace insync

@@ -1,0 +1,43 @@
+// Rejected rows: into insync.error with their reason, each once, and out of it when a newer version was applied.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "bgworker/batch.hpp"
+#include "bgworker/stream.hpp"
+
+namespace insync {
+
+// A row of the current batch that can't be applied.
+struct RowReject {
+    std::size_t row;
+    pg::Error error;
+    std::string error_type;  // conversion or constraint
+    std::string column;
+    nlohmann::json patch = nlohmann::json::object();  // fields that the relation couldn't hold, as text
+};
+
+class Rejects {
+  public:
+    Rejects(const Stream& stream, const std::vector<SourceColumn>& columns, bool has_errors);
+
+    // Settles a batch's rejects: stores those that are the last word on their key and removes what newer good rows made
+    // obsolete. The relation `batch` holds the batch's rows. Returns how many rows of insync.error are new or changed;
+    // only if there are any, `run_id` is asked for the run that they belong to.
+    std::int64_t settle(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
+                        const std::function<std::int64_t()>& run_id, const std::string& watermark);
+
+  private:
+    std::int64_t store_rows(const std::vector<RowReject>& rows, const std::string& watermark);
+    std::int64_t store_source(const std::vector<SourceReject>& rejects);
+
+    const Stream& stream_;
+    std::string key_;          // SQL over b: the source key as jsonb of texts
+    std::string fingerprint_;  // SQL over b
+    bool has_errors_;
+};
+
+}  // namespace insync

@@ -1,0 +1,334 @@
+// A run, readable top to bottom; see run.hpp.
+#include "bgworker/run.hpp"
+
+extern "C" {
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+#include <algorithm>
+#include <cmath>
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/shared_state.hpp"
+#include "extension/settings.hpp"
+
+namespace insync {
+
+namespace {
+
+constexpr int batch_attempts = 6;
+constexpr long first_wait_ms = 100;
+
+std::int64_t to_unix_us(TimestampTz time) {
+    return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+void report_activity(const std::string& text) {
+    const char* activity = text.c_str();
+    pg::call([&] { pgstat_report_activity(STATE_RUNNING, activity); });
+}
+
+void set_live_state(int stream_id, LiveState state) {
+    shared::update_live(stream_id, [&](LiveStream& live) { live.state = state; });
+}
+
+// In a zone with daylight saving the hour before the clocks go back happens twice: a naive watermark then repeats, and
+// rows of its second pass are older than what was read. The overlap grows by as much as the clocks went back.
+std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, std::int64_t lookback_s) {
+    std::string zone = stream.option("source_time_zone");
+    if (zone.empty() || stream.watermark_kind != "time" || !state.watermark) return 0;
+    Bookkeeping bookkeeping;
+    pg::Subtransaction subtransaction;
+    try {
+        auto rows = pg::query(
+            "SELECT greatest(0, extract(epoch FROM (b - b_utc) - (a - a_utc)))::bigint FROM ("
+            " SELECT b, b AT TIME ZONE $2 AT TIME ZONE 'UTC' AS b_utc, a, a AT TIME ZONE $2 AT TIME ZONE 'UTC' AS a_utc FROM ("
+            " SELECT w - interval '1 hour' - $3::bigint * interval '1 second' AS b, w + interval '1 hour' AS a"
+            " FROM (SELECT $1::timestamp AS w) AS x) AS y) AS z",
+            {*state.watermark, zone, std::to_string(lookback_s)});
+        subtransaction.commit();
+        return rows.first()[0] ? std::stoll(*rows.first()[0]) : 0;
+    } catch (const pg::Error& error) {
+        if (error.is_interrupt()) throw;
+        return 0;  // a watermark that PostgreSQL can't read as a time has no hour that repeats
+    }
+}
+
+std::int64_t lookback_seconds(const Stream& stream) {
+    auto lookback = parse_lookback(stream.option("lookback"));
+    if (!lookback) return 600;
+    if (auto* time = std::get_if<std::chrono::milliseconds>(&*lookback)) return time->count() / 1000;
+    return std::get<std::int64_t>(*lookback);
+}
+
+}  // namespace
+
+nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position, std::int64_t extra_lookback_s) {
+    std::string lookback;
+    if (stream.watermark_kind == "time" || stream.watermark_kind == "text") {
+        lookback = std::to_string(lookback_seconds(stream) + extra_lookback_s);
+    } else if (stream.has_option("lookback")) {
+        lookback = std::to_string(lookback_seconds(stream));
+    } else {
+        lookback = stream.watermark_kind == "integer" ? "1000" : "0";
+    }
+    auto size = parse_size(stream.option("batch_bytes"));
+    auto rows = parse_integer(stream.option("batch_rows"));
+    bool full = mode == "full";
+    auto optional = [&](const char* name) { return stream.has_option(name) ? nlohmann::json(stream.option(name)) : nlohmann::json(); };
+    return {{"verb", "read"},
+            {"source", stream.source},
+            {"mode", mode},
+            {"key", stream.source_key},
+            {"key_is_unique", stream.source_key_unique},
+            {"watermark", full ? std::vector<std::string>{} : stream.watermark},
+            {"lookback", lookback},
+            {"initial_watermark", optional("initial_watermark")},
+            {"position", position},
+            {"batch_rows", rows ? *rows : settings::batch_rows()},
+            {"batch_bytes", size ? *size : settings::batch_bytes()},
+            {"page_rows", std::stoll(stream.option("page_rows"))},
+            {"null_watermark", stream.option("null_watermark")},
+            {"text_policy", stream.option("text_policy")},
+            {"zero_dates", stream.option("zero_dates")},
+            {"columns", nullptr}};
+}
+
+Run::Run(const Stream& stream, const RunRequest& request, Transactions& transactions)
+    : stream_(stream), request_(request), transactions_(transactions), mode_(request.mode.empty() ? stream.mode : request.mode),
+      run_id_(0), started_at_(GetCurrentTimestamp()), retry_at_(DT_NOEND) {
+    auto limit = parse_duration(stream.option("run_timeout"));
+    deadline_ = limit ? std::chrono::steady_clock::now() + *limit : std::chrono::steady_clock::time_point::max();
+    shared::update_live(stream.id, [&](LiveStream& live) {
+        live.state = LiveState::starting;
+        live.pid = MyProcPid;
+        live.started_at = started_at_;
+        live.run_id = request.run_id;
+        live.batches = live.rows_read = live.written = live.bytes = 0;
+    });
+}
+
+RunCounts Run::execute(ConnectorProcess& connector) {
+    connector_ = &connector;
+    try {
+        load();
+        Batch batch;
+        while (next_batch(batch)) apply(batch);
+        finish();
+        return counts_;
+    } catch (const pg::Error& error) {
+        fail(error);
+        throw;
+    } catch (const std::exception& error) {  // a malformed answer
+        pg::Error wrapped(ERRCODE_PROTOCOL_VIOLATION, std::string("the connector does not follow the protocol: ") + error.what());
+        wrapped.error_class = pg::ErrorClass::source;
+        connector_->kill();
+        fail(wrapped);
+        throw wrapped;
+    }
+}
+
+// Reads where the stream stands, asks the connector to read on from there, and builds the statements for what it sends.
+void Run::load() {
+    std::int64_t repeated = 0;
+    transactions_.run([&] {
+        state_ = load_state(stream_.id);
+        repeated = repeated_seconds(stream_, state_, lookback_seconds(stream_));
+        // What can only be told afterwards (polls) is recorded with their first batch; the rest now, so that a crash shows.
+        if (request_.trigger == "request" || request_.trigger == "call" || state_.position.is_null()) record_start();
+    });
+    position_ = state_.position;
+    compares_keys_ = mode_ == "full" && stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
+    saves_position_ = mode_ == stream_.mode;
+    // The keys seen so far are lost with the process that saw them, so a read that compares keys starts over.
+    bool resumes = saves_position_ && !(compares_keys_ && position_.value("phase", "") == "full");
+    report_activity(stream_.name + ": reading " + stream_.source);
+    set_live_state(stream_.id, LiveState::running);
+    connector_->request(read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));
+}
+
+bool Run::next_batch(Batch& batch) {
+    batch.clear();
+    for (;;) {
+        check_deadline();
+        Frame frame = connector_->next_frame();
+        switch (frame.type) {
+            case wire::FrameType::columns:
+                columns_ = parse_columns(frame.json().at("columns"));
+                transactions_.run([&] {
+                    applier_.emplace(stream_, columns_, state_.has_errors);
+                    if (applier_->columns_changed()) {
+                        Bookkeeping bookkeeping;
+                        pg::query("UPDATE insync.stream AS s SET source_columns = $2::jsonb WHERE s.id = $1::integer",
+                                  {std::to_string(stream_.id), to_json(columns_).dump()});
+                    }
+                    if (compares_keys_) applier_->collect_keys();
+                });
+                break;
+            case wire::FrameType::rows:
+                batch.append_rows(frame.payload, columns_);
+                if (static_cast<std::int64_t>(batch.bytes()) > 4LL * settings::frame_limit_bytes()) throw ProtocolError("a batch without an end");
+                break;
+            case wire::FrameType::reject: batch.append_reject(frame.json()); break;
+            case wire::FrameType::position: batch.set_position(frame.json()); return true;
+            case wire::FrameType::done:
+                if (batch.rows() + batch.rejects.size() > 0) throw ProtocolError("rows without a position");
+                done_ = frame.json();
+                return false;
+            default: break;  // progress
+        }
+    }
+}
+
+bool Run::keeps_position(const Batch& batch) const { return !saves_position_ || batch.position == position_; }
+
+// One batch, one transaction; again if somebody was in the way.
+void Run::apply(const Batch& batch) {
+    if (batch.rows() + batch.rejects.size() == 0 && keeps_position(batch)) return;
+    if (!applier_) throw ProtocolError("rows without columns");
+    report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " + std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");
+    set_live_state(stream_.id, LiveState::processing);
+    for (int attempt = 0;; attempt++) {
+        std::int64_t run_before = run_id_;
+        try {
+            transactions_.run([&] { apply_once(batch); });
+            break;
+        } catch (const pg::Error& error) {
+            run_id_ = run_before;
+            if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
+        }
+        pg::call([&] {
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, first_wait_ms << attempt, PG_WAIT_EXTENSION);
+            ResetLatch(MyLatch);
+            CHECK_FOR_INTERRUPTS();
+        });
+    }
+    shared::update_live(stream_.id, [&](LiveStream& live) {
+        live.state = LiveState::running;
+        live.run_id = run_id_;
+        live.batches = counts_.batches;
+        live.rows_read = counts_.rows_read;
+        live.written = counts_.inserted + counts_.updated + counts_.deleted;
+        live.bytes = counts_.bytes;
+    });
+    if (request_.notices) {
+        std::string text = stream_.name + ": " + std::to_string(counts_.rows_read) + " rows read, " + std::to_string(counts_.inserted) + " inserted, " +
+                           std::to_string(counts_.updated) + " updated, " + std::to_string(counts_.rejected) + " rejected";
+        const char* notice = text.c_str();
+        pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", notice))); });
+    }
+}
+
+void Run::apply_once(const Batch& batch) {
+    RunCounts counts = applier_->apply(batch, [&] {
+        record_start();
+        return run_id_;
+    });
+    RunCounts total = counts_;
+    total.add(counts);
+    bool moved = !keeps_position(batch);
+    if (counts.wrote() || moved) {
+        record_start();
+        if (moved) save_position(stream_.id, batch.position, batch.watermark);
+        save_progress(run_id_, total);
+    }
+    counts_ = total;
+    if (moved) {
+        position_ = batch.position;
+        watermark_ = batch.watermark;
+    }
+}
+
+void Run::record_start() {
+    if (run_id_ != 0) return;
+    if (auto live = shared::read_live(stream_.id); live && live->polls > 0) {
+        record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since), to_unix_us(live->last_poll));
+        shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
+    }
+    if (request_.run_id != 0) {
+        start_queued_run(request_.run_id, mode_);
+        run_id_ = request_.run_id;
+    } else {
+        run_id_ = insert_run(stream_, mode_, "running", request_.trigger);
+    }
+}
+
+void Run::check_deadline() const {
+    if (std::chrono::steady_clock::now() < deadline_) return;
+    pg::Error error(ERRCODE_QUERY_CANCELED, "the run took longer than option run_timeout allows (" + stream_.option("run_timeout") + ")", "What was committed stays; the next run goes on from there.");
+    error.sqlstate = ERRCODE_FDW_ERROR;
+    error.error_class = pg::ErrorClass::transient;
+    throw error;
+}
+
+// Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
+void Run::finish() {
+    if (compares_keys_ && applier_) {
+        transactions_.run([&] {
+            counts_.deleted += applier_->delete_vanished();
+            if (counts_.deleted > 0) record_start();
+            if (run_id_ != 0) save_progress(run_id_, counts_);
+        });
+        if (applier_->unreadable_rows() > 0) {
+            note_ = "nothing was deleted, because " + std::to_string(applier_->unreadable_rows()) + " rows of the source could not be read";
+        }
+    }
+    double lag = done_.contains("lag_seconds") && done_["lag_seconds"].is_number() ? done_["lag_seconds"].get<double>() : NAN;
+    std::string message = closing_message();
+    bool quiet = run_id_ == 0 && state_.failures == 0;
+    if (!quiet) {
+        transactions_.run([&] {
+            record_start();
+            finish_run(run_id_, "succeeded", counts_, nullptr, message);
+            clear_failures(stream_.id);
+        });
+    }
+    shared::update_live(stream_.id, [&](LiveStream& live) {
+        live.state = LiveState::idle;
+        live.pid = 0;
+        live.lag_seconds = lag;
+        live.last_poll = started_at_;
+        strlcpy(live.message, message.c_str(), sizeof live.message);
+        if (quiet && live.polls++ == 0) live.quiet_since = started_at_;
+    });
+    shared::announce_run_end();
+}
+
+std::string Run::closing_message() const {
+    std::string text = note_;
+    auto add = [&](const char* member, const char* what) {
+        auto found = done_.find(member);
+        if (found == done_.end() || !found->is_number_integer() || found->get<std::int64_t>() == 0) return;
+        text += (text.empty() ? "" : "; ") + std::to_string(found->get<std::int64_t>()) + what;
+    };
+    add("future_rows", " rows have a watermark beyond the source's clock, which doesn't move the stream's");
+    add("null_watermarks", " rows without a watermark");
+    return text;
+}
+
+void Run::fail(const pg::Error& error) {
+    transactions_.rollback();
+    std::string message = error.message + (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) + (error.hint.empty() ? "" : "\nHINT: " + error.hint);
+    bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
+    transactions_.run([&] {
+        // The stream may have been dropped meanwhile; then there is nothing to keep books about.
+        if (!load_stream(stream_.id)) return;
+        record_start();
+        finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, cancelled ? "cancelled" : message);
+        if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error)) {
+            retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+        }
+    });
+    shared::update_live(stream_.id, [&](LiveStream& live) {
+        live.state = LiveState::idle;
+        live.pid = 0;
+        live.last_poll = started_at_;
+        strlcpy(live.message, message.c_str(), sizeof live.message);
+    });
+    shared::announce_run_end();
+}
+
+}  // namespace insync

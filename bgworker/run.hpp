@@ -1,0 +1,74 @@
+// One run of a stream: next batch → apply → watermark → commit.
+//
+// Rows, rejects, counts and position commit together; whatever kills this process leaves the state of the last commit,
+// from which the next run goes on. A poll that finds nothing leaves nothing behind but a count in shared memory.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "bgworker/apply.hpp"
+#include "bgworker/batch.hpp"
+#include "bgworker/connector_process.hpp"
+#include "bgworker/stream.hpp"
+#include "bgworker/transactions.hpp"
+
+namespace insync {
+
+struct RunRequest {
+    std::int64_t run_id = 0;          // of a queued run; 0: none yet
+    std::string trigger = "schedule";  // schedule, retry, request or call
+    std::string mode;                 // overrides the stream's; empty: its own
+    bool notices = false;             // tell the client about progress
+};
+
+class Run {
+  public:
+    Run(const Stream& stream, const RunRequest& request, Transactions& transactions);
+
+    // Reads and applies until the source has no more. Before it, the connector must have opened the stream's server, and
+    // the caller must hold the stream's lock. Throws pg::Error where the run failed, after it has recorded that.
+    RunCounts execute(ConnectorProcess& connector);
+
+    // Records that the run failed before it could read (the server can't be reached, say).
+    void fail(const pg::Error& error);
+
+    std::int64_t run_id() const { return run_id_; }
+    // When a failed run is to be tried again; DT_NOEND: at its schedule.
+    TimestampTz retry_at() const { return retry_at_; }
+
+    // The read request for a stream in a state: what sync_explain() shows as well.
+    static nlohmann::json read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position, std::int64_t extra_lookback_s);
+
+  private:
+    void load();
+    bool next_batch(Batch& batch);
+    void apply(const Batch& batch);
+    void apply_once(const Batch& batch);
+    void finish();
+    void record_start();
+    bool keeps_position(const Batch& batch) const;
+    void check_deadline() const;
+    std::string closing_message() const;
+
+    const Stream& stream_;
+    RunRequest request_;
+    Transactions& transactions_;
+    ConnectorProcess* connector_ = nullptr;
+    std::string mode_;
+    StreamState state_;
+    nlohmann::json position_;   // as committed
+    std::string watermark_;
+    bool saves_position_ = true;
+    bool compares_keys_ = false;
+    std::optional<Applier> applier_;
+    std::vector<SourceColumn> columns_;
+    RunCounts counts_;
+    nlohmann::json done_;       // the connector's closing words
+    std::int64_t run_id_ = 0;
+    TimestampTz started_at_ = 0, retry_at_ = 0;
+    std::chrono::steady_clock::time_point deadline_;
+    std::string note_;
+};
+
+}  // namespace insync

@@ -1,0 +1,79 @@
+// When a stream runs next: an interval, or a five-field cron expression in a time zone.
+//
+// Pure, and without a time-zone library: the caller passes a function from UTC to local time. Instants are microseconds
+// since 1970-01-01 00:00 UTC.
+//
+// Changes of the clock: a match that a change to summer time skips happens at the first moment after the gap. A match
+// that a change to winter time makes happen twice runs once, the first time; only where the hour field lets every hour
+// through ('*/5 * * * *') does the repeated hour count as any other, so that no schedule pauses for an hour.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "extension/option_values.hpp"
+
+namespace insync {
+
+// Wall time in some zone; month and day count from 1.
+struct LocalTime {
+    int year = 1970;
+    int month = 1;
+    int day = 1;
+    int hour = 0;
+    int minute = 0;
+    int second = 0;
+
+    friend auto operator<=>(const LocalTime&, const LocalTime&) = default;
+};
+
+// The minutes at which something happens; a bit for each value that a field lets through.
+struct Cron {
+    std::uint64_t minutes = 0;
+    std::uint32_t hours = 0;
+    std::uint32_t days = 0;      // of the month; bit 0 is unused
+    std::uint32_t months = 0;    // bit 0 is unused
+    std::uint32_t weekdays = 0;  // bit 0 is Sunday
+    // Whether the field begins with '*'. As in Vixie cron, a day must match both day fields if one of them does,
+    // and otherwise it is enough that it matches either.
+    bool days_star = false;
+    bool weekdays_star = false;
+
+    friend bool operator==(const Cron&, const Cron&) = default;
+};
+
+struct Schedule {
+    std::optional<std::chrono::milliseconds> interval;  // if absent, `cron` holds
+    Cron cron;
+
+    friend bool operator==(const Schedule&, const Schedule&) = default;
+};
+
+// '10 seconds' (as parse_duration reads it, 1 second or more), or 'minute hour day-of-month month day-of-week' with
+// lists, ranges, steps ('*/5', '10-50/20') and three-letter English names; Sunday is 0 or 7. Also @hourly, @daily,
+// @midnight, @weekly, @monthly, @yearly and @annually. An expression that never happens (30 February) is an error.
+Parsed<Schedule> parse_schedule(std::string_view text);
+
+// The five fields of a cron expression, or one of the names above.
+Parsed<Cron> parse_cron(std::string_view text);
+
+// The first matching minute that begins later than `after`, on the wall clock and regardless of any change of it;
+// nothing if there is none within nine years (29 February comes again after eight at most), or if `after` is no date.
+std::optional<LocalTime> next_match(const Cron& cron, const LocalTime& after);
+
+// UTC to the wall time of the schedule's zone; fractions of a second are cut off (towards the past).
+using ToLocal = std::function<LocalTime(std::int64_t utc_us)>;
+
+// When to start next, never before `now_us`; nothing if the schedule never happens.
+//
+// Interval: `last_start_us` plus the interval; at once if that is past, or if there was no start. Cron: the first match
+// after `last_start_us`, or after `now_us` if there was no start; at once if that is past. So what an outage made a
+// stream miss happens once. A last start in the future (a clock that was set back) counts as now.
+std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std::int64_t> last_start_us,
+                                     std::int64_t now_us, const ToLocal& to_local);
+
+}  // namespace insync

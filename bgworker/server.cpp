@@ -1,0 +1,140 @@
+// Reads servers and user mappings; see server.hpp.
+#include "bgworker/server.hpp"
+
+extern "C" {
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "access/reloptions.h"
+#include "foreign/foreign.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
+}
+
+#include "bgworker/bookkeeping.hpp"
+#include "extension/connection_string.hpp"
+#include "extension/near_miss.hpp"
+#include "extension/pg/compat.hpp"
+#include "extension/settings.hpp"
+
+namespace insync {
+
+namespace {
+
+// The connector's own limits fire first; this is for one that hangs inside its driver.
+constexpr std::chrono::seconds stall_margin{20};
+
+OptionMap to_map(List* options) {
+    OptionMap map;
+    if (options == nullptr) return map;
+    for (int i = 0; i < options->length; i++) {
+        auto* element = static_cast<DefElem*>(list_nth(options, i));
+        map[element->defname] = pg::call([&] { return defGetString(element); });
+    }
+    return map;
+}
+
+std::chrono::milliseconds duration_option(const OptionMap& options, const char* name, std::chrono::milliseconds fallback) {
+    auto found = options.find(name);
+    if (found == options.end()) return fallback;
+    auto parsed = parse_duration(found->second);
+    return parsed ? *parsed : fallback;
+}
+
+// The mapping of `role`, or PUBLIC's; nothing where there is neither (a SQLite file needs none).
+List* mapping_options(Oid role, Oid server) {
+    return pg::call([&]() -> List* {
+        HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server));
+        if (!HeapTupleIsValid(tuple)) tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+        if (!HeapTupleIsValid(tuple)) return nullptr;
+        bool is_null = false;
+        Datum datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &is_null);
+        List* options = is_null ? nullptr : untransformRelOptions(datum);
+        ReleaseSysCache(tuple);
+        return options;
+    });
+}
+
+[[noreturn]] void unknown_server(const std::string& name) {
+    pg::Rows rows;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query("SELECT s.srvname FROM pg_catalog.pg_foreign_server AS s JOIN pg_catalog.pg_foreign_data_wrapper AS w"
+                         " ON w.oid = s.srvfdw WHERE w.fdwname LIKE 'insync\\_%' ORDER BY 1");
+    }
+    std::vector<std::string> names;
+    for (auto& row : rows.rows) names.push_back(*row[0]);
+    std::string near = closest(name, std::vector<std::string_view>(names.begin(), names.end()));
+    throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "server \"" + name + "\" does not exist", "",
+                    !near.empty() ? "Perhaps you meant the server \"" + near + "\"."
+                                  : "Create it: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…); see SELECT * FROM sync_options().");
+}
+
+void check_driver(const Server& server) {
+    std::string driver;
+    if (auto found = server.options.find("driver"); found != server.options.end()) driver = found->second;
+    if (auto found = server.options.find("connection_string"); found != server.options.end()) {
+        auto keywords = parse_connection_string(found->second);
+        if (keywords) {
+            for (const auto& [name, value] : *keywords) {
+                if (to_lower(name) == "driver") driver = value;
+            }
+        }
+    }
+    if (driver.empty() || settings::driver_allowed(driver)) return;
+    pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + driver + "\" is not allowed", "The allowed drivers are: " + settings::odbc_drivers() + ".",
+                    "A superuser can add it to the setting insync.odbc_drivers.");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+}  // namespace
+
+Server load_server(const std::string& name, Oid role) {
+    const char* text = name.c_str();
+    ForeignServer* found = pg::call([&] { return GetForeignServerByName(text, true); });
+    if (found == nullptr) unknown_server(name);
+    Server server;
+    server.oid = found->serverid;
+    server.name = found->servername;
+    server.wrapper = pg::call([&] { return GetForeignDataWrapper(found->fdwid)->fdwname; });
+    if (server.wrapper != "insync_odbc") {
+        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, "server \"" + name + "\" belongs to foreign-data wrapper \"" + server.wrapper + "\", not to pg_insync", "",
+                        "CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…);");
+    }
+    if (!pg::call([&] { return compat::has_server_usage(found->serverid, role); })) {
+        char* role_name = pg::call([&] { return GetUserNameFromId(role, true); });
+        pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
+                        "GRANT USAGE ON FOREIGN SERVER " + name + " TO " + (role_name != nullptr ? role_name : "…") + ";");
+        error.error_class = pg::ErrorClass::config;
+        throw error;
+    }
+    server.options = to_map(found->options);
+    server.credentials = to_map(mapping_options(role, server.oid));
+    check_driver(server);
+    return server;
+}
+
+nlohmann::json Server::open_request(const char* verb) const {
+    auto connect = duration_option(options, "connect_timeout", settings::connect_timeout());
+    auto query = duration_option(options, "query_timeout", settings::query_timeout());
+    return {{"verb", verb},
+            {"kind", "odbc"},
+            {"server", options},
+            {"credentials", credentials},
+            {"limits", {{"connect_timeout_ms", connect.count()}, {"query_timeout_ms", query.count()}, {"max_value_bytes", settings::max_value_bytes()}}}};
+}
+
+std::chrono::milliseconds Server::stall() const {
+    return std::max(duration_option(options, "connect_timeout", settings::connect_timeout()), duration_option(options, "query_timeout", settings::query_timeout())) +
+           stall_margin;
+}
+
+int Server::connections() const {
+    auto found = options.find("connections");
+    auto count = found != options.end() ? parse_integer(found->second) : Parsed<std::int64_t>{1, ""};
+    return count ? static_cast<int>(*count) : 1;
+}
+
+}  // namespace insync

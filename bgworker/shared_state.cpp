@@ -1,0 +1,293 @@
+// Shared memory; see shared_state.hpp.
+#include "bgworker/shared_state.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "extension/pg/guard.hpp"
+#include "extension/settings.hpp"
+
+namespace insync {
+
+const char* live_state_name(LiveState state) {
+    static constexpr const char* names[] = {"idle", "starting", "running", "processing"};
+    return names[static_cast<int>(state)];
+}
+
+namespace shared {
+
+namespace {
+
+constexpr int max_agenda = 1024;
+constexpr TimestampTz first_backoff = 5 * USECS_PER_SEC;
+constexpr TimestampTz longest_backoff = 5 * USECS_PER_MINUTE;
+
+struct State {
+    LWLock* lock;
+    ConditionVariable run_ended;
+    Latch* launcher;  // in shared memory, as all process latches
+    int agenda_count;
+    int live_capacity;
+    int live_count;
+    Agenda agenda[max_agenda];
+    LiveStream live[FLEXIBLE_ARRAY_MEMBER];
+};
+
+State* state;
+shmem_request_hook_type next_request;
+shmem_startup_hook_type next_startup;
+
+Size state_size() { return add_size(offsetof(State, live), mul_size(sizeof(LiveStream), settings::max_streams())); }
+
+void on_request() {
+    if (next_request != nullptr) next_request();
+    RequestAddinShmemSpace(state_size());
+    RequestNamedLWLockTranche("pg_insync", 1);
+}
+
+void on_startup() {
+    if (next_startup != nullptr) next_startup();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    bool found = false;
+    state = static_cast<State*>(ShmemInitStruct("pg_insync", state_size(), &found));
+    if (!found) {
+        std::memset(static_cast<void*>(state), 0, state_size());
+        state->lock = &GetNamedLWLockTranche("pg_insync")->lock;
+        state->live_capacity = settings::max_streams();
+        ConditionVariableInit(&state->run_ended);
+    }
+    LWLockRelease(AddinShmemInitLock);
+}
+
+// The lock for a scope in which nothing can raise an error.
+class Locked {
+  public:
+    Locked() { LWLockAcquire(state->lock, LW_EXCLUSIVE); }
+    ~Locked() { LWLockRelease(state->lock); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+};
+
+Agenda* find_agenda(Oid database, Oid server) {
+    auto* end = state->agenda + state->agenda_count;
+    auto* found = std::find_if(state->agenda, end, [&](const Agenda& item) { return item.database == database && item.server == server; });
+    return found != end ? found : nullptr;
+}
+
+LiveStream* find_live(int stream_id) {
+    auto* end = state->live + state->live_count;
+    auto* found = std::find_if(state->live, end, [&](const LiveStream& item) { return item.database == MyDatabaseId && item.stream_id == stream_id; });
+    return found != end ? found : nullptr;
+}
+
+}  // namespace
+
+void request() {
+    next_request = shmem_request_hook;
+    shmem_request_hook = on_request;
+    next_startup = shmem_startup_hook;
+    shmem_startup_hook = on_startup;
+}
+
+bool available() { return state != nullptr; }
+
+void make_due(Oid database, Oid server, TimestampTz due) {
+    if (state == nullptr) return;
+    {
+        Locked locked;
+        Agenda* item = find_agenda(database, server);
+        if (item == nullptr) {
+            // A slot of a server that is gone for good can be taken over.
+            auto* end = state->agenda + state->agenda_count;
+            item = std::find_if(state->agenda, end, [](const Agenda& a) { return a.running == 0 && a.reported == 0 && a.due == DT_NOEND; });
+            if (item == end) {
+                if (state->agenda_count == max_agenda) return;
+                state->agenda_count++;
+            }
+            *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 0, 1, 0, 0};
+        }
+        item->due = std::min(item->due, due);
+    }
+    wake_launcher();
+}
+
+std::optional<int> take_due(TimestampTz now, int max_workers, TimestampTz* next) {
+    Locked locked;
+    *next = DT_NOEND;
+    int running = 0;
+    for (int i = 0; i < state->agenda_count; i++) running += state->agenda[i].running;
+    if (running >= max_workers) return std::nullopt;  // whoever ends wakes the launcher
+    for (int i = 0; i < state->agenda_count; i++) {
+        Agenda& item = state->agenda[i];
+        if (item.running >= item.wanted) continue;
+        TimestampTz at = std::max(item.due, item.not_before);
+        if (at <= now) {
+            item.running++;
+            item.due = DT_NOEND;
+            return i;
+        }
+        *next = std::min(*next, at);
+    }
+    return std::nullopt;
+}
+
+Agenda read_agenda(int index) {
+    Locked locked;
+    return state->agenda[index];
+}
+
+void start_failed(int index, TimestampTz retry) {
+    Locked locked;
+    Agenda& item = state->agenda[index];
+    item.running = std::max(0, item.running - 1);
+    item.due = std::min(item.due, retry);
+}
+
+void worker_ended(int index, TimestampTz next_due, bool crashed) {
+    {
+        Locked locked;
+        Agenda& item = state->agenda[index];
+        item.running = std::max(0, item.running - 1);
+        item.reported++;
+        item.due = std::min(item.due, next_due);
+        if (crashed) {
+            item.crashes = std::min(item.crashes + 1, 20);
+            TimestampTz backoff = std::min<TimestampTz>(longest_backoff, first_backoff << std::min(item.crashes - 1, 10));
+            item.not_before = GetCurrentTimestamp() + backoff;
+        } else {
+            item.crashes = 0;
+            item.not_before = DT_NOBEGIN;
+        }
+    }
+    wake_launcher();
+}
+
+void worker_reaped(int index) {
+    bool silent = false;
+    {
+        Locked locked;
+        Agenda& item = state->agenda[index];
+        silent = item.reported == 0;
+        if (!silent) item.reported--;
+    }
+    if (!silent) return;
+    worker_ended(index, GetCurrentTimestamp(), true);
+    Locked locked;
+    state->agenda[index].reported--;
+}
+
+void set_wanted(int index, int workers) {
+    Locked locked;
+    state->agenda[index].wanted = workers;
+}
+
+void forget_database(Oid database) {
+    Locked locked;
+    for (int i = 0; i < state->agenda_count; i++) {
+        if (state->agenda[i].database == database) state->agenda[i].due = DT_NOEND;
+    }
+}
+
+void reset_agenda() {
+    Locked locked;
+    state->agenda_count = 0;
+}
+
+void set_launcher(void* latch) {
+    Locked locked;
+    state->launcher = static_cast<Latch*>(latch);
+}
+
+void wake_launcher() {
+    if (state == nullptr) return;
+    Locked locked;
+    if (state->launcher != nullptr) SetLatch(state->launcher);
+}
+
+void update_live(int stream_id, const std::function<void(LiveStream&)>& change) {
+    if (state == nullptr) return;
+    Locked locked;
+    LiveStream* item = find_live(stream_id);
+    if (item == nullptr) {
+        if (state->live_count == state->live_capacity) return;
+        item = &state->live[state->live_count++];
+        std::memset(static_cast<void*>(item), 0, sizeof *item);
+        item->database = MyDatabaseId;
+        item->stream_id = stream_id;
+        item->lag_seconds = NAN;
+        item->last_poll = item->quiet_since = item->next_run = DT_NOBEGIN;
+    }
+    change(*item);
+}
+
+std::optional<LiveStream> read_live(int stream_id) {
+    if (state == nullptr) return std::nullopt;
+    Locked locked;
+    LiveStream* item = find_live(stream_id);
+    if (item == nullptr) return std::nullopt;
+    return *item;
+}
+
+std::vector<LiveStream> all_live() {
+    std::vector<LiveStream> result;
+    if (state == nullptr) return result;
+    result.reserve(static_cast<std::size_t>(state->live_capacity));  // no allocation under the lock
+    Locked locked;
+    for (int i = 0; i < state->live_count; i++) {
+        if (state->live[i].database == MyDatabaseId) result.push_back(state->live[i]);
+    }
+    return result;
+}
+
+void forget_live(int stream_id) {
+    if (state == nullptr) return;
+    Locked locked;
+    if (LiveStream* item = find_live(stream_id)) *item = state->live[--state->live_count];
+}
+
+void release_live() noexcept {
+    if (state == nullptr) return;
+    Locked locked;
+    for (int i = 0; i < state->live_count; i++) {
+        LiveStream& item = state->live[i];
+        if (item.pid == MyProcPid) {
+            item.pid = 0;
+            item.state = LiveState::idle;
+        }
+    }
+}
+
+void announce_run_end() {
+    if (state != nullptr) ConditionVariableBroadcast(&state->run_ended);
+}
+
+void wait_for_run_end(long timeout_ms) {
+    if (state == nullptr) {
+        pg::call([&] {
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms, PG_WAIT_EXTENSION);
+            ResetLatch(MyLatch);
+            CHECK_FOR_INTERRUPTS();
+        });
+        return;
+    }
+    pg::call([&] {
+        ConditionVariablePrepareToSleep(&state->run_ended);
+        (void)ConditionVariableTimedSleep(&state->run_ended, timeout_ms, PG_WAIT_EXTENSION);
+        ConditionVariableCancelSleep();
+    });
+}
+
+}  // namespace shared
+}  // namespace insync

@@ -1,0 +1,88 @@
+// What launcher, workers and sessions tell each other: shared memory, valid while the server runs, derived from the tables.
+//
+// Two arrays of plain data under one LWLock, held for a few field copies: the servers that have something to do in each
+// database (the launcher's agenda), and the streams' live state (what insync.status and insync.progress show, and the
+// quiet polls that leave no row). Where the library isn't preloaded, nothing of it exists and every function here does
+// nothing.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+}
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace insync {
+
+enum class LiveState : std::uint8_t { idle, starting, running, processing };
+const char* live_state_name(LiveState state);
+
+// One stream's live state. Times are microseconds since 2000-01-01, as PostgreSQL's.
+struct LiveStream {
+    Oid database;
+    std::int32_t stream_id;
+    LiveState state;
+    int pid;  // of the process that runs it; 0: none
+    std::int64_t run_id;
+    TimestampTz started_at, last_poll, quiet_since, next_run;
+    std::int64_t batches, rows_read, written, bytes, polls;
+    double lag_seconds;  // NaN: unknown
+    char message[256];
+};
+
+// One source connection's agenda: a server of a database. server = InvalidOid: the whole database is to be looked through.
+struct Agenda {
+    Oid database, server;
+    TimestampTz due;         // when a worker is next needed; DT_NOEND: not by itself
+    TimestampTz not_before;  // back-off after workers that died
+    int running;             // workers at it
+    int wanted;              // workers that may be at it at the same time
+    int crashes;             // in a row
+    int reported;            // workers that have said how they ended and are not reaped yet
+};
+
+namespace shared {
+
+// Asks for memory and hooks the start-up; called from _PG_init in the postmaster.
+void request();
+bool available();
+
+// Agenda. `due` moves a server's due time to at most this; the launcher is woken.
+void make_due(Oid database, Oid server, TimestampTz due);
+// What launcher does: picks what is due now and counts a worker as running there; sets `next` to the next due time.
+std::optional<int> take_due(TimestampTz now, int max_workers, TimestampTz* next);
+Agenda read_agenda(int index);
+// A worker that take_due counted was not started after all; it is due again at `retry`.
+void start_failed(int index, TimestampTz retry);
+// A worker is ending; `next_due` by what it found, `crashed` backs off.
+void worker_ended(int index, TimestampTz next_due, bool crashed);
+// The launcher saw that a worker is gone; one that never said so counts as crashed.
+void worker_reaped(int index);
+void set_wanted(int index, int workers);
+void forget_database(Oid database);
+void reset_agenda();
+
+void set_launcher(void* latch);  // its process latch; nullptr: none
+void wake_launcher();
+
+// Live state: calls `change` with the stream's entry under the lock, making one if needed.
+void update_live(int stream_id, const std::function<void(LiveStream&)>& change);
+std::optional<LiveStream> read_live(int stream_id);
+std::vector<LiveStream> all_live();
+void forget_live(int stream_id);
+// Marks what this process was running as idle; safe in an exit callback.
+void release_live() noexcept;
+
+// Wakes and is woken by the end of runs.
+void announce_run_end();
+// Sleeps until some run ended, at most `timeout_ms`.
+void wait_for_run_end(long timeout_ms);
+
+}  // namespace shared
+}  // namespace insync

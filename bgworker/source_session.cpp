@@ -1,0 +1,61 @@
+// Opens sources and runs streams on them; see source_session.hpp.
+#include "bgworker/source_session.hpp"
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/run.hpp"
+
+namespace insync {
+
+ConnectorProcess& SourceSession::open(const Server& server) {
+    auto request = server.open_request("open");
+    if (connector_ && connector_->alive() && request == opened_) return *connector_;
+    connector_.reset();
+    opened_ = nullptr;
+    connector_ = std::make_unique<ConnectorProcess>(server.stall());
+    connector_->call(request);
+    opened_ = std::move(request);
+    return *connector_;
+}
+
+ConnectorProcess& SourceSession::open(const std::string& server, Oid role, Transactions& transactions) {
+    Server definition;
+    transactions.run([&] { definition = load_server(server, role); });
+    return open(definition);
+}
+
+RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session, Transactions& transactions, std::int64_t* run_id) {
+    Run run(stream, request, transactions);
+    ConnectorProcess* connector = nullptr;
+    try {
+        if (!OidIsValid(stream.owner_oid)) {
+            pg::Error error(ERRCODE_UNDEFINED_OBJECT, "the owner of the stream, role \"" + stream.owner + "\", does not exist", "",
+                            "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) + ", '{\"owner\": \"…\"}').");
+            error.error_class = pg::ErrorClass::config;
+            throw error;
+        }
+        connector = &session.open(stream.server, stream.owner_oid, transactions);
+    } catch (const pg::Error& error) {
+        session.close();
+        run.fail(error);
+        throw;
+    }
+    try {
+        RunCounts counts = run.execute(*connector);
+        *run_id = run.run_id();
+        return counts;
+    } catch (const pg::Error&) {
+        // In the middle of an answer, or dead: a new one costs ten milliseconds and is in a known state.
+        session.close();
+        throw;
+    }
+}
+
+void close_interrupted_runs(int stream_id) {
+    Bookkeeping bookkeeping;
+    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running'", {std::to_string(stream_id)}).empty()) return;
+    pg::query("UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
+              " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on from there'"
+              " WHERE r.stream_id = $1::integer AND r.status = 'running'", {std::to_string(stream_id)});
+}
+
+}  // namespace insync

@@ -1,0 +1,35 @@
+// A connection to a source that outlives a run: the connector, and what it has opened.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bgworker/connector_process.hpp"
+#include "bgworker/server.hpp"
+#include "bgworker/stream.hpp"
+#include "bgworker/transactions.hpp"
+
+namespace insync {
+
+class SourceSession {
+  public:
+    // Opens `server` as `role`, or keeps what is open if it is the same server with the same options and credentials.
+    // Throws pg::Error.
+    ConnectorProcess& open(const std::string& server, Oid role, Transactions& transactions);
+    // The same inside the caller's transaction.
+    ConnectorProcess& open(const Server& server);
+    void close() { connector_.reset(); }
+
+  private:
+    std::unique_ptr<ConnectorProcess> connector_;
+    nlohmann::json opened_;
+};
+
+// Runs a stream, whose lock the caller holds, from opening its server to the end of the run. Throws pg::Error after the
+// failure was recorded; `retry_at` says when it is to be tried again.
+RunCounts run_stream(const Stream& stream, const struct RunRequest& request, SourceSession& session, Transactions& transactions, std::int64_t* run_id);
+
+// Marks runs of the stream that a crash left behind as failed; the caller holds the stream's lock.
+void close_interrupted_runs(int stream_id);
+
+}  // namespace insync

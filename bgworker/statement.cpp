@@ -1,0 +1,176 @@
+// Builds the statements that apply a batch; see statement.hpp.
+#include "bgworker/statement.hpp"
+
+namespace insync {
+
+namespace {
+
+constexpr const char* row_number = "insync_row";
+constexpr const char* delete_flag = "insync_delete";
+
+template <typename Items, typename Format>
+std::string join(const Items& items, const char* separator, Format format) {
+    std::string text;
+    for (const auto& item : items) {
+        std::string part = format(item);
+        if (part.empty()) continue;
+        if (!text.empty()) text += separator;
+        text += part;
+    }
+    return text;
+}
+
+// Expressions stand in parentheses behind a line end, so that a comment in one can't swallow what follows.
+std::string cast(const MappedColumn& column) { return "(" + column.expression + "\n)::" + column.type; }
+
+std::string where_filter(const ApplyShape& shape) {
+    return shape.filter.empty() ? "" : "\n  WHERE (" + shape.filter + "\n)";
+}
+
+bool has_deletes(const ApplyShape& shape) {
+    return !shape.delete_condition.empty() && shape.deletes != DeleteMode::ignore;
+}
+
+// Does `left` hold another value than `right`?
+std::string differs(const MappedColumn& column) {
+    std::string t = "t." + column.name, s = "s." + column.name;
+    if (column.compare_as_text) {
+        return "t." + column.name + "::text COLLATE \"C\" IS DISTINCT FROM s." + column.name + "::text COLLATE \"C\"";
+    }
+    if (column.equality.empty()) return t + " IS DISTINCT FROM " + s;
+    return "((" + t + " " + column.equality + " " + s + ") IS NOT TRUE AND NOT (" + t + " IS NULL AND " + s + " IS NULL))";
+}
+
+std::string matches(const MappedColumn& column, const std::string& right) {
+    return "t." + column.name + (column.equality.empty() ? " = " : " " + column.equality + " ") + right;
+}
+
+std::string key_names(const ApplyShape& shape) {
+    return join(shape.columns, ", ", [](const auto& column) { return column.key ? column.name : std::string(); });
+}
+
+std::string all_names(const ApplyShape& shape, const char* prefix = "") {
+    return join(shape.columns, ", ", [&](const auto& column) { return prefix + column.name; });
+}
+
+std::string assignments(const ApplyShape& shape) {
+    std::string text = join(shape.columns, ", ", [](const auto& column) {
+        return column.key || !column.updatable ? std::string() : column.name + " = s." + column.name;
+    });
+    if (!shape.deleted_column.empty()) {
+        text += (text.empty() ? "" : ", ") + shape.deleted_column + " = " + shape.living_value;
+    }
+    return text;
+}
+
+// A row that isn't as the batch says: some column differs, or it is marked as deleted though it lives.
+std::string changed(const ApplyShape& shape) {
+    std::string text = join(shape.columns, "\n      OR ", [](const auto& column) {
+        return column.key || !column.updatable ? std::string() : differs(column);
+    });
+    if (!shape.deleted_column.empty()) {
+        text += (text.empty() ? "" : "\n      OR ") + ("t." + shape.deleted_column) + " IS DISTINCT FROM " + shape.living_value;
+    }
+    return text;
+}
+
+// The batch through the mapping, before duplicates of a key are settled.
+std::string mapped(const ApplyShape& shape) {
+    std::string text = "SELECT " +
+                       join(shape.columns, ",\n    ", [](const auto& column) { return cast(column) + " AS " + column.name; }) +
+                       ",\n    " + row_number;
+    if (has_deletes(shape)) text += ",\n    coalesce((" + shape.delete_condition + "\n), false) AS " + delete_flag;
+    return text + "\n  FROM batch" + where_filter(shape);
+}
+
+std::string seen_join(const ApplyShape& shape) {
+    int number = 0;
+    return join(shape.columns, " AND ", [&](const auto& column) {
+        return column.key ? matches(column, std::string(seen_relation_name) + ".k" + std::to_string(++number)) : std::string();
+    });
+}
+
+std::string vanished_condition(const ApplyShape& shape, const std::string& scope) {
+    std::string text = "NOT EXISTS (SELECT FROM " + std::string(seen_relation_name) + " WHERE " + seen_join(shape) + ")";
+    if (!scope.empty()) text += " AND " + scope;
+    // A row that is already marked vanished before.
+    if (shape.deletes == DeleteMode::soft) text += " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
+    return text;
+}
+
+}  // namespace
+
+std::string mapped_rows(const ApplyShape& shape) {
+    std::string keys = key_names(shape);
+    return "SELECT DISTINCT ON (" + keys + ") * FROM (\n  " + mapped(shape) + "\n  ) AS m ORDER BY " + keys + ", " + row_number +
+           " DESC";
+}
+
+std::string merge_statement(const ApplyShape& shape) {
+    std::string text = "MERGE INTO " + shape.target + " AS t USING (\n  " + mapped_rows(shape) + "\n) AS s ON " +
+                       join(shape.columns, " AND ", [](const auto& column) {
+                           return column.key ? matches(column, "s." + column.name) : std::string();
+                       });
+    std::string flag = std::string("s.") + delete_flag;
+    std::string when_alive;
+    if (has_deletes(shape)) {
+        when_alive = " AND NOT " + flag;
+        if (shape.deletes == DeleteMode::hard) {
+            text += "\nWHEN MATCHED AND " + flag + " THEN DELETE";
+        } else {
+            text += "\nWHEN MATCHED AND " + flag + " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value +
+                    " THEN UPDATE SET " + shape.deleted_column + " = " + shape.deleted_value;
+        }
+    }
+    if (std::string condition = changed(shape); !condition.empty()) {
+        text += "\nWHEN MATCHED" + when_alive + " AND (" + condition + ") THEN UPDATE SET " + assignments(shape);
+    }
+    text += "\nWHEN NOT MATCHED" + when_alive + " THEN INSERT (" + all_names(shape) + ")" +
+            (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + " VALUES (" + all_names(shape, "s.") + ")";
+    return text;
+}
+
+std::string insert_statement(const ApplyShape& shape) {
+    std::string text = "INSERT INTO " + shape.target + " (" + all_names(shape) + ")" +
+                       (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + "\nSELECT " + all_names(shape) + " FROM (\n  " +
+                       mapped_rows(shape) + "\n) AS s";
+    if (has_deletes(shape)) text += std::string(" WHERE NOT ") + delete_flag;
+    return text;
+}
+
+std::string check_statement(const ApplyShape& shape) {
+    return "SELECT count(ROW(" + join(shape.columns, ",\n  ", [](const auto& column) { return cast(column); }) + "))" +
+           "\n  FROM batch" + where_filter(shape);
+}
+
+std::string check_statement(const ApplyShape& shape, const MappedColumn& column) {
+    return "SELECT count(ROW(" + cast(column) + "))\n  FROM batch" + where_filter(shape);
+}
+
+std::string keys_statement(const ApplyShape& shape) {
+    int number = 0;
+    return "SELECT " + join(shape.columns, ", ", [&](const auto& column) {
+               return column.key ? cast(column) + " AS k" + std::to_string(++number) : std::string();
+           }) + "\n  FROM batch" + where_filter(shape);
+}
+
+std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope) {
+    return "SELECT count(*) FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
+}
+
+std::string count_scope_statement(const ApplyShape& shape, const std::string& scope) {
+    std::string living = shape.deletes == DeleteMode::soft
+                             ? "t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value
+                             : "true";
+    return "SELECT count(*) FROM " + shape.target + " AS t WHERE " + living + (scope.empty() ? "" : " AND " + scope);
+}
+
+std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope) {
+    if (shape.deletes == DeleteMode::soft) {
+        return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " + shape.deleted_value + " WHERE " +
+               vanished_condition(shape, scope);
+    }
+    return "DELETE FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
+}
+
+}  // namespace insync

@@ -1,0 +1,66 @@
+// The SQL of applying a batch, as text: pure functions of what is mapped to where.
+//
+// Everything that a name can bring in is quoted by whoever fills the structures (they hold SQL fragments); the
+// expressions of `columns` and `filter` are the stream owner's own SQL and run with the owner's rights.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace insync {
+
+// One target column and the SQL over `batch` that fills it.
+struct MappedColumn {
+    std::string name;        // quoted identifier of the target column
+    std::string type;        // its type as SQL, schema-qualified, with modifier
+    std::string expression;  // SQL over `batch`
+    bool key = false;
+    bool updatable = true;   // false for GENERATED ALWAYS AS IDENTITY
+    // How two values are compared: `=` of the type as OPERATOR(schema.=), or empty: by IS DISTINCT FROM in pg_catalog.
+    std::string equality;
+    bool compare_as_text = false;  // types without an equality of their own, and text whose equality is looser than its bytes
+};
+
+enum class DeleteMode { ignore, soft, hard };
+
+// What the apply statement of a stream is built from.
+struct ApplyShape {
+    std::string target;  // schema-qualified, quoted
+    std::vector<MappedColumn> columns;
+    std::string filter;  // SQL over `batch`; empty: all rows
+    // Deletes marked by the source: a boolean SQL expression over `batch`; empty: none.
+    std::string delete_condition;
+    DeleteMode deletes = DeleteMode::ignore;
+    // Soft deletes: the target column that says so, and its values for a deleted and a living row.
+    std::string deleted_column, deleted_value, living_value;
+    bool override_identity = false;  // the target has a mapped GENERATED ALWAYS AS IDENTITY column
+};
+
+// SELECT of the mapped columns from `batch`, one row a key (the later one by arrival wins), ready to be applied.
+std::string mapped_rows(const ApplyShape& shape);
+
+// The MERGE that brings the target to what the batch says and touches no row that is already right.
+std::string merge_statement(const ApplyShape& shape);
+
+// INSERT of the batch into a target that was empty when the run began.
+std::string insert_statement(const ApplyShape& shape);
+
+// SELECT that evaluates every expression and cast for every row of the batch and writes nothing: it fails on the data
+// that the apply statement would fail on before it can write.
+std::string check_statement(const ApplyShape& shape);
+// The same for one column.
+std::string check_statement(const ApplyShape& shape, const MappedColumn& column);
+
+// SELECT of the batch's keys as the target has them; its result feeds `seen`.
+std::string keys_statement(const ApplyShape& shape);
+
+// Counts, and deletes or marks, the target rows in `scope` (SQL over t; empty: all) whose key isn't in the relation `seen`.
+std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope);
+std::string count_scope_statement(const ApplyShape& shape, const std::string& scope);
+std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope);
+
+// The relation of all keys that a full read has seen, and its columns k1, k2, …
+inline constexpr const char* seen_relation_name = "seen";
+
+}  // namespace insync

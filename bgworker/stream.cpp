@@ -1,0 +1,264 @@
+// Stream definitions and bookkeeping; see stream.hpp.
+#include "bgworker/stream.hpp"
+
+extern "C" {
+#include "catalog/pg_extension.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "commands/extension.h"
+#include "common/pg_prng.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+}
+
+#include "bgworker/bookkeeping.hpp"
+#include "extension/near_miss.hpp"
+#include "extension/options.hpp"
+
+namespace insync {
+
+namespace {
+
+struct ExtensionRow {
+    Oid owner, schema;
+};
+
+// Reads pg_extension itself: cheap, and without an Spi.
+ExtensionRow extension_row() {
+    return pg::call([] {
+        ExtensionRow row{InvalidOid, InvalidOid};
+        Relation relation = table_open(ExtensionRelationId, AccessShareLock);
+        ScanKeyData key;
+        ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("pg_insync"));
+        SysScanDesc scan = systable_beginscan(relation, ExtensionNameIndexId, true, nullptr, 1, &key);
+        HeapTuple tuple = systable_getnext(scan);
+        if (HeapTupleIsValid(tuple)) {
+            auto* form = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple));
+            row = {form->extowner, form->extnamespace};
+        }
+        systable_endscan(scan);
+        table_close(relation, AccessShareLock);
+        return row;
+    });
+}
+
+constexpr const char* select_stream =
+    "SELECT s.id, s.name, s.owner, s.server, s.source, s.target_schema, s.target_table, array_to_json(s.key),"
+    " array_to_json(s.watermark), array_to_json(s.source_key), s.source_key_unique, s.mode, s.schedule, s.options,"
+    " s.source_columns, s.watermark_kind, s.paused FROM insync.stream AS s ";
+
+Stream to_stream(const std::vector<pg::Value>& row) {
+    Stream stream;
+    stream.id = std::stoi(*row[0]);
+    stream.name = *row[1];
+    stream.owner = *row[2];
+    stream.server = *row[3];
+    stream.source = *row[4];
+    stream.target_schema = *row[5];
+    stream.target_table = *row[6];
+    stream.key = from_array_json(*row[7]);
+    stream.watermark = from_array_json(*row[8]);
+    stream.source_key = from_array_json(*row[9]);
+    stream.source_key_unique = *row[10] == "t";
+    stream.mode = *row[11];
+    stream.schedule = row[12];
+    stream.options = nlohmann::json::parse(*row[13]);
+    stream.source_columns = parse_columns(nlohmann::json::parse(*row[14]));
+    stream.watermark_kind = row[15].value_or("");
+    stream.paused = *row[16] == "t";
+    const char* owner = stream.owner.c_str();
+    stream.owner_oid = pg::call([&] { return get_role_oid(owner, true); });
+    return stream;
+}
+
+std::string number(std::int64_t value) { return std::to_string(value); }
+
+}  // namespace
+
+Oid extension_owner() { return extension_row().owner; }
+
+std::string extension_schema() {
+    Oid schema = extension_row().schema;
+    return pg::call([&] { return get_namespace_name(schema); });
+}
+
+Bookkeeping::Bookkeeping() : identity_(extension_owner(), false) {}
+
+std::string Stream::option(const char* name) const {
+    if (has_option(name)) return options[name].is_string() ? options[name].get<std::string>() : options[name].dump();
+    const Option* option = find_option(Where::stream, name);
+    return option != nullptr ? std::string(option->default_text) : std::string();
+}
+
+Stream load_stream(const std::string& name) {
+    Oid caller = GetUserId();
+    pg::Rows rows, names;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query(std::string(select_stream) + "WHERE s.name = $1", {name});
+        if (rows.empty()) names = pg::query("SELECT s.name FROM insync.stream AS s");
+    }
+    std::optional<Stream> stream;
+    if (!rows.empty()) stream = to_stream(rows.first());
+    if (stream && pg::call([&] { return OidIsValid(stream->owner_oid) ? has_privs_of_role(caller, stream->owner_oid) : superuser_arg(caller); })) {
+        return *stream;
+    }
+    if (stream) throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream->name);
+    std::vector<std::string> candidates;
+    for (auto& row : names.rows) candidates.push_back(*row[0]);
+    std::vector<std::string_view> views(candidates.begin(), candidates.end());
+    std::string near = closest(name, views);
+    throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "stream \"" + name + "\" does not exist", "",
+                    near.empty() ? "SELECT stream FROM sync_status() lists the streams." : "Perhaps you meant the stream \"" + near + "\".");
+}
+
+std::optional<Stream> load_stream(int id) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(std::string(select_stream) + "WHERE s.id = $1::integer", {number(id)});
+    if (rows.empty()) return std::nullopt;
+    return to_stream(rows.first());
+}
+
+std::vector<std::string> matching_streams(const std::string& pattern) {
+    Oid caller = GetUserId();
+    pg::Rows rows;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query("SELECT s.name, r.oid FROM insync.stream AS s LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
+                         " WHERE s.name LIKE $1 ORDER BY s.name", {pattern});
+    }
+    std::vector<std::string> names;
+    for (auto& row : rows.rows) {
+        Oid owner = row[1] ? static_cast<Oid>(std::stoul(*row[1])) : InvalidOid;
+        if (pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); })) names.push_back(*row[0]);
+    }
+    // A plain name that matches nothing is a mistake, and gets the error with near misses.
+    if (names.empty() && pattern.find_first_of("%_") == std::string::npos) (void)load_stream(pattern);
+    return names;
+}
+
+StreamState load_state(int stream_id) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query("SELECT w.position, w.watermark, w.failures, EXISTS (SELECT FROM insync.error AS e WHERE e.stream_id = $1::integer)"
+                          " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
+                          {number(stream_id)});
+    StreamState state;
+    const auto& row = rows.first();
+    if (row[0]) state.position = nlohmann::json::parse(*row[0]);
+    state.watermark = row[1];
+    state.failures = row[2] ? std::stoi(*row[2]) : 0;
+    state.has_errors = *row[3] == "t";
+    return state;
+}
+
+void RunCounts::add(const RunCounts& other) {
+    batches += other.batches;
+    rows_read += other.rows_read;
+    inserted += other.inserted;
+    updated += other.updated;
+    deleted += other.deleted;
+    rejected += other.rejected;
+    bytes += other.bytes;
+}
+
+std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status, const std::string& trigger) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query("INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, queued_at, started_at)"
+                          " VALUES ($1::integer, $2, $3, $4, $5, CASE WHEN $4 = 'queued' THEN clock_timestamp() END,"
+                          " CASE WHEN $4 = 'running' THEN clock_timestamp() END) RETURNING r.id",
+                          {number(stream.id), stream.name, mode, status, trigger});
+    return std::stoll(*rows.first()[0]);
+}
+
+void start_queued_run(std::int64_t run_id, const std::string& mode) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = clock_timestamp(), message = NULL, sqlstate = NULL"
+              " WHERE r.id = $1::bigint", {number(run_id), mode});
+}
+
+void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us, std::int64_t last_us) {
+    Bookkeeping bookkeeping;
+    pg::query("INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, polls, started_at, ended_at, message)"
+              " VALUES ($1::integer, $2, $3, 'succeeded', 'schedule', $4::bigint,"
+              " to_timestamp($5::bigint / 1000000.0), to_timestamp($6::bigint / 1000000.0), 'nothing new')",
+              {number(stream.id), stream.name, mode, number(polls), number(since_us), number(last_us)});
+}
+
+void save_progress(std::int64_t run_id, const RunCounts& counts) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = $5::bigint,"
+              " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint WHERE r.id = $1::bigint",
+              {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted), number(counts.updated),
+               number(counts.unchanged()), number(counts.deleted), number(counts.rejected), number(counts.bytes)});
+}
+
+void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
+    Bookkeeping bookkeeping;
+    pg::query("INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, nullif($3, ''))"
+              " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
+              " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
+              {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+}
+
+void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error, const std::string& message) {
+    save_progress(run_id, counts);
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id = $1::bigint",
+              {number(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(),
+               message.empty() ? pg::Value() : pg::Value(message)});
+}
+
+std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error) {
+    Bookkeeping bookkeeping;
+    auto state = pg::query("INSERT INTO insync.watermark AS w (stream_id, failures) VALUES ($1::integer, 1)"
+                           " ON CONFLICT (stream_id) DO UPDATE SET failures = w.failures + 1 RETURNING w.failures", {number(stream.id)});
+    int failures = std::stoi(*state.first()[0]);
+    long max_retries = std::stol(stream.option("max_retries"));
+    auto delay = parse_duration(stream.option("retry_delay"));
+    bool permanent = error.error_class == pg::ErrorClass::config || error.error_class == pg::ErrorClass::auth;
+    pg::Value retry_ms;
+    if (failures <= max_retries && !permanent && delay) {
+        double ms = static_cast<double>(delay->count());
+        if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(failures - 1, 20));
+        // Jitter of a tenth keeps many streams that failed together from coming back together.
+        ms *= 0.9 + 0.2 * pg::call([] { return pg_prng_double(&pg_global_prng_state); });
+        if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
+        retry_ms = std::to_string(static_cast<std::int64_t>(std::min(ms, 86400e3)));
+    }
+    auto rows = pg::query("UPDATE insync.watermark AS w SET retry_at = clock_timestamp() + $2::bigint * interval '1 millisecond'"
+                          " WHERE w.stream_id = $1::integer RETURNING (extract(epoch FROM w.retry_at) * 1000000)::bigint",
+                          {number(stream.id), retry_ms});
+    if (rows.empty() || !rows.first()[0]) return std::nullopt;
+    return std::stoll(*rows.first()[0]);
+}
+
+void clear_failures(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer"
+              " AND (w.failures <> 0 OR w.retry_at IS NOT NULL)", {number(stream_id)});
+}
+
+std::string to_array(const std::vector<std::string>& items) {
+    std::string text = "{";
+    for (const auto& item : items) {
+        if (text.size() > 1) text += ',';
+        text += '"';
+        for (char c : item) {
+            if (c == '"' || c == '\\') text += '\\';
+            text += c;
+        }
+        text += '"';
+    }
+    return text + "}";
+}
+
+std::vector<std::string> from_array_json(const std::string& json_array) {
+    std::vector<std::string> items;
+    for (const auto& item : nlohmann::json::parse(json_array)) items.push_back(item.get<std::string>());
+    return items;
+}
+
+}  // namespace insync

@@ -1,0 +1,86 @@
+// A stream's definition, as insync.stream holds it, and the bookkeeping that goes with a run.
+//
+// All of this runs as the extension's owner with fixed statements; callers have checked that the role may.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgworker/batch.hpp"
+#include "extension/pg/spi.hpp"
+
+namespace insync {
+
+struct Stream {
+    int id = 0;
+    std::string name, owner, server, source;
+    std::string target_schema, target_table;
+    std::vector<std::string> key;        // target columns
+    std::vector<std::string> watermark;  // source columns
+    std::vector<std::string> source_key;
+    bool source_key_unique = false;
+    std::string mode;
+    std::optional<std::string> schedule;
+    nlohmann::json options;
+    std::vector<SourceColumn> source_columns;
+    std::string watermark_kind;
+    bool paused = false;
+    Oid owner_oid = InvalidOid;
+
+    // An option's value as text, or its default from the options table (empty where that has none).
+    std::string option(const char* name) const;
+    bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
+};
+
+// The role that owns the extension; InvalidOid where it isn't installed in this database.
+Oid extension_owner();
+// The schema of the extension's functions.
+std::string extension_schema();
+
+// Reads a stream by name; throws pg::Error (undefined object, with near misses) if there is none or the current role
+// doesn't own it.
+Stream load_stream(const std::string& name);
+// Reads a stream by id, without a check of the caller; nullopt if it is gone.
+std::optional<Stream> load_stream(int id);
+// Names of the current role's streams that match a LIKE pattern; throws where a pattern without wildcards matches none.
+std::vector<std::string> matching_streams(const std::string& pattern);
+
+// How far a stream has read, as the last commit left it.
+struct StreamState {
+    nlohmann::json position;  // null: from the beginning
+    std::optional<std::string> watermark;
+    int failures = 0;
+    bool has_errors = false;  // rows of the stream stand in insync.error
+};
+StreamState load_state(int stream_id);
+
+// What a batch or a run did.
+struct RunCounts {
+    std::int64_t batches = 0, rows_read = 0, inserted = 0, updated = 0, deleted = 0, rejected = 0, bytes = 0;
+
+    std::int64_t unchanged() const {
+        auto rest = rows_read - inserted - updated - deleted - rejected;
+        return rest > 0 ? rest : 0;
+    }
+    bool wrote() const { return inserted + updated + deleted + rejected > 0; }
+    void add(const RunCounts& other);
+};
+
+// Bookkeeping statements; each needs a transaction and makes its own Spi.
+std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status, const std::string& trigger);
+void start_queued_run(std::int64_t run_id, const std::string& mode);
+void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us, std::int64_t last_us);
+void save_progress(std::int64_t run_id, const RunCounts& counts);
+void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
+void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error, const std::string& message);
+// A run failed: counts it and sets when to try again; nullopt: not before the schedule. `permanent`: retrying can't help.
+std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error);
+void clear_failures(int stream_id);
+
+// PostgreSQL arrays of text as parameters and back.
+std::string to_array(const std::vector<std::string>& items);
+std::vector<std::string> from_array_json(const std::string& json_array);
+
+}  // namespace insync

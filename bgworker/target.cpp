@@ -1,0 +1,279 @@
+// Describing, creating and mapping the target; see target.hpp.
+#include "bgworker/target.hpp"
+
+#include <algorithm>
+
+#include "extension/near_miss.hpp"
+#include "extension/option_values.hpp"
+
+namespace insync {
+
+namespace {
+
+// Equality of a type: IS DISTINCT FROM where its operator is in pg_catalog and means sameness; the operator by its full
+// name where it lives elsewhere (the search path is pinned); comparison of the text where there is none, or where equal
+// values may be spelled differently (nondeterministic collations, citext).
+constexpr const char* columns_query = R"(
+SELECT a.attname,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+       pg_catalog.format_type(base.oid, NULL) AS base_type,
+       a.attgenerated <> '' AS generated,
+       a.attidentity = 'a' AS identity_always,
+       a.atthasdef OR a.attidentity <> '' AS has_default,
+       a.attnotnull,
+       CASE WHEN op.oid IS NOT NULL AND opn.nspname <> 'pg_catalog'
+            THEN 'OPERATOR(' || pg_catalog.quote_ident(opn.nspname) || '.' || op.oprname || ')' ELSE '' END AS equality,
+       op.oid IS NULL OR opn.nspname <> 'pg_catalog' OR coalesce(NOT c.collisdeterministic, false) AS compare_as_text
+  FROM pg_catalog.pg_attribute AS a
+  JOIN LATERAL (
+        WITH RECURSIVE domain AS (
+            SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid
+            UNION ALL
+            SELECT t.oid, t.typtype, t.typbasetype FROM domain AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.typbasetype
+             WHERE d.typtype = 'd')
+        SELECT d.oid, d.typtype FROM domain AS d WHERE d.typtype <> 'd') AS base ON true
+  JOIN pg_catalog.pg_type AS bt ON bt.oid = base.oid
+  LEFT JOIN pg_catalog.pg_opclass AS oc ON oc.opcmethod = 403 AND oc.opcdefault
+        AND oc.opcintype = CASE WHEN bt.typtype = 'e' THEN 'pg_catalog.anyenum'::pg_catalog.regtype
+                                WHEN bt.typtype = 'r' THEN 'pg_catalog.anyrange'::pg_catalog.regtype
+                                WHEN bt.typtype = 'm' THEN 'pg_catalog.anymultirange'::pg_catalog.regtype
+                                WHEN bt.typtype = 'c' THEN 'pg_catalog.record'::pg_catalog.regtype
+                                WHEN bt.typcategory = 'A' AND bt.typelem <> 0 THEN 'pg_catalog.anyarray'::pg_catalog.regtype
+                                WHEN bt.typname = 'varchar' AND bt.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+                                     THEN 'pg_catalog.text'::pg_catalog.regtype
+                                ELSE bt.oid END
+  LEFT JOIN pg_catalog.pg_amop AS ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3
+        AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
+  LEFT JOIN pg_catalog.pg_operator AS op ON op.oid = ao.amopopr
+  LEFT JOIN pg_catalog.pg_namespace AS opn ON opn.oid = op.oprnamespace
+  LEFT JOIN pg_catalog.pg_collation AS c ON c.oid = a.attcollation
+ WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum)";
+
+// Unique indexes that identify rows: valid, not partial, on plain columns.
+constexpr const char* unique_query = R"(
+SELECT i.indisprimary, pg_catalog.array_to_json(pg_catalog.array_agg(a.attname ORDER BY k.position))
+  FROM pg_catalog.pg_index AS i
+  JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position) ON k.position <= i.indnkeyatts
+  LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0
+ WHERE i.indrelid = $1::pg_catalog.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+ GROUP BY i.indexrelid, i.indisprimary
+HAVING pg_catalog.count(a.attname) = pg_catalog.count(*)
+ ORDER BY i.indisprimary DESC)";
+
+bool is_word(char c) { return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80); }
+
+std::vector<std::string> sorted(std::vector<std::string> items) {
+    std::sort(items.begin(), items.end());
+    return items;
+}
+
+std::string list(const std::vector<std::string>& items) {
+    std::string text;
+    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
+    return text;
+}
+
+const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
+    auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
+    return found != columns.end() ? &*found : nullptr;
+}
+
+bool is_naive_time(const SourceColumn& column) { return column.transport == Transport::timestamp; }
+
+// What fills a target column from the source column of the same name.
+std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone) {
+    std::string field = std::string("batch.") + pg::quote_identifier(source.field);
+    if (!is_naive_time(source) || target.base_type != "timestamp with time zone") return field;
+    if (zone.empty()) {
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "column \"" + target.name + "\" is timestamp with time zone, but the source's values have no zone", "",
+                        "Say in which zone the source writes them with option source_time_zone, for example 'Europe/Madrid' or 'UTC'.");
+    }
+    return field + " AT TIME ZONE " + pg::quote_literal(zone);
+}
+
+MappedColumn map_column(const TargetColumn& target, std::string expression, bool key) {
+    MappedColumn mapped;
+    mapped.name = pg::quote_identifier(target.name);
+    mapped.type = target.type;
+    mapped.expression = std::move(expression);
+    mapped.key = key;
+    mapped.updatable = !target.identity_always;
+    mapped.equality = target.equality;
+    mapped.compare_as_text = target.compare_as_text;
+    return mapped;
+}
+
+void require_unique_key(const Stream& stream, const Target& target) {
+    auto key = sorted(stream.key);
+    bool unique = std::any_of(target.unique_keys.begin(), target.unique_keys.end(), [&](const auto& k) { return sorted(k) == key; });
+    if (unique) return;
+    std::string columns;
+    for (const auto& name : stream.key) columns += (columns.empty() ? "" : ", ") + pg::quote_identifier(name);
+    throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION, "target " + target.qualified() + " has no unique index on its key (" + list(stream.key) + ")", "",
+                    "ALTER TABLE " + target.qualified() + " ADD PRIMARY KEY (" + columns + ");");
+}
+
+void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target, ApplyShape& shape) {
+    std::string deletes = stream.option("deletes");
+    shape.deletes = deletes == "hard" ? DeleteMode::hard : deletes == "soft" ? DeleteMode::soft : DeleteMode::ignore;
+    if (shape.deletes == DeleteMode::soft) {
+        std::string name = stream.option("deleted_column");
+        const TargetColumn* column = target.find(name);
+        if (column == nullptr) {
+            throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "target " + target.qualified() + " has no column \"" + name + "\" (option deleted_column)", "",
+                            "ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(name) + " timestamptz;");
+        }
+        shape.deleted_column = pg::quote_identifier(name);
+        bool flag = column->base_type == "boolean";
+        shape.deleted_value = flag ? "true" : "pg_catalog.now()";
+        shape.living_value = flag ? "false" : "NULL";
+    }
+    std::string operation = stream.option("operation_column");
+    if (operation.empty() || shape.deletes == DeleteMode::ignore) return;
+    const SourceColumn* column = find_field(columns, fold_name(operation));
+    if (column == nullptr) {
+        throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "the source has no column \"" + operation + "\" (option operation_column)");
+    }
+    // Values are compared as trimmed text without regard to case: D, d, 'DELETE ' of a CHAR(10).
+    std::string values;
+    for (std::string rest = stream.option("delete_values"); !rest.empty();) {
+        auto comma = rest.find(',');
+        std::string value(trim(rest.substr(0, comma)));
+        if (!value.empty()) values += (values.empty() ? "" : ", ") + pg::quote_literal(to_lower(value));
+        rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
+    }
+    shape.delete_condition = "pg_catalog.lower(pg_catalog.btrim(batch." + pg::quote_identifier(column->field) + "::text)) IN (" + values + ")";
+}
+
+}  // namespace
+
+const TargetColumn* Target::find(const std::string& name) const {
+    auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
+    return found != columns.end() ? &*found : nullptr;
+}
+
+std::string Target::qualified() const { return pg::quote_identifier(schema) + "." + pg::quote_identifier(table); }
+
+std::optional<Target> describe_target(const std::string& schema, const std::string& table) {
+    auto relation = pg::query("SELECT c.oid, c.relkind FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+                              " WHERE n.nspname = $1 AND c.relname = $2", {schema, table});
+    if (relation.empty()) return std::nullopt;
+    Target target;
+    target.schema = schema;
+    target.table = table;
+    target.oid = static_cast<Oid>(std::stoul(*relation.first()[0]));
+    if (const auto& kind = *relation.first()[1]; kind != "r" && kind != "p") {
+        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, target.qualified() + " is not a table", "", "A target is an ordinary or partitioned table.");
+    }
+    for (auto& row : pg::query(columns_query, {std::to_string(target.oid)}).rows) {
+        TargetColumn column;
+        column.name = *row[0];
+        column.type = *row[1];
+        column.base_type = *row[2];
+        column.generated = *row[3] == "t";
+        column.identity_always = *row[4] == "t";
+        column.has_default = *row[5] == "t";
+        column.not_null = *row[6] == "t";
+        column.equality = *row[7];
+        column.compare_as_text = *row[8] == "t";
+        target.columns.push_back(std::move(column));
+    }
+    for (auto& row : pg::query(unique_query, {std::to_string(target.oid)}).rows) {
+        target.unique_keys.push_back(from_array_json(*row[1]));
+        if (*row[0] == "t") target.primary_key = target.unique_keys.back();
+    }
+    return target;
+}
+
+void create_target(const std::string& schema, const std::string& table, const std::vector<NewColumn>& columns,
+                   const std::vector<std::string>& primary_key) {
+    std::string sql = "CREATE TABLE " + pg::quote_identifier(schema) + "." + pg::quote_identifier(table) + " (";
+    for (const auto& column : columns) sql += pg::quote_identifier(column.name) + " " + column.type + ", ";
+    sql += "PRIMARY KEY (";
+    for (const auto& name : primary_key) sql += (&name == &primary_key.front() ? "" : ", ") + pg::quote_identifier(name);
+    pg::query(sql + "))");
+}
+
+void add_column(const Target& target, const NewColumn& column) {
+    pg::query("ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(column.name) + " " + column.type);
+}
+
+std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone) {
+    if (is_naive_time(column) && !source_time_zone.empty()) return "timestamptz";
+    return column.pg_type.empty() ? std::string(transport_name(column.transport)) : column.pg_type;
+}
+
+bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns) {
+    // Words outside string literals; an expression that names no column, no relation and calls nothing.
+    std::string words;
+    bool quoted = false;
+    for (char c : expression) {
+        if (c == '\'') quoted = !quoted;
+        if (!quoted && c != '\'') words += c;
+    }
+    if (words.find('(') != std::string::npos) return false;
+    for (std::size_t at = 0; at < words.size();) {
+        if (!is_word(words[at])) {
+            at++;
+            continue;
+        }
+        std::size_t end = at;
+        while (end < words.size() && is_word(words[end])) end++;
+        std::string word = to_lower(words.substr(at, end - at));
+        if (word == "batch" || find_field(columns, word) != nullptr) return false;
+        at = end;
+    }
+    return true;
+}
+
+ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target) {
+    ApplyShape shape;
+    shape.target = target.qualified();
+    shape.filter = stream.option("filter");
+    std::string zone = stream.option("source_time_zone");
+    std::string operation = fold_name(stream.option("operation_column")), deleted = stream.option("deleted_column");
+    bool only_named = stream.option("columns_only") == "true";
+    nlohmann::json named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+
+    for (const auto& [name, expression] : named.items()) {
+        const TargetColumn* column = target.find(name);
+        if (column == nullptr) {
+            std::vector<std::string_view> names;
+            for (const auto& item : target.columns) names.push_back(item.name);
+            std::string near = closest(name, names);
+            throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "target " + shape.target + " has no column \"" + name + "\" (option columns)", "",
+                            near.empty() ? "" : "Perhaps you meant the column \"" + near + "\".");
+        }
+        if (column->generated) {
+            throw pg::Error(ERRCODE_GENERATED_ALWAYS, "column \"" + name + "\" of target " + shape.target + " is generated and can't be written");
+        }
+    }
+    for (const auto& column : target.columns) {
+        bool key = std::find(stream.key.begin(), stream.key.end(), column.name) != stream.key.end();
+        if (auto expression = named.find(column.name); expression != named.end()) {
+            shape.columns.push_back(map_column(column, expression->get<std::string>(), key));
+        } else if (const SourceColumn* source = find_field(columns, column.name);
+                   source != nullptr && !only_named && !column.generated && column.name != deleted) {
+            shape.columns.push_back(map_column(column, default_expression(*source, column, zone), key));
+        } else {
+            continue;
+        }
+        if (column.identity_always) shape.override_identity = true;
+    }
+    for (const auto& name : stream.key) {
+        bool mapped = std::any_of(shape.columns.begin(), shape.columns.end(), [&](const auto& c) { return c.name == pg::quote_identifier(name); });
+        if (!mapped) {
+            throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
+                            target.find(name) == nullptr ? "target " + shape.target + " has no key column \"" + name + "\""
+                                                         : "no source column fills the key column \"" + name + "\"",
+                            "", "Option key names the columns that identify a row in the target; option columns can fill them.");
+        }
+    }
+    require_unique_key(stream, target);
+    map_deletes(stream, columns, target, shape);
+    return shape;
+}
+
+}  // namespace insync

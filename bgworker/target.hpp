@@ -1,0 +1,59 @@
+// The target table: what it looks like, how it is made, how a stream's columns map to it.
+//
+// All of it runs as the stream's owner.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgworker/batch.hpp"
+#include "bgworker/statement.hpp"
+#include "bgworker/stream.hpp"
+#include "extension/pg/spi.hpp"
+
+namespace insync {
+
+struct TargetColumn {
+    std::string name;
+    std::string type;       // as SQL, schema-qualified, with modifier
+    std::string base_type;  // the same without domains and modifier: for deciding about zones
+    bool generated = false, identity_always = false, has_default = false, not_null = false;
+    std::string equality;   // see MappedColumn
+    bool compare_as_text = false;
+};
+
+struct Target {
+    Oid oid = InvalidOid;
+    std::string schema, table;
+    std::vector<TargetColumn> columns;
+    std::vector<std::string> primary_key;
+    std::vector<std::vector<std::string>> unique_keys;  // of valid, whole, immediate unique indexes, the primary key included
+
+    const TargetColumn* find(const std::string& name) const;
+    std::string qualified() const;
+};
+
+// Describes a table; nullopt if there is none of that name. Throws for what can't be a target (view, foreign table).
+// Needs an Spi in scope.
+std::optional<Target> describe_target(const std::string& schema, const std::string& table);
+
+// Creates the table with the given columns and primary key.
+struct NewColumn {
+    std::string name, type;
+};
+void create_target(const std::string& schema, const std::string& table, const std::vector<NewColumn>& columns,
+                   const std::vector<std::string>& primary_key);
+void add_column(const Target& target, const NewColumn& column);
+
+// The type of a new target column for a source column: a naive time becomes timestamptz where its zone is known.
+std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone);
+
+// Maps a stream's source columns to its target and builds what the apply statement needs. Throws where a mapped column
+// doesn't exist, the key isn't unique in the target, or a naive time would meet a timestamptz without a zone.
+ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target);
+
+// True if the SQL expression reads no column of `batch`: a constant of the stream.
+bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns);
+
+}  // namespace insync

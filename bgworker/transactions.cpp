@@ -1,0 +1,32 @@
+// A worker's transactions; see transactions.hpp.
+#include "bgworker/transactions.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "pgstat.h"
+#include "utils/snapmgr.h"
+}
+
+namespace insync {
+
+void WorkerTransactions::begin() {
+    pg::call([] {
+        SetCurrentStatementStartTimestamp();
+        StartTransactionCommand();
+        PushActiveSnapshot(GetTransactionSnapshot());
+    });
+}
+
+void WorkerTransactions::commit() {
+    pg::call([] {
+        PopActiveSnapshot();
+        CommitTransactionCommand();
+        pgstat_report_stat(true);
+    });
+}
+
+void WorkerTransactions::rollback() {
+    pg::call([] { AbortCurrentTransaction(); });
+}
+
+}  // namespace insync

@@ -1,0 +1,51 @@
+// The transactions of a run: a worker's own, or those that a procedure chains. None is open while a source is waited for.
+#pragma once
+
+#include "extension/pg/spi.hpp"
+
+namespace insync {
+
+class Transactions {
+  public:
+    virtual ~Transactions() = default;
+    virtual void begin() = 0;
+    virtual void commit() = 0;
+    virtual void rollback() = 0;  // also where none is open
+
+    // Runs `body` in a transaction of its own; rolls back if it throws.
+    template <typename Body>
+    auto run(Body&& body) {
+        begin();
+        try {
+            if constexpr (std::is_void_v<decltype(body())>) {
+                body();
+                commit();
+            } else {
+                auto result = body();
+                commit();
+                return result;
+            }
+        } catch (...) {
+            rollback();
+            throw;
+        }
+    }
+};
+
+// A background worker's.
+class WorkerTransactions : public Transactions {
+  public:
+    void begin() override;
+    void commit() override;
+    void rollback() override;
+};
+
+// A procedure's: the caller's CALL has begun one, and each commit begins the next. Needs a non-atomic Spi in scope.
+class ProcedureTransactions : public Transactions {
+  public:
+    void begin() override {}
+    void commit() override { pg::commit_and_chain(); }
+    void rollback() override { pg::rollback_and_chain(); }
+};
+
+}  // namespace insync

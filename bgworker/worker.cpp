@@ -1,0 +1,204 @@
+// A worker's life; see worker.hpp.
+#include "bgworker/worker.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "libpq/pqsignal.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/due.hpp"
+#include "bgworker/run.hpp"
+#include "bgworker/shared_state.hpp"
+#include "bgworker/source_session.hpp"
+#include "bgworker/stream_lock.hpp"
+#include "extension/settings.hpp"
+
+namespace insync {
+
+namespace {
+
+// For the exit callback, which may come at any moment.
+int agenda_index = -1;
+TimestampTz next_due;
+bool clean_exit;
+
+void on_exit(int, Datum) {
+    shared::release_live();
+    if (agenda_index >= 0) shared::worker_ended(agenda_index, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
+}
+
+void log_failure(const std::string& stream, const pg::Error& error) {
+    // The detail may quote data of the source: it stands in insync.run, for the stream's owner.
+    std::string context = "stream " + stream;
+    const char *message = error.message.c_str(), *hint = error.hint.c_str(), *where = context.c_str();
+    int code = error.sqlstate;
+    pg::call([&] {
+        ereport(LOG, (errcode(code), errmsg_internal("%s", message), *hint != '\0' ? errhint("%s", hint) : 0, errcontext_msg("%s", where)));
+    });
+}
+
+class Worker {
+  public:
+    explicit Worker(const Agenda& agenda) : agenda_(agenda) {}
+
+    // Works until nothing is near; returns when the next run is due.
+    TimestampTz work();
+
+  private:
+    bool may_run();
+    TimestampTz survey();
+    void run(const DueStream& due);
+    void idle_until(TimestampTz time);
+
+    Agenda agenda_;
+    std::string server_;
+    WorkerTransactions transactions_;
+    SourceSession session_;
+};
+
+// Whether this database has the extension, and is not a restored copy.
+bool Worker::may_run() {
+    return transactions_.run([&] {
+        if (!OidIsValid(extension_owner())) return false;
+        if (OidIsValid(agenda_.server)) {
+            ForeignServer* server = pg::call([&] { return GetForeignServerExtended(agenda_.server, FSV_MISSING_OK); });
+            if (server == nullptr) return false;
+            server_ = server->servername;
+        }
+        return is_home_database();
+    });
+}
+
+// Puts each server of the database on the launcher's agenda.
+TimestampTz Worker::survey() {
+    auto due = transactions_.run([&] { return due_streams(""); });
+    for (const auto& item : due) {
+        const char* name = item.server.c_str();
+        Oid server = transactions_.run([&] { return pg::call([&] { return get_foreign_server_oid(name, true); }); });
+        if (OidIsValid(server)) shared::make_due(agenda_.database, server, item.due);
+    }
+    return DT_NOEND;
+}
+
+TimestampTz Worker::work() {
+    if (!may_run()) return DT_NOEND;
+    if (!OidIsValid(agenda_.server)) return survey();
+    std::string application = "pg_insync worker: " + server_;
+    pg::call([&] { SetConfigOption("application_name", application.c_str(), PGC_USERSET, PGC_S_SESSION); });
+    int connections = transactions_.run([&] {
+        Oid oid = agenda_.server;
+        ForeignServer* server = pg::call([&] { return GetForeignServer(oid); });
+        Server definition;
+        for (int i = 0; server->options != nullptr && i < server->options->length; i++) {
+            auto* element = static_cast<DefElem*>(list_nth(server->options, i));
+            definition.options[element->defname] = pg::call([&] { return defGetString(element); });
+        }
+        return definition.connections();
+    });
+    shared::set_wanted(agenda_index, connections);
+    for (;;) {
+        if (!may_run()) return DT_NOEND;
+        auto due = transactions_.run([&] { return due_streams(server_); });
+        TimestampTz now = GetCurrentTimestamp();
+        auto ready = std::count_if(due.begin(), due.end(), [&](const auto& item) { return item.due <= now; });
+        if (ready > 1 && connections > 1) shared::make_due(agenda_.database, agenda_.server, now);
+        if (ready == 0) {
+            TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
+            if (next == DT_NOEND || next > now + settings::linger().count() * 1000) return next;
+            idle_until(next);
+            continue;
+        }
+        bool ran = false;
+        for (const auto& item : due) {
+            if (item.due > now) break;
+            StreamLock lock(item.stream_id);
+            if (!lock.held()) continue;  // somebody else is at it, and will see what we saw
+            run(item);
+            ran = true;
+            break;  // what is due may have changed meanwhile
+        }
+        if (!ran) return now + USECS_PER_SEC;
+    }
+}
+
+void Worker::run(const DueStream& due) {
+    std::string name;
+    try {
+        auto stream = transactions_.run([&] {
+            close_interrupted_runs(due.stream_id);
+            return load_stream(due.stream_id);
+        });
+        if (!stream) return;
+        name = stream->name;
+        std::int64_t run_id = 0;
+        run_stream(*stream, due.request, session_, transactions_, &run_id);
+    } catch (const pg::Error& error) {
+        transactions_.rollback();
+        log_failure(name, error);
+    }
+    pg::call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
+}
+
+void Worker::idle_until(TimestampTz time) {
+    pg::call([&] {
+        long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time);
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L), PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+        if (ConfigReloadPending) {
+            ConfigReloadPending = false;
+            ProcessConfigFile(PGC_SIGHUP);
+        }
+    });
+}
+
+}  // namespace
+}  // namespace insync
+
+void insync_worker_main(Datum argument) {
+    using namespace insync;
+    pg::entry([&] {
+        pqsignal(SIGTERM, die);
+        pqsignal(SIGINT, StatementCancelHandler);
+        pqsignal(SIGHUP, SignalHandlerForConfigReload);
+        agenda_index = DatumGetInt32(argument);
+        next_due = DT_NOEND;
+        pg::call([] {
+            before_shmem_exit(on_exit, 0);
+            BackgroundWorkerUnblockSignals();
+        });
+        Agenda agenda = shared::read_agenda(agenda_index);
+        pg::call([&] {
+            BackgroundWorkerInitializeConnectionByOid(agenda.database, InvalidOid, 0);
+            SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+            SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+            SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+        });
+        try {
+            Worker worker(agenda);
+            next_due = worker.work();
+        } catch (const pg::Error& error) {
+            // A cancel between two runs ends nothing but this round.
+            if (error.sqlstate != ERRCODE_QUERY_CANCELED) throw;
+            WorkerTransactions().rollback();
+            next_due = GetCurrentTimestamp();
+        }
+        clean_exit = true;
+        return 0;
+    });
+    proc_exit(0);
+}

@@ -1,0 +1,38 @@
+// Making and changing a stream: what sync_create() and sync_alter() share.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bgworker/stream.hpp"
+#include "bgworker/target.hpp"
+
+namespace insync {
+
+// What the source says of itself, beside its columns.
+struct SourceDescription {
+    std::vector<SourceColumn> columns;
+    std::vector<std::string> primary_key;
+    std::vector<std::vector<std::string>> unique_keys;
+    std::vector<std::string> watermark_candidates;
+    std::string rowversion, kind, watermark_kind;
+    std::int64_t null_watermarks = 0;
+};
+
+// Asks the source. Throws pg::Error where source or watermark don't exist or can't serve.
+SourceDescription describe_source(const std::string& server, const std::string& source, const std::vector<std::string>& watermark, Oid role);
+
+// Fills in the stream what the caller left to be found: watermark, mode, keys.
+void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target, const std::string& mode);
+
+// Checks each expression of options `columns` and `filter` by itself, so that an error has its place in it; returns the
+// types of the expressions of `columns` by target column.
+std::map<std::string, std::string> check_expressions(const Stream& stream);
+
+// The target of a stream by the name that the user gave (or the source's own), in the caller's current schema.
+void resolve_target(Stream& stream, const std::string& given);
+
+// Creates the stream's target table.
+void create_stream_target(const Stream& stream, const std::map<std::string, std::string>& expression_types);
+
+}  // namespace insync

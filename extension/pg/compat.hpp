@@ -1,0 +1,22 @@
+// What differs between PostgreSQL's major versions; the only file that asks for PG_VERSION_NUM.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "catalog/pg_foreign_server.h"
+#include "utils/acl.h"
+}
+
+namespace insync::compat {
+
+// True if `role` has USAGE on the foreign server. May ereport: call it through pg::call.
+inline bool has_server_usage(Oid server, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+    return pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+}  // namespace insync::compat

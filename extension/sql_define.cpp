@@ -1,0 +1,206 @@
+// Making, changing and dropping streams: sync_create, sync_alter, sync_drop.
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+}
+
+#include "bgworker/apply.hpp"
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/due.hpp"
+#include "bgworker/shared_state.hpp"
+#include "bgworker/stream_lock.hpp"
+#include "extension/define.hpp"
+#include "extension/result_set.hpp"
+#include "extension/stream_options.hpp"
+#include "extension/wake.hpp"
+
+using namespace insync;
+
+namespace {
+
+nlohmann::json json_argument(FunctionCallInfo call, int index) {
+    if (call->args[index].isnull) return nlohmann::json::object();
+    Datum value = call->args[index].value;
+    char* text = pg::call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, value)); });
+    return nlohmann::json::parse(text);
+}
+
+std::string join(const std::vector<std::string>& items) {
+    std::string text;
+    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
+    return text;
+}
+
+void notice(const std::string& text, const std::string& hint = "") {
+    const char *message = text.c_str(), *advice = hint.c_str();
+    pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message), *advice != '\0' ? errhint("%s", advice) : 0)); });
+}
+
+std::string current_role() {
+    return pg::call([] { return GetUserNameFromId(GetUserId(), false); });
+}
+
+int insert_stream(const Stream& stream) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "INSERT INTO insync.stream AS s (name, owner, server, source, target_schema, target_table, key, watermark, mode, schedule, options,"
+        " source_key, source_key_unique, source_columns, watermark_kind) VALUES ($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9, $10,"
+        " $11::jsonb, $12::text[], $13::boolean, $14::jsonb, nullif($15, '')) RETURNING s.id",
+        {stream.name, stream.owner, stream.server, stream.source, stream.target_schema, stream.target_table, to_array(stream.key), to_array(stream.watermark),
+         stream.mode, stream.schedule, stream.options.dump(), to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
+         to_json(stream.source_columns).dump(), stream.watermark_kind});
+    return std::stoi(*rows.first()[0]);
+}
+
+void require_new_name(const std::string& name) {
+    Bookkeeping bookkeeping;
+    if (pg::query("SELECT FROM insync.stream AS s WHERE s.name = $1", {name}).empty()) return;
+    throw pg::Error(ERRCODE_DUPLICATE_OBJECT, "stream \"" + name + "\" already exists", "",
+                    "Change it with sync_alter(), or drop it: SELECT sync_drop(" + pg::quote_literal(name) + ").");
+}
+
+// Tells at creation what would surprise later.
+void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing) {
+    if (description.null_watermarks > 0) {
+        notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" + join(stream.watermark) + " is null)",
+               "Option null_watermark, now " + stream.option("null_watermark") + ", says what happens to them.");
+    }
+    if (stream.mode == "full" && !description.watermark_candidates.empty() && stream.option("mode") != "full") {
+        notice("stream \"" + stream.name + "\" reads the whole source each time, as it has no watermark",
+               "These columns could be one: " + join(description.watermark_candidates) + ". A watermark must change whenever its row does.");
+    }
+    if (!existing || stream.option("columns_only") == "true") return;
+    std::vector<std::string> ignored;
+    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    for (const auto& column : stream.source_columns) {
+        if (existing->find(column.field) == nullptr && !named.contains(column.field)) ignored.push_back(column.field);
+    }
+    if (!ignored.empty()) notice("the target has no columns for " + join(ignored) + " of the source; they are ignored");
+}
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_create);
+INSYNC_SQL_FUNCTION(sync_alter);
+INSYNC_SQL_FUNCTION(sync_drop);
+
+Datum sync_create(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        Stream stream;
+        stream.name = required_text(fcinfo, 0, "name");
+        stream.server = required_text(fcinfo, 1, "server");
+        stream.source = required_text(fcinfo, 2, "source");
+        std::string target_name = text_argument(fcinfo, 3).value_or("");
+        if (auto key = text_argument(fcinfo, 4)) stream.key = parse_name_list(*key);
+        if (auto watermark = text_argument(fcinfo, 5)) stream.watermark = parse_name_list(*watermark);
+        stream.schedule = text_argument(fcinfo, 6);
+        stream.options = json_argument(fcinfo, 7);
+        stream.owner = current_role();
+        stream.owner_oid = GetUserId();
+
+        // Everything is checked before anything is stored.
+        require_new_name(stream.name);
+        check_stream_options(stream.options);
+        if (stream.schedule) check_schedule(*stream.schedule);
+        SourceDescription description = describe_source(stream.server, stream.source, stream.watermark, GetUserId());
+        stream.source_columns = description.columns;
+        stream.watermark_kind = description.watermark_kind;
+        resolve_target(stream, target_name);
+        std::optional<Target> existing;
+        {
+            pg::PinnedSettings settings;
+            pg::Spi spi;
+            existing = describe_target(stream.target_schema, stream.target_table);
+        }
+        complete_stream(stream, description, existing, stream.option("mode"));
+        if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
+        auto types = check_expressions(stream);
+        if (!existing) {
+            pg::PinnedSettings settings;
+            pg::RunAs identity(stream.owner_oid, false);
+            pg::Spi spi;
+            create_stream_target(stream, types);
+        }
+        stream.id = insert_stream(stream);
+        Applier(stream, stream.source_columns, false).check();
+        if (is_home_database()) settle_home_database();
+        tell_findings(stream, description, existing);
+        if (stream.schedule) wake_at_commit(stream.server);
+        return record_result(fcinfo, {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table), join(stream.key),
+                                      stream.watermark.empty() ? pg::Value() : pg::Value(join(stream.watermark)), stream.mode,
+                                      std::to_string(stream.source_columns.size()), existing ? "false" : "true"});
+    });
+}
+
+Datum sync_alter(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        nlohmann::json changes = json_argument(fcinfo, 1);
+        if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
+        std::string new_name = stream.name, new_owner = stream.owner;
+        auto text = [&](const char* member, const nlohmann::json& value) {
+            if (!value.is_string() || value.get<std::string>().empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, std::string(member) + " must be a text");
+            return value.get<std::string>();
+        };
+        for (const auto& [name, value] : changes.items()) {
+            if (name == "schedule") {
+                stream.schedule = value.is_null() ? std::nullopt : std::optional(text("schedule", value));
+                if (stream.schedule) check_schedule(*stream.schedule);
+            } else if (name == "name") {
+                new_name = text("name", value);
+                if (new_name != stream.name) require_new_name(new_name);
+            } else if (name == "owner") {
+                new_owner = text("owner", value);
+            } else if (value.is_null()) {
+                if (find_option(Where::stream, name) == nullptr) check_stream_options({{name, ""}});
+                stream.options.erase(name);
+            } else {
+                stream.options[name] = value;
+            }
+        }
+        check_stream_options(stream.options);
+        if (new_owner != stream.owner) {
+            const char* role = new_owner.c_str();
+            pg::call([&] { check_is_member_of_role(GetUserId(), get_role_oid(role, false)); });
+            stream.owner_oid = pg::call([&] { return get_role_oid(role, false); });
+        }
+        std::string mode = stream.option("mode");
+        stream.mode = mode == "full" || stream.watermark.empty() ? "full" : "incremental";
+        if (mode == "incremental" && stream.watermark.empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
+        (void)check_expressions(stream);
+        {
+            Bookkeeping bookkeeping;
+            pg::query("UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6 WHERE s.id = $1::integer",
+                      {std::to_string(stream.id), new_name, new_owner, stream.schedule, stream.options.dump(), stream.mode});
+            pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer", {std::to_string(stream.id)});
+            if (new_name != stream.name) {
+                pg::query("UPDATE insync.error AS e SET stream = $2 WHERE e.stream_id = $1::integer", {std::to_string(stream.id), new_name});
+                pg::query("UPDATE insync.run AS r SET stream = $2 WHERE r.stream_id = $1::integer", {std::to_string(stream.id), new_name});
+            }
+        }
+        Applier(stream, stream.source_columns, false).check();
+        wake_at_commit(stream.server);
+        return Datum(0);
+    });
+}
+
+Datum sync_drop(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        if (PG_GETARG_BOOL(1)) {
+            pg::PinnedSettings settings;
+            pg::RunAs identity(OidIsValid(stream.owner_oid) ? stream.owner_oid : GetUserId(), false);
+            pg::Spi spi;
+            pg::query("DROP TABLE IF EXISTS " + pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table));
+        }
+        Bookkeeping bookkeeping;
+        pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {std::to_string(stream.id)});
+        shared::forget_live(stream.id);
+        return Datum(0);
+    });
+}
+}

@@ -1,0 +1,131 @@
+// Looking at sources: sync_test, sync_discover, sync_preview, sync_explain.
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+}
+
+#include "bgworker/apply.hpp"
+#include "bgworker/batch_relation.hpp"
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/run.hpp"
+#include "bgworker/source_session.hpp"
+#include "extension/result_set.hpp"
+
+using namespace insync;
+
+namespace {
+
+pg::Value text_of(const nlohmann::json& object, const char* name) {
+    auto found = object.find(name);
+    if (found == object.end() || found->is_null()) return std::nullopt;
+    return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string join(const nlohmann::json& array) {
+    std::string text;
+    for (const auto& item : array) text += (text.empty() ? "" : ", ") + item.get<std::string>();
+    return text;
+}
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_test);
+INSYNC_SQL_FUNCTION(sync_discover);
+INSYNC_SQL_FUNCTION(sync_preview);
+INSYNC_SQL_FUNCTION(sync_explain);
+
+Datum sync_test(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        try {
+            ConnectorProcess connector(server.stall());
+            for (const auto& step : connector.call(server.open_request("check"))) {
+                if (!step.contains("step")) continue;
+                result.add({text_of(step, "step"), text_of(step, "ok"), text_of(step, "ms"), text_of(step, "message")});
+            }
+        } catch (const pg::Error& error) {
+            if (error.is_interrupt()) throw;
+            result.add({"connector", "false", std::nullopt, error.message + (error.detail.empty() ? "" : ": " + error.detail)});
+        }
+        return Datum(0);
+    });
+}
+
+Datum sync_discover(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        SourceSession session;
+        for (const auto& item : session.open(server).call({{"verb", "discover"}, {"pattern", required_text(fcinfo, 1, "pattern")}})) {
+            if (!item.contains("source")) continue;
+            result.add({text_of(item, "source"), text_of(item, "kind"), text_of(item, "columns"),
+                        item.contains("key") && !item["key"].empty() ? pg::Value(join(item["key"])) : std::nullopt, text_of(item, "estimated_rows")});
+        }
+        return Datum(0);
+    });
+}
+
+Datum sync_preview(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        SourceSession session;
+        ConnectorProcess& connector = session.open(server);
+        connector.request({{"verb", "preview"}, {"source", required_text(fcinfo, 1, "source")}, {"rows", PG_GETARG_INT32(2)}});
+        std::vector<SourceColumn> columns;
+        Batch batch;
+        for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done; frame = connector.next_frame()) {
+            if (frame.type == wire::FrameType::columns) columns = parse_columns(frame.json().at("columns"));
+            if (frame.type == wire::FrameType::rows) batch.append_rows(frame.payload, columns);
+            if (frame.type == wire::FrameType::reject) batch.append_reject(frame.json());
+        }
+        if (columns.empty()) return Datum(0);
+        std::vector<std::size_t> rows(batch.rows());
+        for (std::size_t i = 0; i < rows.size(); i++) rows[i] = i;
+        pg::Rows records;
+        {
+            pg::PinnedSettings settings;
+            pg::Spi spi;
+            std::vector<DecodeFault> faults;
+            BatchRelation relation(batch, columns, BatchRelation::descriptor(columns), rows, &faults);
+            // The row's columns in the source's order, which jsonb would not keep.
+            records = pg::query(std::string("SELECT to_jsonb(b) - '") + row_number_column + "' FROM batch AS b ORDER BY b." + row_number_column);
+        }
+        for (const auto& record : records.rows) result.add(record);
+        for (const auto& reject : batch.rejects) {
+            auto record = reject.record;
+            record["insync_reject"] = reject.message;
+            result.add({record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+        }
+        return Datum(0);
+    });
+}
+
+Datum sync_explain(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        StreamState state = load_state(stream.id);
+        Server server = load_server(stream.server, stream.owner_oid);
+        SourceSession session;
+        auto request = Run::read_request(stream, stream.mode, state.position, 0);
+        request["verb"] = "explain";
+        for (const auto& item : session.open(server).call(request)) {
+            if (auto bounds = item.find("bounds"); bounds != item.end() && !bounds->empty()) result.add({"bounds", bounds->dump()});
+            if (!item.contains("statements")) continue;
+            for (const auto& statement : item["statements"]) {
+                std::string text = statement.value("sql", "");
+                if (auto parameters = statement.find("parameters"); parameters != statement.end() && !parameters->empty()) text += "\n-- parameters: " + parameters->dump();
+                result.add({"source: " + statement.value("purpose", std::string("read")), text});
+            }
+        }
+        Applier applier(stream, stream.source_columns, state.has_errors);
+        applier.check();
+        result.add({"apply", applier.statement()});
+        return Datum(0);
+    });
+}
+}

@@ -1,0 +1,141 @@
+// sync_replay: applies rejected rows again, as they stand in insync.error now.
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+}
+
+#include "bgworker/apply.hpp"
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/stream_lock.hpp"
+#include "bgworker/wire.hpp"
+#include "extension/result_set.hpp"
+
+using namespace insync;
+
+namespace {
+
+// Rows that are taken from insync.error and applied together.
+constexpr int replay_rows = 1000;
+
+// A column of a record in its binary form, as the connector would have sent it.
+std::string send_expression(const SourceColumn& column) {
+    std::string field = "r." + pg::quote_identifier(column.field);
+    switch (column.transport) {
+        case Transport::text: return "convert_to(" + field + ", 'UTF8')";
+        case Transport::jsonb: return "'\\x01'::bytea || convert_to(" + field + "::text, 'UTF8')";
+        case Transport::bytea: return field;
+        case Transport::boolean: return "boolsend(" + field + ")";
+        case Transport::int2:
+        case Transport::int4:
+        case Transport::int8:
+        case Transport::float4:
+        case Transport::float8: return std::string(transport_name(column.transport)) + "send(" + field + ")";
+        default: return std::string(transport_name(column.transport)) + "_send(" + field + ")";
+    }
+}
+
+std::string from_hex(const std::string& text) {
+    auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+    std::string bytes;
+    for (std::size_t i = 2; i + 1 < text.size(); i += 2) bytes += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
+    return bytes;
+}
+
+class Replay {
+  public:
+    explicit Replay(const Stream& stream) : stream_(stream) {
+        std::string fields, types;
+        for (const auto& column : stream.source_columns) {
+            fields += (fields.empty() ? "" : ", ") + send_expression(column);
+            types += (types.empty() ? "" : ", ") + pg::quote_identifier(column.field) + " " + std::string(transport_name(column.transport));
+        }
+        encode_ = "SELECT " + fields + " FROM jsonb_to_record($1::jsonb) AS r (" + types + ")";
+    }
+
+    // Takes the next rows out of insync.error; those that still have another form than the source's columns go back.
+    bool next(std::int64_t* after, Batch& batch) {
+        pg::Rows rows;
+        {
+            Bookkeeping bookkeeping;
+            rows = pg::query("DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = $1::integer"
+                             " AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " + std::to_string(replay_rows) + ") RETURNING e.id, e.record, e.key",
+                             {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)});
+        }
+        batch.clear();
+        pg::PinnedSettings settings;
+        pg::Spi spi;
+        for (const auto& row : rows.rows) {
+            *after = std::max<std::int64_t>(*after, std::stoll(*row[0]));
+            encode(*row[1], row[2], batch);
+        }
+        return !rows.empty();
+    }
+
+    void mark_last() {
+        Bookkeeping bookkeeping;
+        auto rows = pg::query("SELECT coalesce(max(e.id), 0) FROM insync.error AS e WHERE e.stream_id = $1::integer", {std::to_string(stream_.id)});
+        last_ = std::stoll(*rows.first()[0]);
+    }
+
+  private:
+    void encode(const std::string& record, const pg::Value& key, Batch& batch) {
+        pg::Subtransaction subtransaction;
+        try {
+            auto rows = pg::query(encode_, {record});
+            subtransaction.commit();
+            std::string bytes;
+            wire::append_int16(bytes, static_cast<std::int16_t>(stream_.source_columns.size()));
+            for (const auto& value : rows.first()) {
+                std::string field = value ? from_hex(*value) : "";
+                wire::append_int32(bytes, value ? static_cast<std::int32_t>(field.size()) : -1);
+                bytes += field;
+            }
+            batch.append_rows(bytes, stream_.source_columns);
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            subtransaction.rollback();
+            batch.append_reject({{"key", key ? nlohmann::json::parse(*key) : nlohmann::json()},
+                                 {"record", nlohmann::json::parse(record)},
+                                 {"sqlstate", error.state()},
+                                 {"message", error.message}});
+        }
+    }
+
+    const Stream& stream_;
+    std::string encode_;
+    std::int64_t last_ = 0;
+};
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_replay);
+
+Datum sync_replay(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        // Lasts as long as this function; after it, what was replayed is protected by its own row locks until commit.
+        StreamLock lock(stream.id);
+        if (!lock.held()) {
+            throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "", "Call sync_replay() again when the run has ended.");
+        }
+        stream.options["max_rejects"] = nullptr;  // every row here was rejected before
+        Applier applier(stream, stream.source_columns, true);
+        Replay replay(stream);
+        replay.mark_last();
+        RunCounts counts;
+        std::int64_t run_id = 0, after = 0;
+        auto run = [&] {
+            if (run_id == 0) run_id = insert_run(stream, "replay", "running", "call");
+            return run_id;
+        };
+        for (Batch batch; replay.next(&after, batch);) {
+            run();
+            counts.add(applier.apply(batch, run));
+        }
+        if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
+        return record_result(fcinfo, {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});
+    });
+}
+}

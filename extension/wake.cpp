@@ -1,0 +1,74 @@
+// Wakes workers at commit; see wake.hpp.
+#include "extension/wake.hpp"
+
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/shared_state.hpp"
+#include "extension/settings.hpp"
+
+namespace insync {
+
+namespace {
+
+// What this transaction has to wake; more servers than fit wake the whole database.
+constexpr int capacity = 64;
+Oid pending[capacity];
+int pending_count;
+bool pending_all;
+
+// Part of the C side of the wall: nothing here can raise an error.
+void on_transaction_end(XactEvent event, void*) {
+    if (event == XACT_EVENT_COMMIT) {
+        TimestampTz now = GetCurrentTimestamp();
+        if (pending_all) shared::make_due(MyDatabaseId, InvalidOid, now);
+        for (int i = 0; i < pending_count && !pending_all; i++) shared::make_due(MyDatabaseId, pending[i], now);
+    }
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) {
+        pending_count = 0;
+        pending_all = false;
+    }
+}
+
+}  // namespace
+
+void install_wake() { RegisterXactCallback(on_transaction_end, nullptr); }
+
+void wake_at_commit(const std::string& server) {
+    const char* name = server.c_str();
+    Oid oid = pg::call([&] { return get_foreign_server_oid(name, true); });
+    if (!OidIsValid(oid) || std::find(pending, pending + pending_count, oid) != pending + pending_count) return;
+    if (pending_count == capacity) {
+        pending_all = true;
+    } else {
+        pending[pending_count++] = oid;
+    }
+}
+
+bool workers_available() {
+    if (!shared::available()) return false;
+    const char* database = pg::call([] { return get_database_name(MyDatabaseId); });
+    auto list = settings::databases();
+    return std::any_of(list.begin(), list.end(), [&](const auto& name) { return name == "*" || name == database; });
+}
+
+void require_workers() {
+    if (workers_available()) return;
+    if (!shared::available()) {
+        throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run, because pg_insync is not preloaded", "",
+                        "Add pg_insync to shared_preload_libraries and restart the server, or run in this session: CALL sync_run('…').");
+    }
+    throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run for this database", "",
+                    "Add it to the setting insync.databases, or run in this session: CALL sync_run('…').");
+}
+
+}  // namespace insync

@@ -1,0 +1,173 @@
+"""Fixtures of the tests against real servers. Servers live as long as the session, databases and tables as long as one
+test, so that tests can't see each other and the suite stays fast. A test that breaks the server takes `own_cluster`."""
+
+import itertools
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness import Cluster, Database, MariaDB, PostgresSource, SqliteSource  # noqa: E402
+from harness.environment import SERVERS, alive, remove  # noqa: E402
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+numbers = itertools.count(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=None, help="seed of the random tests (default: a new one)")
+
+
+def pytest_configure(config):
+    if config.getoption("--seed") is None:
+        config.option.seed = random.SystemRandom().randrange(2**31)
+
+
+def pytest_report_header(config):
+    return f"seed: {config.getoption('--seed')} (repeat with --seed {config.getoption('--seed')})"
+
+
+def pytest_sessionstart():
+    """Removes what a killed session left behind."""
+    for directory in SERVERS.glob("*-*-*"):
+        name, pid, _ = directory.name.rsplit("-", 2)
+        if name != "demo" and pid.isdigit() and not alive(int(pid)):
+            postmaster = directory / "data/postmaster.pid"
+            if not postmaster.exists() or not alive(int(postmaster.read_text().split()[0])):
+                remove(directory)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if failed := os.environ.get("INSYNC_FAILED_PARTS"):
+        terminalreporter.write_line(f"FAILED before these tests: {failed}", red=True, bold=True)
+
+
+@pytest.fixture
+def seed(request):
+    """The session's seed; a random test starts its own generator with it and prints it when it fails."""
+    value = request.config.getoption("--seed")
+    print(f"seed {value}")
+    return value
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The directory of sample databases beside the checkout, where there is one."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no sample data beside the checkout ({SHARED_DATA.name})")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster():
+    """A cluster that a test may stop, kill and configure."""
+    with Cluster("own") as cluster:
+        yield cluster
+
+
+def new_database(cluster):
+    name = f"test_{next(numbers)}"
+    cluster.create_database(name)
+    return Database(cluster, name)
+
+
+@pytest.fixture
+def db(cluster):
+    """A new database with the extension in the session's cluster."""
+    database = new_database(cluster)
+    yield database
+    database.close()
+    cluster.drop_database(database.name)
+
+
+@pytest.fixture
+def own_db(own_cluster):
+    """A new database with the extension in a cluster of the test's own."""
+    database = new_database(own_cluster)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite():
+    source = SqliteSource()
+    yield source
+    source.close()
+
+
+@pytest.fixture(params=[False, True], ids=["rollback-journal", "wal"])
+def any_sqlite(request):
+    """SQLite in both of its journal modes."""
+    source = SqliteSource(wal=request.param)
+    yield source
+    source.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server():
+    with MariaDB() as server:
+        yield server
+
+
+class SourceDatabase:
+    """A database of a source server: `server_options` for CREATE SERVER, query() with that database."""
+
+    def __init__(self, server, name, **server_options):
+        self.server, self.name, self.server_options = server, name, server_options
+
+
+@pytest.fixture
+def mariadb(mariadb_server):
+    """A new database on the session's MariaDB."""
+    source = SourceDatabase(
+        mariadb_server, f"shop_{next(numbers)}", driver="MariaDB Unicode", host="127.0.0.1", port=mariadb_server.port
+    )
+    source.server_options |= {"database": source.name, "user": mariadb_server.user, "password": mariadb_server.password}
+    source.query = lambda sql: mariadb_server.query(sql, source.name)
+    mariadb_server.create_database(source.name)
+    yield source
+    mariadb_server.drop_database(source.name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    with PostgresSource() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """A new database on a PostgreSQL that serves as a source."""
+    name = f"shop_{next(numbers)}"
+    source = SourceDatabase(postgres_server, name, **postgres_server.server_options(name))
+    source.server_options |= {"user": postgres_server.user_name, "password": postgres_server.password}
+    source.query = lambda sql, *parameters: postgres_server.query(sql, *parameters, dbname=name)
+    source.connect = lambda **more: postgres_server.connect(name, **more)
+    postgres_server.create_database(name, extension=False)
+    yield source
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def shop(db, sqlite):
+    """A SQLite source with a table `ventas` of 5 rows and a server `tienda` for it."""
+    sqlite.script(
+        """CREATE TABLE ventas (id INTEGER PRIMARY KEY, producto VARCHAR(40) NOT NULL, cantidad INTEGER NOT NULL,
+               precio DECIMAL(10,2), actualizado TIMESTAMP);
+           INSERT INTO ventas VALUES
+               (1, 'Jamón ibérico', 2, 12.50, '2025-01-05 10:00:00'), (2, 'Piñones', 1, 9.95, '2025-01-05 10:00:00'),
+               (3, 'Café molido', 5, 3.20, '2025-01-05 11:30:00.123'), (4, 'Güisqui', 1, 25.00, '2025-01-06 09:15:00'),
+               (5, 'Pan 🥖', 10, NULL, '2025-01-06 12:00:00');"""
+    )
+    db.create_server("tienda", **sqlite.server_options())
+    return sqlite

@@ -1,0 +1,336 @@
+"""Asking for runs, ending them, pausing, resetting, altering, dropping; retries and states."""
+
+import psycopg
+import pytest
+from harness import Cluster, Database, Proxy, wait_for
+
+LOCK_WAITS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+def stream(db, shop):
+    """`ventas`, defined and not yet run."""
+    db.create_stream("ventas", "tienda", "ventas", watermark="actualizado")
+    return db
+
+
+def total(db):
+    return db.value("SELECT count(*) FROM ventas")
+
+
+# --------------------------------------------------------------------------------------------------------- sync_trigger
+
+
+def test_a_trigger_takes_effect_at_commit(stream):
+    with stream.connect(autocommit=False) as session:
+        (run_id,) = session.execute("SELECT run_id FROM sync_trigger('ventas')").fetchone()
+        assert stream.query("SELECT * FROM insync.run") == []
+        session.commit()
+    assert stream.wait(run_id) == "succeeded"
+    assert total(stream) == 5
+
+
+def test_a_trigger_is_rolled_back_with_its_transaction(stream):
+    with stream.connect(autocommit=False) as session:
+        session.execute("SELECT * FROM sync_trigger('ventas')")
+        session.rollback()
+    assert stream.query("SELECT * FROM insync.run") == []
+    assert stream.run("ventas")["inserted"] == 5, "the next trigger works as ever"
+
+
+def test_a_trigger_takes_a_pattern(db, shop):
+    for name in ("ventas_01", "ventas_02", "otra"):
+        db.create_stream(name, "tienda", "ventas", watermark="actualizado")
+    assert sorted(name for name, _ in db.query("SELECT * FROM sync_trigger('ventas%%')")) == ["ventas_01", "ventas_02"]
+    assert len(db.query("SELECT * FROM sync_trigger()")) == 3
+
+
+def test_a_trigger_of_an_unknown_stream_says_so(stream):
+    with pytest.raises(psycopg.Error) as raised:
+        stream.query("SELECT * FROM sync_trigger('bentas')")
+    assert "bentas" in str(raised.value)
+
+
+def test_two_triggers_at_once_are_one_run_after_another(stream):
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        first = stream.trigger("ventas")
+        wait_for(lambda: stream.query(LOCK_WAITS), "the first run to wait")
+        later = [stream.trigger("ventas") for _ in range(3)]
+        assert len(set(later)) == 1, "what waits already need not wait twice"
+        blocker.rollback()
+    assert stream.wait(first) == "succeeded"
+    assert stream.wait(later[0]) == "succeeded"
+    assert stream.value("SELECT count(*) FROM insync.run WHERE status NOT IN ('succeeded')") == 0
+
+
+# ------------------------------------------------------------------------------------------------------ CALL sync_run
+
+
+def test_sync_run_works_where_the_library_is_not_preloaded(shop):
+    with Cluster("plain", {"shared_preload_libraries": None}) as cluster:
+        cluster.create_database("plain")
+        db = Database(cluster, "plain")
+        db.create_server("tienda", **shop.server_options())
+        db.create_stream("ventas", "tienda", "ventas", watermark="actualizado")
+        db.execute("CALL sync_run('ventas')")
+        assert total(db) == 5
+        assert db.status("ventas")["last_status"] == "succeeded"
+        db.close()
+
+
+def test_sync_run_raises_what_went_wrong(stream, shop):
+    shop.execute("DROP TABLE ventas")
+    with pytest.raises(psycopg.Error) as raised:
+        stream.execute("CALL sync_run('ventas')")
+    assert "ventas" in str(raised.value)
+    assert stream.value("SELECT status FROM insync.run ORDER BY id DESC LIMIT 1") == "failed"
+
+
+def test_sync_run_refuses_a_transaction_block(stream):
+    with stream.connect(autocommit=False) as session, pytest.raises(psycopg.Error) as raised:
+        session.execute("CALL sync_run('ventas')")
+    assert raised.value.sqlstate in ("25001", "2D000")
+
+
+def test_runs_of_one_stream_do_not_overlap(stream):
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        run_id = stream.trigger("ventas")
+        wait_for(lambda: stream.query(LOCK_WAITS), "the run to wait")
+        with stream.connect() as second, pytest.raises(psycopg.Error) as raised:
+            second.execute("SET lock_timeout = '2s'")
+            second.execute("CALL sync_run('ventas')")
+        assert raised.value.sqlstate in ("55P03", "55006"), raised.value
+        blocker.rollback()
+    assert stream.wait(run_id) == "succeeded"
+
+
+# -------------------------------------------------------------------------------------------------- cancel, pause, wait
+
+
+def test_cancel_ends_a_run_and_keeps_what_was_committed(db, sqlite):
+    sqlite.script(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, m TIMESTAMP NOT NULL);"
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+        "INSERT INTO t SELECT i, datetime('2025-01-01', '+' || i || ' seconds') FROM n;"
+    )
+    db.create_server("tienda", **sqlite.server_options())
+    db.create_stream("t", "tienda", "t", watermark="m", options={"batch_rows": 100, "page_rows": 500})
+    with db.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO t (id, m) VALUES (2500, '2025-01-01')")
+        run_id = db.trigger("t")
+        wait_for(lambda: db.query(LOCK_WAITS), "the run to wait in its middle")
+        progress = db.dict("SELECT * FROM insync.progress")
+        assert progress["stream"] == "t" and progress["rows_read"] > 0
+        assert db.status("t")["state"] in ("running", "processing")
+        assert db.query("SELECT * FROM sync_cancel('t')")
+        assert db.wait(run_id) == "cancelled"
+        blocker.rollback()
+    assert 0 < db.value("SELECT count(*) FROM t") < 5000
+    assert db.run("t")["inserted"] > 0
+    assert db.value("SELECT count(*) FROM t") == 5000
+
+
+def test_a_queued_run_can_be_cancelled(stream):
+    stream.query("SELECT sync_pause('ventas')")
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        stream.trigger("ventas")
+        wait_for(lambda: stream.query(LOCK_WAITS), "the first run to wait")
+        queued = stream.trigger("ventas")
+        stream.query("SELECT * FROM sync_cancel('ventas')")
+        assert stream.wait(queued) == "cancelled"
+        blocker.rollback()
+
+
+def test_pause_stops_the_schedule_and_resume_starts_it(stream, shop):
+    stream.alter_stream("ventas", schedule="1 second")
+    wait_for(lambda: total(stream) == 5, "the first scheduled run")
+    stream.query("SELECT sync_pause('ventas')")
+    stream.wait_for_state("ventas", "stopped")
+    last = stream.value("SELECT max(id) FROM insync.run")
+    shop.execute("INSERT INTO ventas VALUES (6, 'Sal', 1, 1, '2025-02-01 00:00:00')")
+    assert stream.run("ventas")["inserted"] == 1, "a paused stream still runs when it is asked to"
+    assert stream.status("ventas")["state"] == "stopped"
+    assert stream.value("SELECT count(*) FROM insync.run WHERE id > %s AND trigger = 'schedule'", last) == 0
+    shop.execute("INSERT INTO ventas VALUES (7, 'Sal', 1, 1, '2025-02-01 00:00:00')")
+    stream.query("SELECT sync_resume('ventas')")
+    wait_for(lambda: total(stream) == 7, "the schedule to go on")
+
+
+def test_wait_gives_up_with_an_error(stream):
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        run_id = stream.trigger("ventas")
+        with pytest.raises(psycopg.Error):
+            stream.wait(run_id, "200 ms")
+        blocker.rollback()
+    assert stream.wait(run_id) == "succeeded"
+    with pytest.raises(psycopg.Error):
+        stream.wait(987654321)
+
+
+# ----------------------------------------------------------------------------------------------- reset, alter and drop
+
+
+def test_reset_reads_everything_again(stream):
+    stream.run("ventas")
+    stream.execute("SELECT sync_reset('ventas')")
+    assert stream.status("ventas")["watermark"] is None
+    run = stream.run("ventas")
+    assert (run["rows_read"], run["inserted"], run["updated"]) == (5, 0, 0)
+
+
+def test_reset_to_a_watermark(stream, shop):
+    stream.run("ventas")
+    stream.execute("DELETE FROM ventas")
+    stream.execute("SELECT sync_reset('ventas', '2025-01-06 10:00:00')")
+    stream.run("ventas")
+    assert stream.query("SELECT id FROM ventas ORDER BY id") == [(5,)], "row 4 is older than the watermark less the overlap"
+
+
+def test_alter_changes_the_next_run(stream, shop):
+    stream.run("ventas")
+    stream.alter_stream("ventas", filter="cantidad < 100")
+    shop.execute("INSERT INTO ventas VALUES (6, 'Sal', 1, 1, '2025-02-01 00:00:00'), (7, 'Sal', 500, 1, '2025-02-01 00:00:00')")
+    assert stream.run("ventas")["inserted"] == 1
+    stream.alter_stream("ventas", filter=None)
+    assert stream.run("ventas")["inserted"] == 1, "null resets an option"
+    stream.alter_stream("ventas", name="ventas_nuevas")
+    assert [name for (name,) in stream.query("SELECT stream FROM sync_status()")] == ["ventas_nuevas"]
+
+
+@pytest.mark.parametrize("drop_target", [False, True])
+def test_drop(stream, drop_target):
+    stream.run("ventas")
+    stream.execute("SELECT sync_drop('ventas', %s)", drop_target)
+    assert stream.query("SELECT * FROM sync_status()") == []
+    assert stream.value("SELECT count(*) FROM insync.run") == 0
+    assert (stream.value("SELECT to_regclass('ventas')::text") is None) == drop_target
+
+
+def test_a_definition_is_rolled_back_whole(db, shop):
+    with db.connect(autocommit=False) as session:
+        session.execute("SELECT * FROM sync_create('ventas', 'tienda', 'ventas', watermark => 'actualizado', schedule => '1 second')")
+        session.rollback()
+    assert db.query("SELECT * FROM sync_status()") == []
+    assert db.value("SELECT to_regclass('ventas')::text") is None
+
+
+def test_the_extension_can_be_dropped_while_a_stream_runs_on_schedule(stream):
+    stream.alter_stream("ventas", schedule="1 second")
+    wait_for(lambda: total(stream) == 5, "the first scheduled run")
+    stream.execute("DROP EXTENSION pg_insync CASCADE")
+    assert total(stream) == 5
+    stream.execute("CREATE EXTENSION pg_insync")
+    assert stream.query("SELECT * FROM sync_status()") == []
+
+
+def test_a_database_can_be_dropped_while_a_stream_is_scheduled(own_cluster, shop):
+    own_cluster.create_database("corta")
+    db = Database(own_cluster, "corta")
+    db.create_server("tienda", **shop.server_options())
+    db.create_stream("ventas", "tienda", "ventas", watermark="actualizado", schedule="1 second")
+    wait_for(lambda: total(db) == 5, "the first scheduled run")
+    db.close()
+    own_cluster.drop_database("corta")
+    assert own_cluster.query("SELECT 1 FROM pg_database WHERE datname = 'corta'") == []
+
+
+# ------------------------------------------------------------------------------------------------ retries, time-outs, log
+
+
+def test_a_failure_is_retried_and_then_left_alone(db, mariadb):
+    mariadb.query("CREATE TABLE t (id INT PRIMARY KEY, m DATETIME NOT NULL); INSERT INTO t VALUES (1, '2025-01-01')")
+    with Proxy(mariadb.server.port) as proxy:
+        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}))
+        db.create_stream("t", "shop", "t", watermark="m", options={"max_retries": 2, "retry_delay": "1 second", "retry_backoff": "fixed"})
+        proxy.refuse()
+        proxy.cut()
+        db.trigger("t")
+        wait_for(lambda: db.status("t")["state"] == "recovering", "the first retry to be planned")
+        status = db.wait_for_state("t", "error")
+        assert status["failures"] == 3 and status["message"]
+        runs = db.query("SELECT status, trigger FROM insync.run ORDER BY id")
+        assert [status for status, _ in runs] == ["failed"] * 3
+        assert [trigger for _, trigger in runs][1:] == ["retry"] * 2
+        proxy.refuse(False)
+        assert db.run("t")["inserted"] == 1
+        status = db.status("t")
+        assert (status["state"], status["failures"]) == ("idle", 0)
+
+
+def test_an_error_of_configuration_is_not_retried(stream, shop):
+    stream.execute("DROP TABLE ventas")
+    run = stream.run("ventas", expect="failed")
+    assert "ventas" in run["message"] and run["sqlstate"]
+    status = stream.wait_for_state("ventas", "error")
+    assert status["next_run"] is None
+
+
+def test_a_source_that_hangs_is_given_up(db, mariadb):
+    mariadb.query("CREATE TABLE t (id INT PRIMARY KEY, m DATETIME NOT NULL); INSERT INTO t SELECT seq, '2025-01-01' FROM seq_1_to_1000")
+    with Proxy(mariadb.server.port) as proxy:
+        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}), query_timeout="2 s", connect_timeout="2 s")
+        db.create_stream("t", "shop", "t", watermark="m", options={"max_retries": 0})
+        proxy.stall()
+        run = db.run("t", expect="failed")
+        assert run["message"]
+        assert db.value("SELECT 1") == 1
+        proxy.flow()
+        proxy.cut()
+        assert db.run("t")["inserted"] == 1000
+
+
+def test_a_run_longer_than_its_limit_is_ended(db, mariadb):
+    mariadb.query("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(100)); INSERT INTO t SELECT seq, REPEAT('x', 100) FROM seq_1_to_20000")
+    with Proxy(mariadb.server.port) as proxy:
+        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}))
+        db.create_stream("t", "shop", "t", options={"run_timeout": "1 s", "max_retries": 0, "page_rows": 100})
+        proxy.throttle(20_000)
+        run = db.run("t", expect="failed")
+        assert "run_timeout" in run["message"] or "time" in run["message"]
+
+
+def test_the_log_says_where_it_went_wrong(stream, shop):
+    shop.execute("DROP TABLE ventas")
+    with stream.cluster.log_of() as log:
+        stream.run("ventas", expect="failed")
+        wait_for(lambda: "ventas" in log(), "the log to name the stream")
+
+
+def test_workers_say_what_they_do(stream):
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        run_id = stream.trigger("ventas")
+        wait_for(lambda: stream.query(LOCK_WAITS), "the run to wait")
+        texts = stream.query("SELECT application_name || ' ' || query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        assert "ventas" in texts[0][0]
+        blocker.rollback()
+    stream.wait(run_id)
+
+
+def test_a_slow_source_delays_only_itself(db, shop, mariadb):
+    mariadb.query("CREATE TABLE lenta (id INT PRIMARY KEY); INSERT INTO lenta VALUES (1)")
+    with Proxy(mariadb.server.port) as proxy:
+        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}))
+        db.create_stream("lenta", "shop", "lenta")
+        db.create_stream("ventas", "tienda", "ventas", watermark="actualizado")
+        proxy.stall()
+        slow = db.trigger("lenta")
+        assert db.run("ventas")["inserted"] == 5
+        assert db.value("SELECT status FROM insync.run WHERE id = %s", slow) in ("queued", "running")
+        proxy.flow()
+        assert db.wait(slow) == "succeeded"
+
+
+def test_missed_schedules_happen_once(own_db, shop):
+    own_db.create_server("tienda", **shop.server_options())
+    own_db.create_stream("ventas", "tienda", "ventas", watermark="actualizado", schedule="1 second")
+    wait_for(lambda: own_db.query("SELECT 1 FROM ventas LIMIT 1"), "the first scheduled run")
+    own_db.cluster.stop()
+    shop.execute("INSERT INTO ventas VALUES (6, 'Sal', 1, 1, '2025-02-01 00:00:00')")
+    own_db.cluster.start()
+    wait_for(lambda: total(own_db) == 6, "the missed run after the restart")
+    assert own_db.value("SELECT count(*) FROM insync.run WHERE inserted > 0") == 2

@@ -1,0 +1,152 @@
+// Source names, queries, connection strings and driver errors.
+#include <gtest/gtest.h>
+
+#include "bgworker/connector/odbc/connect_string.hpp"
+#include "bgworker/connector/odbc/diagnostics.hpp"
+#include "bgworker/connector/source_name.hpp"
+
+namespace insync {
+namespace {
+
+using Parts = std::vector<std::string>;
+
+TEST(ConnectorSourceName, PartsAndQuotes) {
+    EXPECT_EQ(parse_source_name("ventas"), Parts({"ventas"}));
+    EXPECT_EQ(parse_source_name(" dbo . Ventas "), Parts({"dbo", "Ventas"}));
+    EXPECT_EQ(parse_source_name("[erp].[dbo].[a]]b]"), Parts({"erp", "dbo", "a]b"}));
+    EXPECT_EQ(parse_source_name("`sh``op`.\"t\"\"x.y\""), Parts({"sh`op", "t\"x.y"}));
+    EXPECT_EQ(parse_source_name("Order Details"), Parts({"Order Details"}));
+}
+
+TEST(ConnectorSourceName, RefusesWhatIsNoName) {
+    for (const char* text : {"", "a.", ".a", "a.b.c.d", "\"open", "a;b", "\"a\"b"}) {
+        EXPECT_EQ(parse_source_name(text), std::nullopt) << text;
+    }
+}
+
+TEST(ConnectorSourceName, TellsQueriesFromTables) {
+    EXPECT_TRUE(is_query("select 1"));
+    EXPECT_TRUE(is_query(" -- changes\n/* all */ WITH x AS (SELECT 1) SELECT * FROM x"));
+    EXPECT_TRUE(is_query("SELECT\n*"));
+    EXPECT_FALSE(is_query("selections"));
+    EXPECT_FALSE(is_query("with.items"));
+    EXPECT_FALSE(is_query("select"));
+}
+
+TEST(ConnectorWatermarkMarker, IsReplacedOutsideQuotesAndComments) {
+    const MarkedQuery query = replace_watermark_markers(
+        "SELECT ':watermark', \":watermark\", x::watermark -- :watermark\nFROM t /* :watermark */ WHERE a > :watermark "
+        "OR b > :WATERMARK OR c = :watermarks ;\n",
+        "?");
+    EXPECT_EQ(query.markers, 2);
+    EXPECT_EQ(
+        query.sql,
+        "SELECT ':watermark', \":watermark\", x::watermark -- :watermark\nFROM t /* :watermark */ WHERE a > ? OR b "
+        "> ? OR c = :watermarks");
+}
+
+OpenRequest request_for(nlohmann::json server) {
+    OpenRequest request;
+    request.server = std::move(server);
+    request.user = "etl";
+    request.password = "p;w}d";
+    return request;
+}
+
+TEST(ConnectorConnectString, EscapesValues) {
+    EXPECT_EQ(odbc::escape_value("plain-1.2"), "plain-1.2");
+    EXPECT_EQ(odbc::escape_value("a;b}c"), "{a;b}}c}");
+    EXPECT_EQ(odbc::escape_value(""), "{}");
+}
+
+TEST(ConnectorConnectString, SpeaksEachDriversKeywords) {
+    auto built = [](nlohmann::json server) { return odbc::build_connect_string(request_for(std::move(server))); };
+    const nlohmann::json place = {{"host", "db.example"}, {"port", "1234"}, {"database", "shop"}};
+    auto with = [&](const char* driver) {
+        nlohmann::json server = place;
+        server["driver"] = driver;
+        return built(server);
+    };
+    const std::string login = "UID=etl;PWD={p;w}}d};";
+    EXPECT_EQ(with("MariaDB Unicode"),
+              "DRIVER={MariaDB Unicode};SERVER=db.example;PORT=1234;TCPIP=1;DATABASE=shop;CHARSET=utf8mb4;" + login);
+    EXPECT_EQ(with("FreeTDS"),
+              "DRIVER={FreeTDS};SERVER=db.example;PORT=1234;TDS_Version=7.4;ClientCharset=UTF-8;DATABASE=shop;"
+              "APP=pg_insync;" +
+                  login);
+    EXPECT_EQ(with("ODBC Driver 18 for SQL Server"),
+              "DRIVER={ODBC Driver 18 for SQL Server};SERVER=db.example,1234;ApplicationIntent=ReadOnly;DATABASE=shop;"
+              "APP=pg_insync;" +
+                  login);
+    EXPECT_EQ(with("Oracle 21 ODBC driver"),
+              "DRIVER={Oracle 21 ODBC driver};DBQ=//db.example:1234/shop;FEN=T;" + login);
+    EXPECT_NE(with("PostgreSQL Unicode").find("Servername=db.example;Port=1234;Database=shop;BoolsAsChar=0;"),
+              std::string::npos);
+    EXPECT_EQ(with("Something Else"), "DRIVER={Something Else};SERVER=db.example;PORT=1234;DATABASE=shop;" + login);
+    EXPECT_EQ(built({{"dsn", "erp"}}), "DSN=erp;" + login);
+}
+
+TEST(ConnectorConnectString, UsersOptionsStandBeforeOurs) {
+    const std::string text = odbc::build_connect_string(request_for(
+        {{"driver", "SQLite3"}, {"database", "/data/shop.db"}, {"driver_options", "Timeout=5;StepAPI=1;"}}));
+    EXPECT_LT(text.find("StepAPI=1"), text.find("StepAPI=0"));
+    EXPECT_NE(text.find("Database=/data/shop.db;NoCreat=1;"), std::string::npos);
+}
+
+TEST(ConnectorConnectString, NeedsADriver) {
+    EXPECT_THROW(odbc::build_connect_string(request_for({{"host", "x"}})), Failure);
+    EXPECT_THROW(odbc::build_connect_string(request_for({{"driver", "SQLite3"}})), Failure);
+}
+
+Failure failure_of(const char* state, int native, const char* message, odbc::Dialect dialect = odbc::Dialect::generic) {
+    return odbc::failure_from({{state, native, message}}, dialect, "could not connect", {"secretpw", "UID=x;PWD=y"});
+}
+
+TEST(ConnectorDiagnostics, ClassFollowsTheState) {
+    EXPECT_EQ(failure_of("08001", 0, "refused").kind, FailureClass::transient);
+    EXPECT_TRUE(failure_of("08S01", 0, "lost").disconnected);
+    EXPECT_EQ(failure_of("HYT00", 0, "timeout").kind, FailureClass::transient);
+    EXPECT_EQ(failure_of("40001", 0, "deadlock").kind, FailureClass::transient);
+    EXPECT_EQ(failure_of("28000", 0, "login failed").kind, FailureClass::auth);
+    EXPECT_EQ(failure_of("42S02", 0, "no such table").kind, FailureClass::config);
+    EXPECT_EQ(failure_of("IM002", 0, "no such DSN").kind, FailureClass::config);
+    EXPECT_EQ(failure_of("01000", 0, "[unixODBC][Driver Manager]Can't open lib 'x' : file not found").kind,
+              FailureClass::config);
+    EXPECT_EQ(failure_of("22012", 0, "division by zero").kind, FailureClass::source);
+}
+
+TEST(ConnectorDiagnostics, EnginesAreKnownByTheirNumbers) {
+    using odbc::Dialect;
+    EXPECT_EQ(failure_of("HY000", 1045, "Access denied", Dialect::mysql).kind, FailureClass::auth);
+    EXPECT_EQ(failure_of("HY000", 2002, "[ma-3.1.15]Can't connect").kind, FailureClass::transient);
+    EXPECT_EQ(failure_of("HY000", 5, "database is locked", Dialect::sqlite).kind, FailureClass::transient);
+    EXPECT_EQ(failure_of("42000", 18456, "Login failed", Dialect::sqlserver).kind, FailureClass::auth);
+    EXPECT_EQ(
+        failure_of("08001", 101, "FATAL:  password authentication failed for user \"x\"", Dialect::postgresql).kind,
+        FailureClass::auth);
+    EXPECT_TRUE(failure_of("HYT00", 0, "timeout", Dialect::sqlserver).disconnected);
+    EXPECT_EQ(failure_of("HY000", 1017, "ORA-01017", Dialect::oracle).kind, FailureClass::auth);
+}
+
+TEST(ConnectorDiagnostics, NoSecretIsRepeated) {
+    const Failure failure = failure_of("HY000", 0, "[a][b]bad secretpw in UID=x;PWD=y.\n");
+    EXPECT_EQ(failure.message, "could not connect: bad *** in ***");
+}
+
+TEST(ConnectorDiagnostics, AShortSecretDoesNotMangleWords) {
+    const Failure failure =
+        odbc::failure_from({{"08001", 0, "role x does not exist"}}, odbc::Dialect::generic, "no", {"x"});
+    EXPECT_EQ(failure.message, "no: role *** does not exist");
+}
+
+TEST(ConnectorDiagnostics, TheTellingRecordIsChosen) {
+    const Failure failure = odbc::failure_from(
+        {{"08001", 0, "[x]Unable to connect to data source"}, {"28000", 18456, "[x]Login failed for user 'sa'."}},
+        odbc::Dialect::sqlserver, "could not connect", {});
+    EXPECT_EQ(failure.kind, FailureClass::auth);
+    EXPECT_EQ(failure.message, "could not connect: Login failed for user 'sa'");
+    EXPECT_EQ(failure.detail, "The driver also said: Unable to connect to data source.");
+}
+
+}  // namespace
+}  // namespace insync

@@ -1,0 +1,396 @@
+// The table of options is sound, and what is wrong with an option or a set of them is said in PostgreSQL's style.
+#include "extension/options.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <set>
+
+namespace insync {
+namespace {
+
+OptionProblem problem(Where where, std::string_view name, std::string_view value) {
+    auto found = check_option(where, Kind::odbc, name, value);
+    return found ? *found : OptionProblem{"no problem", "", ""};
+}
+
+OptionProblem set_problem(Where where, const OptionMap& options) {
+    auto found = check_option_set(where, Kind::odbc, options);
+    return found ? *found : OptionProblem{"no problem", "", ""};
+}
+
+std::string all_of(const OptionProblem& problem) {
+    return problem.message + "|" + problem.detail + "|" + problem.hint;
+}
+
+// The table
+
+TEST(OptionTable, NamesAreUnique) {
+    std::set<std::string_view> names;
+    for (const Option& option : all_options()) {
+        EXPECT_TRUE(names.insert(option.name).second) << option.name;
+    }
+}
+
+TEST(OptionTable, EveryOptionAppliesSomewhereAndIsDescribedInOneSentence) {
+    for (const Option& option : all_options()) {
+        EXPECT_NE(option.where, 0u) << option.name;
+        EXPECT_NE(option.kinds, 0u) << option.name;
+        ASSERT_GT(option.description.size(), 10u) << option.name;
+        EXPECT_EQ(option.description.back(), '.') << option.name;
+        EXPECT_EQ(option.description.find(". "), std::string_view::npos) << option.name;
+        EXPECT_NE(type_text(option), "") << option.name;
+        EXPECT_NE(applies_to_text(option), "") << option.name;
+    }
+}
+
+TEST(OptionTable, EveryDefaultIsAValidValue) {
+    for (const Option& option : all_options()) {
+        if (option.default_text.empty()) {
+            continue;
+        }
+        auto where = static_cast<Where>(option.where);  // only streams and servers, never both, have defaults
+        EXPECT_EQ(problem(where, option.name, option.default_text).message, "no problem") << option.name;
+    }
+}
+
+TEST(OptionTable, OnlyEnumerationsHaveValues) {
+    for (const Option& option : all_options()) {
+        EXPECT_EQ(option.type == ValueType::enumeration, !option.values.empty()) << option.name;
+        EXPECT_LE(option.min, option.max) << option.name;
+    }
+}
+
+TEST(OptionTable, WhatNamesADriverNeedsASuperuser) {
+    for (const char* name : {"driver", "dsn", "connection_string", "driver_options"}) {
+        EXPECT_TRUE(find_option(Where::server, name)->superuser_only) << name;
+    }
+}
+
+TEST(OptionTable, FindsByPlaceAndName) {
+    EXPECT_EQ(find_option(Where::server, "host")->name, "host");
+    EXPECT_EQ(find_option(Where::stream, "host"), nullptr);
+    EXPECT_EQ(find_option(Where::server, "Host"), nullptr);
+    EXPECT_EQ(find_option(Where::server, "query_timeout"), find_option(Where::stream, "query_timeout"));
+    EXPECT_EQ(find_option(Where::other, "host"), nullptr);
+}
+
+TEST(OptionTable, ShowsTypesWithTheirLimits) {
+    EXPECT_EQ(type_text(*find_option(Where::server, "port")), "integer (1 to 65535)");
+    EXPECT_EQ(type_text(*find_option(Where::server, "connect_timeout")), "duration (1 second to 1 hour)");
+    EXPECT_EQ(type_text(*find_option(Where::stream, "batch_bytes")), "size (64 kB to 1 GB)");
+    EXPECT_EQ(type_text(*find_option(Where::stream, "mode")), "auto, incremental or full");
+    EXPECT_EQ(applies_to_text(*find_option(Where::stream, "query_timeout")), "server, stream");
+    EXPECT_EQ(applies_to_text(*find_option(Where::mapping, "user")), "user mapping");
+}
+
+// Names
+
+TEST(OptionName, SuggestsANearMiss) {
+    auto found = problem(Where::server, "drivr", "x");
+    EXPECT_EQ(found.message, "invalid option \"drivr\"");
+    EXPECT_EQ(found.detail, "");
+    EXPECT_EQ(found.hint, "Perhaps you meant the option \"driver\".");
+}
+
+TEST(OptionName, SuggestsWhatOtherWrappersCallDifferently) {
+    EXPECT_EQ(problem(Where::server, "dbname", "x").hint, "Perhaps you meant the option \"database\".");
+    EXPECT_EQ(problem(Where::mapping, "username", "x").hint, "Perhaps you meant the option \"user\".");
+    EXPECT_EQ(problem(Where::server, "PWD", "x").hint,
+              "Perhaps you meant the option \"password\". Put it in the user mapping: CREATE USER MAPPING FOR … "
+              "SERVER … OPTIONS (password '…').");
+}
+
+TEST(OptionName, ListsTheValidOnesWhenNothingIsNear) {
+    EXPECT_EQ(problem(Where::mapping, "zzzzzz", "x").hint,
+              "Valid options in this context are: user, password. See SELECT * FROM sync_options().");
+}
+
+TEST(OptionName, IsCaseSensitiveButSuggestsTheRightCase) {
+    EXPECT_EQ(problem(Where::server, "HOST", "x").hint, "Perhaps you meant the option \"host\".");
+}
+
+TEST(OptionName, TellsWhereAKnownOptionBelongs) {
+    auto password = problem(Where::server, "password", "hunter2");
+    EXPECT_EQ(password.message, "invalid option \"password\"");
+    EXPECT_EQ(password.detail, "\"password\" is an option of a user mapping, not of a server.");
+    EXPECT_EQ(password.hint, "Put it in the user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (password '…').");
+    EXPECT_EQ(problem(Where::mapping, "host", "x").hint,
+              "Put it in the server: ALTER SERVER … OPTIONS (ADD host '…').");
+    EXPECT_EQ(problem(Where::server, "lookback", "1").hint,
+              "Put it in the stream: sync_create(…, options => '{\"lookback\": \"…\"}').");
+    EXPECT_EQ(problem(Where::other, "host", "x").detail,
+              "\"host\" is an option of a server, not of a foreign-data wrapper or foreign table.");
+}
+
+TEST(OptionName, TellsThatNoneIsValidOnAForeignTable) {
+    EXPECT_EQ(problem(Where::other, "colour", "x").hint, "There are no valid options in this context.");
+}
+
+TEST(OptionName, PointsOutArgumentsOfSyncCreate) {
+    auto found = problem(Where::stream, "schedule", "1 min");
+    EXPECT_EQ(found.detail, "\"schedule\" is an argument of sync_create() of its own.");
+    EXPECT_EQ(found.hint, "Write sync_create(…, schedule => '…').");
+}
+
+TEST(OptionName, SurvivesHostileNames) {
+    EXPECT_EQ(problem(Where::server, "", "x").message, "invalid option \"\"");
+    EXPECT_EQ(problem(Where::server, std::string_view("host\0", 5), "x").message, "invalid option \"host?\"");
+    EXPECT_LT(all_of(problem(Where::stream, std::string(1'000'000, 'a'), "x")).size(), 2000u);
+}
+
+// Values
+
+struct ValueCase {
+    Where where;
+    const char* name;
+    const char* value;
+};
+
+TEST(OptionValue, AcceptsWhatUsersWrite) {
+    const ValueCase cases[] = {
+        {Where::server, "driver", "MariaDB Unicode"},
+        {Where::server, "host", "127.0.0.1"},
+        {Where::server, "port", "3307"},
+        {Where::server, "database", "/srv/shop one.sqlite"},
+        {Where::server, "driver_options", "TrustServerCertificate=yes;Encrypt={yes}"},
+        {Where::server, "driver_options", "Servername=tienda"},
+        {Where::server, "connection_string", "DRIVER={FreeTDS};SERVER=10.0.0.1;PORT=1433"},
+        {Where::server, "connection_string", "DSN=shop"},
+        {Where::server, "query_timeout", "30 s"},
+        {Where::mapping, "password", "a;b={}\n"},
+        {Where::mapping, "password", ""},
+        {Where::stream, "lookback", "10 minutes"},
+        {Where::stream, "lookback", "1000"},
+        {Where::stream, "columns", "{\"total\": \"round(quantity * price, 2)\", \"shop\": \"'T01'\"}"},
+        {Where::stream, "filter", "price > 0\nAND NOT void"},
+        {Where::stream, "batch_bytes", "16MB"},
+        {Where::stream, "max_deletes", "20%"},
+        {Where::stream, "columns_only", "true"},
+        {Where::stream, "max_retries", "0"},
+    };
+    for (const auto& [where, name, value] : cases) {
+        EXPECT_EQ(all_of(problem(where, name, value)), "no problem||") << name << " " << value;
+    }
+}
+
+TEST(OptionValue, OutOfRangeNamesTheRange) {
+    auto found = problem(Where::server, "port", "70000");
+    EXPECT_EQ(found.message, "invalid value for option \"port\": \"70000\"");
+    EXPECT_EQ(found.detail, "It is out of range.");
+    EXPECT_EQ(found.hint, "Valid values are 1 to 65535.");
+    EXPECT_EQ(problem(Where::server, "connect_timeout", "0").hint, "Valid values are 1 second to 1 hour.");
+    EXPECT_EQ(problem(Where::stream, "batch_bytes", "2GB").hint, "Valid values are 64 kB to 1 GB.");
+}
+
+TEST(OptionValue, ExplainsUnreadableValues) {
+    auto found = problem(Where::stream, "retry_delay", "1 minuet");
+    EXPECT_EQ(found.detail, "\"minuet\" is not a unit of time.");
+    EXPECT_EQ(found.hint, "Write it as '30 s', '10 minutes' or '1 hour 30 minutes'.");
+    EXPECT_EQ(problem(Where::server, "port", "abc").detail, "\"abc\" is not an integer.");
+}
+
+TEST(OptionValue, EnumerationsListTheirValuesAndSuggestOne) {
+    EXPECT_EQ(problem(Where::stream, "mode", "Incrementel").hint,
+              "Perhaps you meant \"incremental\". Valid values are auto, incremental or full.");
+    EXPECT_EQ(problem(Where::stream, "deletes", "").hint, "Valid values are ignore, soft or hard.");
+}
+
+TEST(OptionValue, ColumnsMustBeAnObjectOfExpressions) {
+    EXPECT_EQ(problem(Where::stream, "columns", "[1]").detail, "It is not a JSON object.");
+    EXPECT_EQ(problem(Where::stream, "columns", "{\"a\":").detail, "It is not a JSON object.");
+    EXPECT_EQ(problem(Where::stream, "columns", "{\"a\": 1}").detail,
+              "The value of \"a\" is not a text with an SQL expression.");
+    EXPECT_EQ(problem(Where::stream, "columns", "{\"a\": \" \"}").detail,
+              "The value of \"a\" is not a text with an SQL expression.");
+}
+
+TEST(OptionValue, DeeplyNestedJsonIsRefused) {
+    EXPECT_EQ(problem(Where::stream, "columns", std::string(1'000'000, '[')).detail, "It is not a JSON object.");
+    std::string nested = "{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+    EXPECT_EQ(problem(Where::stream, "columns", nested).detail,
+              "The value of \"a\" is not a text with an SQL expression.");
+}
+
+TEST(OptionValue, RefusesEmptyLongAndBinaryTexts) {
+    EXPECT_EQ(problem(Where::server, "host", " ").detail, "It is empty.");
+    EXPECT_EQ(problem(Where::server, "host", std::string_view("a\0b", 3)).detail, "It contains a zero byte.");
+    EXPECT_EQ(problem(Where::server, "host", "a\nb").detail, "It contains a control character.");
+    EXPECT_EQ(problem(Where::server, "host", std::string(9000, 'a')).detail, "It is longer than 8192 bytes.");
+    EXPECT_EQ(problem(Where::stream, "deleted_column", std::string(256, 'a')).detail, "It is longer than 255 bytes.");
+    EXPECT_EQ(problem(Where::mapping, "password", std::string_view("a\0b", 3)).detail, "It contains a zero byte.");
+}
+
+TEST(OptionValue, HugeNumbersAreOutOfRange) {
+    for (const char* name : {"batch_rows", "page_rows", "max_retries", "batch_bytes", "run_timeout"}) {
+        EXPECT_NE(problem(Where::stream, name, "99999999999999999999999").message, "no problem") << name;
+        EXPECT_NE(problem(Where::stream, name, "-1").message, "no problem") << name;
+    }
+}
+
+TEST(OptionValue, LongValuesAreClippedInMessages) {
+    EXPECT_LT(problem(Where::server, "port", std::string(1'000'000, '1')).message.size(), 150u);
+}
+
+// Connection strings
+
+TEST(ConnectionStringOption, RefusesCredentials) {
+    for (const char* text : {"DSN=a;UID=sa", "DSN=a;pwd=hunter2", "DSN=a;User Id=sa", "DSN=a;Password={hunter2}",
+                             "DSN=a;PASS_WORD=hunter2"}) {
+        auto found = problem(Where::server, "connection_string", text);
+        EXPECT_EQ(found.message, "invalid value for option \"connection_string\"") << text;
+        EXPECT_NE(found.detail.find("holds a credential"), std::string::npos) << text;
+        EXPECT_NE(found.hint.find("CREATE USER MAPPING"), std::string::npos) << text;
+    }
+}
+
+TEST(ConnectionStringOption, MustNameADriverOrDataSource) {
+    EXPECT_EQ(problem(Where::server, "connection_string", "Server=a").detail,
+              "It names neither a driver nor a data source.");
+}
+
+TEST(ConnectionStringOption, RefusesTheSameKeywordTwice) {
+    EXPECT_EQ(problem(Where::server, "connection_string", "DSN=a;Encrypt=yes;ENCRYPT=no").detail,
+              "The keyword \"ENCRYPT\" occurs twice.");
+}
+
+TEST(ConnectionStringOption, RefusesFiles) {
+    EXPECT_NE(problem(Where::server, "connection_string", "FILEDSN=/tmp/x").message, "no problem");
+    EXPECT_NE(problem(Where::server, "connection_string", "DSN=a;SaveFile=/tmp/x").message, "no problem");
+}
+
+TEST(DriverOptions, RefusesWhatHasAnOptionOfItsOwn) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"Driver={x}", "driver"}, {"DSN=x", "dsn"},           {"SERVER=x", "host"},
+        {"Port=1", "port"},       {"Database=x", "database"}, {"HostName=x", "host"},
+    };
+    for (const auto& [text, option] : cases) {
+        EXPECT_EQ(problem(Where::server, "driver_options", text).hint, "Use the option " + std::string(option) + ".");
+    }
+}
+
+TEST(DriverOptions, RefusesCredentials) {
+    EXPECT_NE(problem(Where::server, "driver_options", "UID=sa").detail.find("credential"), std::string::npos);
+}
+
+TEST(Secrets, NeverAppearInProblems) {
+    const std::string secret = "hunter2";
+    const OptionProblem problems[] = {
+        problem(Where::server, "password", secret),
+        problem(Where::stream, "password", secret),
+        problem(Where::server, "pasword", secret),
+        problem(Where::mapping, "pasword", secret),
+        problem(Where::mapping, "password", std::string_view("hunter2\0", 8)),
+        problem(Where::mapping, "password", secret + std::string(10'000, 'x')),
+        problem(Where::server, "connection_string", "DSN=a;PWD=hunter2"),
+        problem(Where::server, "connection_string", "DSN=a;hunter2"),
+        problem(Where::server, "connection_string", "DSN=a;PWD={hunter2"),
+        problem(Where::server, "connection_string", "DSN=a;PWD=x;hunter2=y;hunter2=z"),
+        problem(Where::server, "connection_string", "DSN=a\n;x=hunter2"),
+        problem(Where::server, "driver_options", "PWD=hunter2"),
+        problem(Where::server, "driver_options", "x={hunter2}hunter2"),
+    };
+    for (const OptionProblem& found : problems) {
+        EXPECT_NE(found.message, "no problem");
+        EXPECT_EQ(all_of(found).find(secret), std::string::npos) << all_of(found);
+    }
+}
+
+// Sets
+
+TEST(ServerSet, AcceptsEachWayOfNamingASource) {
+    EXPECT_EQ(set_problem(Where::server, {{"driver", "SQLite3"}, {"database", "/srv/a"}}).message, "no problem");
+    EXPECT_EQ(set_problem(Where::server, {{"dsn", "shop"}, {"database", "shop"}}).message, "no problem");
+    EXPECT_EQ(set_problem(Where::server, {{"connection_string", "DSN=a"}, {"connections", "2"}}).message, "no problem");
+}
+
+TEST(ServerSet, RequiresOneWayOfNamingASource) {
+    EXPECT_EQ(set_problem(Where::server, {{"host", "a"}}).message,
+              "one of the options \"driver\", \"dsn\" and \"connection_string\" is required");
+    EXPECT_NE(set_problem(Where::server, {}).message, "no problem");
+}
+
+TEST(ServerSet, RefusesTwoWaysOfNamingASource) {
+    EXPECT_EQ(set_problem(Where::server, {{"driver", "a"}, {"dsn", "b"}}).message,
+              "options \"driver\" and \"dsn\" exclude each other");
+}
+
+TEST(ServerSet, AConnectionStringIsComplete) {
+    for (const char* name : {"host", "port", "database", "driver_options"}) {
+        const char* value = std::string_view(name) == "port" ? "1" : "a=b";
+        EXPECT_EQ(set_problem(Where::server, {{"connection_string", "DSN=a"}, {name, value}}).message,
+                  "options \"connection_string\" and \"" + std::string(name) + "\" exclude each other");
+    }
+}
+
+TEST(ServerSet, ServernameAndHostExcludeEachOther) {
+    OptionMap options = {{"driver", "FreeTDS"}, {"driver_options", "Servername=a"}};
+    EXPECT_EQ(set_problem(Where::server, options).message, "no problem");
+    options["host"] = "b";
+    EXPECT_NE(set_problem(Where::server, options).message, "no problem");
+}
+
+TEST(OptionSet, ChecksEachOptionToo) {
+    EXPECT_EQ(set_problem(Where::server, {{"driver", "a"}, {"port", "x"}}).message,
+              "invalid value for option \"port\": \"x\"");
+    EXPECT_EQ(set_problem(Where::mapping, {{"host", "x"}}).message, "invalid option \"host\"");
+}
+
+TEST(OptionSet, NoOptionIsRequiredOfMappingsAndStreams) {
+    EXPECT_EQ(set_problem(Where::mapping, {}).message, "no problem");
+    EXPECT_EQ(set_problem(Where::stream, {}).message, "no problem");
+    EXPECT_EQ(set_problem(Where::other, {}).message, "no problem");
+}
+
+TEST(StreamSet, AcceptsCombinationsThatMakeSense) {
+    const OptionMap sets[] = {
+        {{"deletes", "soft"}, {"deleted_column", "deleted_at"}},
+        {{"deletes", "hard"}, {"operation_column", "op"}, {"delete_values", "D"}},
+        {{"deletes", "hard"}, {"max_deletes", "5%"}},
+        {{"columns_only", "true"}, {"columns", "{\"a\": \"b\"}"}},
+        {{"columns_only", "false"}},
+        {{"mode", "incremental"}, {"initial_watermark", "2024-01-01"}},
+    };
+    for (const OptionMap& options : sets) {
+        EXPECT_EQ(all_of(set_problem(Where::stream, options)), "no problem||");
+    }
+}
+
+TEST(StreamSet, RefusesCombinationsThatDoNot) {
+    const std::pair<OptionMap, const char*> cases[] = {
+        {{{"deletes", "soft"}}, "option \"deletes\" set to \"soft\" requires the option \"deleted_column\""},
+        {{{"deleted_column", "d"}}, "option \"deleted_column\" requires the option \"deletes\""},
+        {{{"deletes", "hard"}, {"deleted_column", "d"}}, "option \"deleted_column\" requires the option \"deletes\""},
+        {{{"operation_column", "op"}}, "option \"operation_column\" requires the option \"deletes\""},
+        {{{"deletes", "hard"}, {"delete_values", "D"}},
+         "option \"delete_values\" requires the option \"operation_column\""},
+        {{{"columns_only", "on"}}, "option \"columns_only\" requires the option \"columns\""},
+        {{{"mode", "full"}, {"initial_watermark", "1"}},
+         "option \"initial_watermark\" is not allowed when \"mode\" is \"full\""},
+    };
+    for (const auto& [options, message] : cases) {
+        EXPECT_EQ(set_problem(Where::stream, options).message, message);
+    }
+}
+
+TEST(OptionProblem, FollowsTheMessageStyle) {
+    const OptionProblem problems[] = {
+        problem(Where::server, "zzz", "x"),
+        problem(Where::server, "port", "x"),
+        problem(Where::server, "password", "x"),
+        problem(Where::stream, "mode", "x"),
+        set_problem(Where::server, {}),
+        set_problem(Where::stream, {{"columns_only", "1"}}),
+        set_problem(Where::stream, {{"mode", "full"}, {"initial_watermark", "1"}}),
+    };
+    for (const OptionProblem& found : problems) {
+        EXPECT_TRUE(std::islower(static_cast<unsigned char>(found.message.front()))) << found.message;
+        EXPECT_NE(found.message.back(), '.') << found.message;
+        for (const std::string& sentence : {found.detail, found.hint}) {
+            EXPECT_TRUE(sentence.empty() || sentence.back() == '.') << sentence;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace insync
