@@ -144,7 +144,8 @@ void Run::load() {
     compares_keys_ = mode_ == "full" && stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
     saves_position_ = mode_ == stream_.mode;
     // The keys seen so far are lost with the process that saw them, so a read that compares keys starts over.
-    bool resumes = saves_position_ && !(compares_keys_ && position_.value("phase", "") == "full");
+    bool inside_full = position_.is_object() && position_.value("phase", "") == "full";
+    bool resumes = saves_position_ && !(compares_keys_ && inside_full);
     report_activity(stream_.name + ": reading " + stream_.source);
     set_live_state(stream_.id, LiveState::running);
     connector_->request(read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));

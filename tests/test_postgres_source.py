@@ -15,7 +15,8 @@ def test_load_and_follow(db, postgres):
     made = db.create_stream("ventas", "erp", "public.ventas", watermark="actualizado", options={"page_rows": 5000, "batch_rows": 1111})
     assert made["mode"] == "incremental"
     assert db.value("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'ventas'::regclass AND attname = 'actualizado'") == "timestamp with time zone"  # fmt: skip
-    assert db.counts(db.run("ventas")) == (12000, 0, 0, 0, 0)
+    run = db.run("ventas")
+    assert (run["inserted"], run["updated"], run["rejected"]) == (12000, 0, 0)
     postgres.query("UPDATE ventas SET nombre = 'otro', actualizado = '2025-02-01 00:00:00.000001+02' WHERE id IN (1, 12000)")
     run = db.run("ventas")
     assert (run["inserted"], run["updated"]) == (0, 2)

@@ -254,7 +254,7 @@ def test_trap_20_bound_and_pages_come_from_one_connection(db, mariadb):
 
 def test_trap_21_text_keys_sort_as_the_source_sorts_them(db, mariadb):
     """A case-insensitive collation, accents and punctuation: pages go by the source's order, and no row falls between."""
-    words = ["a", "B", "ä", "Z", "ñ", "n", "o", "_x", "1", "É", "e-f", "ef", "zz", "Ab", "aC"]
+    words = ["a", "B", "äx", "Z", "ñ", "n", "o", "_x", "1", "É", "e-f", "ef", "zz", "Ab", "aC"]
     values = ", ".join(f"('{word}', {number})" for number, word in enumerate(words))
     mariadb.query(f"SET NAMES utf8mb4; CREATE TABLE t (id VARCHAR(20) COLLATE utf8mb4_spanish_ci PRIMARY KEY, v INT); INSERT INTO t VALUES {values}")
     db.create_server("shop", **mariadb.server_options)

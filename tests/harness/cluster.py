@@ -17,6 +17,7 @@ from .environment import (
     execute,
     free_port,
     give_to,
+    locked,
     new_directory,
     remove,
     server_user,
@@ -75,7 +76,8 @@ class Cluster:
         self.keep = keep  # survives this process: ./dev stop ends it
         self.settings = BASE_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self.directory)}
         self.settings |= settings or {}
-        shutil.copytree(_template(), self.data, symlinks=True)
+        with locked("template"):
+            shutil.copytree(_template(), self.data, symlinks=True)
         self.data.chmod(0o700)
         give_to(self.user, self.directory)
         (self.data / "pg_hba.conf").write_text(HBA)

@@ -1,6 +1,7 @@
 """One database of a cluster with the extension in it, and the words in which the tests talk to it."""
 
 import contextlib
+import select
 
 from .cluster import SUPERUSER, Cluster
 from .environment import wait_for
@@ -26,9 +27,18 @@ class Database:
 
     def execute(self, sql, *parameters):
         """Runs a statement and returns psycopg's cursor."""
-        if self.connection is None or self.connection.closed or self.connection.broken:
+        if not self._connected():
             self.connection = self.connect()
         return self.connection.execute(sql, parameters or None)
+
+    def _connected(self):
+        """Whether the connection can be used: a server that went away has left its last words, or the end, to read."""
+        if self.connection is None or self.connection.closed:
+            return False
+        if select.select([self.connection.fileno()], [], [], 0)[0]:
+            with contextlib.suppress(Exception):
+                self.connection.execute("SELECT 1")
+        return not self.connection.closed
 
     def query(self, sql, *parameters):
         return self.execute(sql, *parameters).fetchall()
@@ -77,10 +87,10 @@ class Database:
         given = "".join(f", {key} => %s" for key in arguments)
         return self.dict(f"SELECT * FROM sync_create(%s{given})", name, *arguments.values())
 
-    def alter_stream(self, name, **options):
+    def alter_stream(self, stream, **options):
         from psycopg.types.json import Jsonb
 
-        self.execute("SELECT sync_alter(%s, %s)", name, Jsonb(options))
+        self.execute("SELECT sync_alter(%s, %s)", stream, Jsonb(options))
 
     def trigger(self, name, mode=None):
         """Asks the workers for one stream's run and returns its id."""

@@ -1,6 +1,8 @@
 """Where things are, as whom servers run, and waiting. Relies on `./dev env` for the paths, so that pytest can also be
 started without ./dev once `./dev install` has run."""
 
+import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -94,6 +96,14 @@ def new_directory(name):
         except FileExistsError:
             continue
     raise RuntimeError(f"no free directory name for {name} in {SERVERS}")
+
+
+@contextlib.contextmanager
+def locked(name):
+    """Holds a lock of the run directory, for what several processes must not do at once."""
+    with open(RUN / f"{name}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def alive(pid):

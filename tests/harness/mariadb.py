@@ -16,6 +16,7 @@ from .environment import (
     free_port,
     give_to,
     identity,
+    locked,
     new_directory,
     remove,
     server_user,
@@ -63,7 +64,8 @@ class MariaDB:
         self.port = free_port()
         self.socket = self.directory / "socket"
         self.pid_file = self.directory / "server.pid"
-        shutil.copytree(_template(), self.directory / "data")
+        with locked("template"):
+            shutil.copytree(_template(), self.directory / "data")
         give_to(self.run_as, self.directory)
         self.process = None
         if not keep:

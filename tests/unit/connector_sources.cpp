@@ -93,6 +93,12 @@ TEST(ConnectorConnectString, UsersOptionsStandBeforeOurs) {
     EXPECT_NE(text.find("Database=/data/shop.db;NoCreat=1;"), std::string::npos);
 }
 
+TEST(ConnectorConnectString, FindsThePasswordsThatMustNotBeRepeated) {
+    EXPECT_EQ(odbc::passwords_in("DSN=x;PWD=top secret;UID=a"), Parts({"top secret"}));
+    EXPECT_EQ(odbc::passwords_in("UID={a=b;c};Password={p;w}}d};X=1"), Parts({"{p;w}}d}", "p;w}d"}));
+    EXPECT_EQ(odbc::passwords_in("DSN=x"), Parts());
+}
+
 TEST(ConnectorConnectString, NeedsADriver) {
     EXPECT_THROW(odbc::build_connect_string(request_for({{"host", "x"}})), Failure);
     EXPECT_THROW(odbc::build_connect_string(request_for({{"driver", "SQLite3"}})), Failure);

@@ -177,4 +177,33 @@ std::string build_connect_string(const OpenRequest& request) {
     return out.text();
 }
 
+std::vector<std::string> passwords_in(std::string_view text) {
+    std::vector<std::string> found;
+    std::size_t at = 0;
+    while (at < text.size()) {
+        const std::size_t equals = text.find('=', at);
+        if (equals == std::string_view::npos) break;
+        std::string key = lower(text.substr(at, equals - at));
+        key.erase(std::remove(key.begin(), key.end(), ' '), key.end());
+        const std::size_t begin = equals + 1;
+        std::size_t end = begin;
+        std::string value;
+        if (end < text.size() && text[end] == '{') {
+            for (end++; end < text.size(); end++) {
+                if (text[end] == '}' && (end + 1 >= text.size() || text[end + 1] != '}')) break;
+                if (text[end] == '}') end++;
+                value += text[end];
+            }
+            end = std::min(end + 1, text.size());
+        }
+        const std::size_t stop = std::min(text.find(';', end), text.size());
+        if (key == "pwd" || key == "password") {
+            found.emplace_back(text.substr(begin, stop - begin));
+            if (!value.empty()) found.push_back(value);
+        }
+        at = stop + 1;
+    }
+    return found;
+}
+
 }  // namespace insync::odbc

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -19,5 +20,9 @@ std::string build_connect_string(const OpenRequest& request);
 
 // The text of a server option, or "" where it isn't set.
 std::string option_text(const nlohmann::json& server, const char* name);
+
+// The values of PWD and Password in text of connection string syntax, with and without their braces: what a message
+// must not repeat.
+std::vector<std::string> passwords_in(std::string_view connect_string);
 
 }  // namespace insync::odbc

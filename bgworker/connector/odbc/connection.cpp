@@ -49,6 +49,7 @@ Connection::Connection(const OpenRequest& request)
         secrets_.push_back(option_text(request.server, "driver_options"));
     }
 
+    for (std::string& password : passwords_in(connect_string)) secrets_.push_back(std::move(password));
     if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &environment_))) {
         throw Failure(FailureClass::source, "could not allocate an ODBC environment");
     }
