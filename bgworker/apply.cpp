@@ -15,8 +15,8 @@ namespace {
 constexpr int unique_violation_attempts = 3;
 // A share of deletes is judged from this many on: of three rows, one is a third.
 constexpr std::int64_t guard_floor = 10;
-// A share of rejects is judged once a run has read this many rows.
-constexpr std::int64_t rejects_floor = 100;
+// A share of rejects is judged from this many on: a poll that finds one row, a bad one, is no flood.
+constexpr std::int64_t rejects_floor = 2;
 
 const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
     auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
@@ -166,8 +166,9 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         if (faults.empty() && !rows.empty()) {
             for (int attempt = 0; attempt < unique_violation_attempts; attempt++) {
                 failure = try_write(counts);
-                if (!failure || failure->sqlstate != ERRCODE_UNIQUE_VIOLATION) break;
-                target_is_empty_ = false;
+                if (!failure) break;
+                target_is_empty_ = false;  // from here on with MERGE
+                if (failure->sqlstate != ERRCODE_UNIQUE_VIOLATION) break;
             }
         }
         if (failure && !failure->is_data_fault()) throw *failure;
@@ -187,7 +188,8 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
             }
         }
         isolate(batch, rows, counts, rejects);
-        std::iota((rows.resize(batch.rows()), rows.begin()), rows.end(), 0);
+        rows.resize(batch.rows());
+        std::iota(rows.begin(), rows.end(), 0);
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
@@ -195,7 +197,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     run_rows_ += counts.rows_read;
     run_rejects_ += static_cast<std::int64_t>(rejects.size() + batch.rejects.size());
     if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
-        limit && limit->exceeded_by(run_rejects_, run_rows_) && (!limit->share || run_rows_ >= rejects_floor)) {
+        limit && limit->exceeded_by(run_rejects_, run_rows_) && (!limit->share || run_rejects_ >= rejects_floor)) {
         std::string first = !rejects.empty() ? rejects.front().error.message : !batch.rejects.empty() ? batch.rejects.front().message : "";
         pg::Error error(ERRCODE_DATA_EXCEPTION, std::to_string(run_rejects_) + " of " + std::to_string(run_rows_) + " rows were rejected, more than option max_rejects allows (" + stream_.option("max_rejects") + ")",
                         first.empty() ? "" : "The last batch's first reject: " + first + ".", "Mend the source or the target, or raise max_rejects with sync_alter().");

@@ -212,7 +212,7 @@ void Run::apply(const Batch& batch) {
         live.run_id = run_id_;
         live.batches = counts_.batches;
         live.rows_read = counts_.rows_read;
-        live.written = counts_.inserted + counts_.updated + counts_.deleted;
+        live.written = counts_.inserted + counts_.updated + counts_.deleted + counts_.vanished;
         live.bytes = counts_.bytes;
     });
     if (request_.notices) {
@@ -269,8 +269,8 @@ void Run::check_deadline() const {
 void Run::finish() {
     if (compares_keys_ && applier_) {
         transactions_.run([&] {
-            counts_.deleted += applier_->delete_vanished();
-            if (counts_.deleted > 0) record_start();
+            counts_.vanished += applier_->delete_vanished();
+            if (counts_.vanished > 0) record_start();
             if (run_id_ != 0) save_progress(run_id_, counts_);
         });
         if (applier_->unreadable_rows() > 0) {

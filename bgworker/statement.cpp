@@ -21,7 +21,13 @@ std::string join(const Items& items, const char* separator, Format format) {
 }
 
 // Expressions stand in parentheses behind a line end, so that a comment in one can't swallow what follows.
-std::string cast(const MappedColumn& column) { return "(" + column.expression + "\n)::" + column.type; }
+std::string cast(const MappedColumn& column) {
+    std::string value = "(" + column.expression + "\n)";
+    if (!column.length_function.empty()) {
+        value = column.length_function + "(" + value + "::" + column.length_type + ", " + std::to_string(column.length_modifier) + ", false)";
+    }
+    return value + "::" + column.type;
+}
 
 std::string where_filter(const ApplyShape& shape) {
     return shape.filter.empty() ? "" : "\n  WHERE (" + shape.filter + "\n)";

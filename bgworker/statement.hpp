@@ -14,6 +14,10 @@ namespace insync {
 struct MappedColumn {
     std::string name;        // quoted identifier of the target column
     std::string type;        // its type as SQL, schema-qualified, with modifier
+    // For types with a length, whose explicit cast would cut without a word: the function that checks the length
+    // (pg_catalog."varchar"), its type, and the length's modifier; as an assignment would.
+    std::string length_function, length_type;
+    int length_modifier = -1;
     std::string expression;  // SQL over `batch`
     bool key = false;
     bool updatable = true;   // false for GENERATED ALWAYS AS IDENTITY

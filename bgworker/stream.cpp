@@ -160,6 +160,7 @@ void RunCounts::add(const RunCounts& other) {
     inserted += other.inserted;
     updated += other.updated;
     deleted += other.deleted;
+    vanished += other.vanished;
     rejected += other.rejected;
     bytes += other.bytes;
 }
@@ -192,7 +193,7 @@ void save_progress(std::int64_t run_id, const RunCounts& counts) {
     pg::query("UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = $5::bigint,"
               " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint WHERE r.id = $1::bigint",
               {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted), number(counts.updated),
-               number(counts.unchanged()), number(counts.deleted), number(counts.rejected), number(counts.bytes)});
+               number(counts.unchanged()), number(counts.deleted + counts.vanished), number(counts.rejected), number(counts.bytes)});
 }
 
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
@@ -218,7 +219,7 @@ std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error
     int failures = std::stoi(*state.first()[0]);
     long max_retries = std::stol(stream.option("max_retries"));
     auto delay = parse_duration(stream.option("retry_delay"));
-    bool permanent = error.error_class == pg::ErrorClass::config || error.error_class == pg::ErrorClass::auth;
+    bool permanent = error.is_permanent();
     pg::Value retry_ms;
     if (failures <= max_retries && !permanent && delay) {
         double ms = static_cast<double>(delay->count());

@@ -23,15 +23,19 @@ SELECT a.attname,
        a.attnotnull,
        CASE WHEN op.oid IS NOT NULL AND opn.nspname <> 'pg_catalog'
             THEN 'OPERATOR(' || pg_catalog.quote_ident(opn.nspname) || '.' || op.oprname || ')' ELSE '' END AS equality,
-       op.oid IS NULL OR opn.nspname <> 'pg_catalog' OR coalesce(NOT c.collisdeterministic, false) AS compare_as_text
+       op.oid IS NULL OR opn.nspname <> 'pg_catalog' OR coalesce(NOT c.collisdeterministic, false) AS compare_as_text,
+       CASE WHEN base.modifier >= 0 AND bt.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+             AND bt.typname IN ('varchar', 'bpchar', 'bit', 'varbit') THEN bt.typname END AS length_type,
+       base.modifier
   FROM pg_catalog.pg_attribute AS a
   JOIN LATERAL (
         WITH RECURSIVE domain AS (
-            SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid
+            SELECT t.oid, t.typtype, t.typbasetype, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier
+              FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid
             UNION ALL
-            SELECT t.oid, t.typtype, t.typbasetype FROM domain AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.typbasetype
+            SELECT t.oid, t.typtype, t.typbasetype, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE d.modifier END FROM domain AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.typbasetype
              WHERE d.typtype = 'd')
-        SELECT d.oid, d.typtype FROM domain AS d WHERE d.typtype <> 'd') AS base ON true
+        SELECT d.oid, d.typtype, d.modifier FROM domain AS d WHERE d.typtype <> 'd') AS base ON true
   JOIN pg_catalog.pg_type AS bt ON bt.oid = base.oid
   LEFT JOIN pg_catalog.pg_opclass AS oc ON oc.opcmethod = 403 AND oc.opcdefault
         AND oc.opcintype = CASE WHEN bt.typtype = 'e' THEN 'pg_catalog.anyenum'::pg_catalog.regtype
@@ -98,6 +102,9 @@ MappedColumn map_column(const TargetColumn& target, std::string expression, bool
     mapped.name = pg::quote_identifier(target.name);
     mapped.type = target.type;
     mapped.expression = std::move(expression);
+    mapped.length_function = target.length_function;
+    mapped.length_type = target.length_type;
+    mapped.length_modifier = target.length_modifier;
     mapped.key = key;
     mapped.updatable = !target.identity_always;
     mapped.equality = target.equality;
@@ -178,6 +185,11 @@ std::optional<Target> describe_target(const std::string& schema, const std::stri
         column.not_null = *row[6] == "t";
         column.equality = *row[7];
         column.compare_as_text = *row[8] == "t";
+        if (row[9]) {
+            column.length_type = "pg_catalog." + pg::quote_identifier(*row[9]);
+            column.length_function = column.length_type;
+            column.length_modifier = std::stoi(*row[10]);
+        }
         target.columns.push_back(std::move(column));
     }
     for (auto& row : pg::query(unique_query, {std::to_string(target.oid)}).rows) {

@@ -80,10 +80,11 @@ std::string check_expression(const std::string& what, const std::string& express
     } catch (pg::Error& error) {
         if (error.is_interrupt()) throw;
         int position = error.position - static_cast<int>(head.size());
-        std::string shown = "In: " + expression;
-        if (position > 0) shown = "At character " + std::to_string(position) + " of: " + expression;
-        throw pg::Error(error.sqlstate, what + " does not compile: " + error.message, shown + ".",
-                        !error.hint.empty() ? error.hint : "It is SQL over the relation batch, whose columns are the source's; tables and functions outside pg_catalog need their schema's name.");
+        pg::Error explained(error.sqlstate, what + " does not compile: " + error.message, error.detail,
+                            !error.hint.empty() ? error.hint : "It is SQL over the relation batch, whose columns are the source's; tables and functions outside pg_catalog need their schema's name.");
+        explained.query = expression;
+        explained.position = std::max(position, 0);
+        throw explained;
     }
 }
 
@@ -167,7 +168,10 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
             unknown_column("key", name, stream.source_columns);
         }
     }
-    if (!description.primary_key.empty()) {
+    auto within = [](const std::vector<std::string>& part, const std::vector<std::string>& whole) {
+        return std::all_of(part.begin(), part.end(), [&](const auto& item) { return contains(whole, item); });
+    };
+    if (!description.primary_key.empty() && (from_key.empty() || within(description.primary_key, from_key))) {
         stream.source_key = description.primary_key;
     } else if (!from_key.empty()) {
         stream.source_key = from_key;

@@ -57,6 +57,21 @@ std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
     return names;
 }
 
+// A watermark is the source's own literal; what PostgreSQL can't read as its kind, the source most likely can't either.
+void check_watermark(const Stream& stream, const std::string& watermark) {
+    std::string type = stream.watermark_kind == "integer" ? "numeric" : stream.watermark_kind == "time" ? "timestamptz" : "text";
+    Bookkeeping bookkeeping;
+    pg::Subtransaction subtransaction;
+    try {
+        pg::query("SELECT $1::" + type, {watermark});
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (!error.is_data_fault()) throw;
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"" + watermark + "\" is no watermark of stream \"" + stream.name + "\"", error.message + ".",
+                        "Give it as the source writes it; column watermark of sync_status() shows the present one.");
+    }
+}
+
 // A foreground run that is ended with its session must not look as if it ran on.
 void release_at_exit() {
     static bool registered = false;
@@ -89,8 +104,7 @@ Datum sync_trigger(PG_FUNCTION_ARGS) {
             Stream stream = load_stream(name);
             if (mode) check_mode(stream, *mode);
             if (stream.paused) {
-                notice("stream \"" + name + "\" is paused", "SELECT sync_resume(" + pg::quote_literal(name) + ");");
-                continue;
+                notice("stream \"" + name + "\" is paused and will run when it is resumed", "SELECT sync_resume(" + pg::quote_literal(name) + ");");
             }
             std::string run_mode = mode.value_or(stream.mode);
             pg::Rows queued;
@@ -133,7 +147,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         std::int64_t run_id = 0;
         RunCounts counts = run_stream(stream, request, session, transactions, &run_id);
         std::string text = stream.name + ": done, " + std::to_string(counts.rows_read) + " rows read, " + std::to_string(counts.inserted) + " inserted, " +
-                           std::to_string(counts.updated) + " updated, " + std::to_string(counts.deleted) + " deleted, " + std::to_string(counts.unchanged()) +
+                           std::to_string(counts.updated) + " updated, " + std::to_string(counts.deleted + counts.vanished) + " deleted, " + std::to_string(counts.unchanged()) +
                            " unchanged, " + std::to_string(counts.rejected) + " rejected";
         const char* message = text.c_str();
         pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message))); });
@@ -234,6 +248,7 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         StreamLock lock(stream.id);
         if (!lock.held()) already_running(stream);
         if (watermark && stream.watermark.empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
+        if (watermark) check_watermark(stream, *watermark);
         Bookkeeping bookkeeping;
         nlohmann::json position;
         if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};

@@ -133,7 +133,6 @@ def test_cancel_ends_a_run_and_keeps_what_was_committed(db, sqlite):
 
 
 def test_a_queued_run_can_be_cancelled(stream):
-    stream.query("SELECT sync_pause('ventas')")
     with stream.connect(autocommit=False) as blocker:
         blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
         stream.trigger("ventas")
@@ -151,12 +150,16 @@ def test_pause_stops_the_schedule_and_resume_starts_it(stream, shop):
     stream.wait_for_state("ventas", "stopped")
     last = stream.value("SELECT max(id) FROM insync.run")
     shop.execute("INSERT INTO ventas VALUES (6, 'Sal', 1, 1, '2025-02-01 00:00:00')")
-    assert stream.run("ventas")["inserted"] == 1, "a paused stream still runs when it is asked to"
+    notices = []
+    with stream.connect() as session:
+        session.add_notice_handler(lambda notice: notices.append(notice.message_primary + (notice.message_hint or "")))
+        assert session.execute("SELECT * FROM sync_trigger('ventas')").fetchall() == []
+    assert notices and "paused" in notices[0] and "sync_resume" in notices[0]
     assert stream.status("ventas")["state"] == "stopped"
-    assert stream.value("SELECT count(*) FROM insync.run WHERE id > %s AND trigger = 'schedule'", last) == 0
-    shop.execute("INSERT INTO ventas VALUES (7, 'Sal', 1, 1, '2025-02-01 00:00:00')")
+    assert total(stream) == 5
+    assert stream.value("SELECT count(*) FROM insync.run WHERE id > %s", last) == 0
     stream.query("SELECT sync_resume('ventas')")
-    wait_for(lambda: total(stream) == 7, "the schedule to go on")
+    wait_for(lambda: total(stream) == 6, "the schedule to go on")
 
 
 def test_wait_gives_up_with_an_error(stream):
@@ -179,7 +182,8 @@ def test_reset_reads_everything_again(stream):
     stream.execute("SELECT sync_reset('ventas')")
     assert stream.status("ventas")["watermark"] is None
     run = stream.run("ventas")
-    assert (run["rows_read"], run["inserted"], run["updated"]) == (5, 0, 0)
+    assert run["rows_read"] >= 5, "all rows, and the overlap once more"
+    assert (run["inserted"], run["updated"]) == (0, 0)
 
 
 def test_reset_to_a_watermark(stream, shop):
@@ -262,7 +266,7 @@ def test_a_failure_is_retried_and_then_left_alone(db, mariadb):
 
 
 def test_an_error_of_configuration_is_not_retried(stream, shop):
-    stream.execute("DROP TABLE ventas")
+    shop.execute("ALTER TABLE ventas RENAME TO vendidas")
     run = stream.run("ventas", expect="failed")
     assert "ventas" in run["message"] and run["sqlstate"]
     status = stream.wait_for_state("ventas", "error")

@@ -21,7 +21,8 @@ Error Error::take(ErrorData* data) {
     error.column = text(data->column_name);
     error.datatype = text(data->datatype_name);
     error.constraint = text(data->constraint_name);
-    error.position = data->cursorpos;
+    error.query = text(data->internalquery);
+    error.position = data->internalpos > 0 ? data->internalpos : data->cursorpos;
     FreeErrorData(data);
     return error;
 }
@@ -40,6 +41,13 @@ bool Error::is_data_fault() const {
     int category = ERRCODE_TO_CATEGORY(sqlstate);
     return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
            sqlstate == ERRCODE_RAISE_EXCEPTION || sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED || sqlstate == ERRCODE_CARDINALITY_VIOLATION;
+}
+
+bool Error::is_permanent() const {
+    if (error_class == ErrorClass::config || error_class == ErrorClass::auth) return true;
+    int category = ERRCODE_TO_CATEGORY(sqlstate);
+    return error_class == ErrorClass::database &&
+           (category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION || category == ERRCODE_INVALID_SCHEMA_NAME || category == ERRCODE_FEATURE_NOT_SUPPORTED);
 }
 
 bool Error::is_transient() const {
@@ -66,7 +74,7 @@ PlainError flatten(const Error& error) noexcept {
     return {error.sqlstate,           plain_copy(error.message),  plain_copy(error.detail),
             plain_copy(error.hint),   plain_copy(error.context),  plain_copy(error.schema),
             plain_copy(error.table),  plain_copy(error.column),   plain_copy(error.datatype),
-            plain_copy(error.constraint)};
+            plain_copy(error.constraint), plain_copy(error.query), error.position};
 }
 
 PlainError flatten_current() noexcept {
@@ -91,6 +99,7 @@ PlainError flatten_current() noexcept {
 void raise(const PlainError& plain) {
     ereport(ERROR, (errcode(plain.sqlstate), errmsg_internal("%s", plain.message),
                     plain.detail ? errdetail_internal("%s", plain.detail) : 0, plain.hint ? errhint("%s", plain.hint) : 0,
+                    plain.query ? internalerrquery(plain.query) : 0, plain.query ? internalerrposition(plain.position) : 0,
                     plain.context ? errcontext_msg("%s", plain.context) : 0,
                     plain.schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, plain.schema) : 0,
                     plain.table ? err_generic_string(PG_DIAG_TABLE_NAME, plain.table) : 0,

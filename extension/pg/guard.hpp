@@ -49,13 +49,16 @@ struct Error : std::exception {
     // The data of some row is at fault: class 22 or 23, a trigger's RAISE, a value too large for an index, a lookup that
     // found several rows.
     bool is_data_fault() const;
+    // Nothing but a change of definition or rights can help: the same run will fail again.
+    bool is_permanent() const;
     // Class 40, 53, 55 or 57P: the same batch may work a moment later.
     bool is_transient() const;
 
     int sqlstate;
     std::string message, detail, hint, context;
     std::string schema, table, column, datatype, constraint;
-    int position = 0;        // in the statement, characters from 1; 0: none
+    std::string query;       // the inner statement that the position is in
+    int position = 0;        // characters from 1; 0: none
     ErrorClass error_class = ErrorClass::database;
     long retry_after_ms = -1;  // what the source asked for; -1: nothing
 };
@@ -64,7 +67,8 @@ namespace detail {
 // An Error flattened into palloc'd strings, so that it survives leaving the handler without a destructor.
 struct PlainError {
     int sqlstate;
-    const char *message, *detail, *hint, *context, *schema, *table, *column, *datatype, *constraint;
+    const char *message, *detail, *hint, *context, *schema, *table, *column, *datatype, *constraint, *query;
+    int position;
 };
 PlainError flatten(const Error& error) noexcept;
 PlainError flatten_current() noexcept;  // of the exception being handled

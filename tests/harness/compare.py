@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import re
 from collections import Counter
 
 
@@ -17,18 +18,28 @@ def canonical(value):
         text = value.isoformat(sep=" ")
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, (int, float, decimal.Decimal)):
-        number = decimal.Decimal(str(value))
-        return format(number.normalize(), "f") if number else "0"
+        return plain(decimal.Decimal(str(value)))
     text = str(value)
     try:
         number = decimal.Decimal(text)
     except decimal.InvalidOperation:
-        if len(text) > 19 and text[4:5] == "-" and text[10:11] in " T" and text[19:20] == ".":
+        if re.search(r"\d\d:\d\d:\d\d\.\d+$", text):
             return text.rstrip("0").rstrip(".")
         return text
     if not number.is_finite() or text.strip() != text or (len(text) > 1 and text[0] in "0+" and text[1] != "."):
         return text
-    return format(number.normalize(), "f") if number else "0"
+    return plain(number)
+
+
+def plain(number):
+    """Every digit of a Decimal (normalize() would round to 28), without trailing zeros."""
+    text = format(number, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text
+
+
+def shortened(row):
+    return "(" + ", ".join(text if len(text) < 120 else f"{text[:100]}… {len(text)} characters" for text in map(repr, row)) + ")"
 
 
 def assert_equal_tables(source_rows, target_rows):
@@ -40,7 +51,7 @@ def assert_equal_tables(source_rows, target_rows):
     missing, surplus = source - target, target - source
 
     def show(rows):
-        return "\n  ".join(str(row) for row in list(rows.elements())[:5]) or "none"
+        return "\n  ".join(shortened(row) for row in list(rows.elements())[:5]) or "none"
 
     raise AssertionError(
         f"source has {source.total()} rows, target {target.total()}\n"
