@@ -19,7 +19,8 @@ constexpr std::int64_t guard_floor = 10;
 constexpr std::int64_t rejects_floor = 2;
 
 const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
-    auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
+    auto found =
+        std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
     return found != columns.end() ? &*found : nullptr;
 }
 
@@ -31,24 +32,35 @@ std::string error_type(const pg::Error& error) {
 
 // As the stream's owner, security-restricted, with pinned settings, through SPI.
 struct Applier::Scope {
-    explicit Scope(const Stream& stream, pg::Plans plans = pg::Plans::key_lookups) : settings(plans), identity(stream.owner_oid) {}
+    explicit Scope(const Stream& stream, pg::Plans plans = pg::Plans::key_lookups)
+        : settings(plans), identity(stream.owner_oid) {}
     pg::PinnedSettings settings;
     pg::RunAs identity;
     pg::Spi spi;
 };
 
 Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors)
-    : stream_(stream), columns_(std::move(columns)), rejects_(stream, columns_, has_errors), context_(nullptr), descriptor_(nullptr) {
+    : stream_(stream),
+      columns_(std::move(columns)),
+      rejects_(stream, columns_, has_errors),
+      context_(nullptr),
+      descriptor_(nullptr) {
     {
         Bookkeeping bookkeeping;
-        target_is_shared_ = !pg::query("SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 AND s.id <> $3::integer",
-                                       {stream.target_schema, stream.target_table, std::to_string(stream.id)}).empty();
+        target_is_shared_ = !pg::query(
+                                 "SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 "
+                                 "AND s.id <> $3::integer",
+                                 {stream.target_schema, stream.target_table, std::to_string(stream.id)})
+                                 .empty();
     }
     Scope scope(stream_);
     auto target = describe_target(stream.target_schema, stream.target_table);
     if (!target) {
-        throw pg::Error(ERRCODE_UNDEFINED_TABLE, "target " + pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table) + " does not exist", "",
-                        "Create it again, or drop the stream: SELECT sync_drop(" + pg::quote_literal(stream.name) + ").");
+        throw pg::Error(
+            ERRCODE_UNDEFINED_TABLE,
+            "target " + pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table) +
+                " does not exist",
+            "", "Create it again, or drop the stream: SELECT sync_drop(" + pg::quote_literal(stream.name) + ").");
     }
     follow_new_columns(*target);
     shape_ = build_shape(stream_, columns_, *target);
@@ -67,7 +79,8 @@ Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool h
 }
 
 Applier::~Applier() {
-    (void)insync_try([](void* context) noexcept { MemoryContextDelete(static_cast<MemoryContext>(context)); }, context_);
+    (void)insync_try([](void* context) noexcept { MemoryContextDelete(static_cast<MemoryContext>(context)); },
+                     context_);
 }
 
 void Applier::follow_new_columns(Target& target) {
@@ -83,7 +96,8 @@ void Applier::follow_new_columns(Target& target) {
         columns_changed_ = true;
         if (target.find(column.field) != nullptr || stream_.option("columns_only") == "true") continue;
         if (policy == "fail") {
-            throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION, "the source has a new column \"" + column.name + "\"", "",
+            throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
+                            "the source has a new column \"" + column.name + "\"", "",
                             "Add it to the target, or set option new_columns to add or ignore.");
         }
         if (policy != "add") continue;
@@ -93,10 +107,14 @@ void Applier::follow_new_columns(Target& target) {
     for (const auto& column : stream_.source_columns) {
         if (find_field(columns_, column.field) != nullptr) continue;
         columns_changed_ = true;
-        if (target.find(column.field) == nullptr || named.contains(column.field) || stream_.option("columns_only") == "true") continue;
-        throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION, "the source no longer has the column \"" + column.name + "\", which fills a column of the target", "",
-                        "If that is meant, ALTER TABLE " + target.qualified() + " DROP COLUMN " + pg::quote_identifier(column.field) +
-                            ", or give the column another name to keep its values.");
+        if (target.find(column.field) == nullptr || named.contains(column.field) ||
+            stream_.option("columns_only") == "true")
+            continue;
+        throw pg::Error(
+            ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
+            "the source no longer has the column \"" + column.name + "\", which fills a column of the target", "",
+            "If that is meant, ALTER TABLE " + target.qualified() + " DROP COLUMN " +
+                pg::quote_identifier(column.field) + ", or give the column another name to keep its values.");
     }
     if (added) target = *describe_target(target.schema, target.table);
 }
@@ -198,19 +216,26 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     run_rejects_ += static_cast<std::int64_t>(rejects.size() + batch.rejects.size());
     if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
         limit && limit->exceeded_by(run_rejects_, run_rows_) && (!limit->share || run_rejects_ >= rejects_floor)) {
-        std::string first = !rejects.empty() ? rejects.front().error.message : !batch.rejects.empty() ? batch.rejects.front().message : "";
-        pg::Error error(ERRCODE_DATA_EXCEPTION, std::to_string(run_rejects_) + " of " + std::to_string(run_rows_) + " rows were rejected, more than option max_rejects allows (" + stream_.option("max_rejects") + ")",
-                        first.empty() ? "" : "The last batch's first reject: " + first + ".", "Mend the source or the target, or raise max_rejects with sync_alter().");
+        std::string first = !rejects.empty()         ? rejects.front().error.message
+                            : !batch.rejects.empty() ? batch.rejects.front().message
+                                                     : "";
+        pg::Error error(ERRCODE_DATA_EXCEPTION,
+                        std::to_string(run_rejects_) + " of " + std::to_string(run_rows_) +
+                            " rows were rejected, more than option max_rejects allows (" +
+                            stream_.option("max_rejects") + ")",
+                        first.empty() ? "" : "The last batch's first reject: " + first + ".",
+                        "Mend the source or the target, or raise max_rejects with sync_alter().");
         error.error_class = pg::ErrorClass::source;
         throw error;
     }
     return counts;
 }
 
-// Good rows in, bad rows to `rejects`. First what can't be converted, found by reading alone (a subtransaction that writes
-// nothing costs no transaction id, and more than 64 of those with one slow the whole server down); then what the
+// Good rows in, bad rows to `rejects`. First what can't be converted, found by reading alone (a subtransaction that
+// writes nothing costs no transaction id, and more than 64 of those with one slow the whole server down); then what the
 // target's constraints and triggers refuse, which takes about 2·log2(n) subtransactions a bad row.
-void Applier::isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects) {
+void Applier::isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts,
+                      std::vector<RowReject>& rejects) {
     std::vector<std::size_t> good;
     check_rows(batch, rows, good, rejects);
     write_rows(batch, good, counts, rejects);
@@ -230,7 +255,8 @@ void Applier::isolate(const Batch& batch, std::vector<std::size_t> rows, RunCoun
     seen_->add(*keys_);
 }
 
-void Applier::check_rows(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<std::size_t>& good, std::vector<RowReject>& rejects) {
+void Applier::check_rows(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<std::size_t>& good,
+                         std::vector<RowReject>& rejects) {
     if (rows.empty()) return;
     pg::check_interrupts();
     {
@@ -255,7 +281,8 @@ void Applier::check_rows(const Batch& batch, const std::vector<std::size_t>& row
     check_rows(batch, {middle, rows.end()}, good, rejects);
 }
 
-void Applier::write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts, std::vector<RowReject>& rejects) {
+void Applier::write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts,
+                         std::vector<RowReject>& rejects) {
     if (rows.empty()) return;
     pg::check_interrupts();
     {
@@ -294,11 +321,16 @@ std::string Applier::delete_scope() const {
     std::string scope;
     for (const auto& column : shape_.columns) {
         if (!column.key || !is_constant(column.expression, columns_)) continue;
-        scope += (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
+        scope +=
+            (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
     }
     if (scope.empty() && target_is_shared_) {
-        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, "stream " + stream_.name + " can't delete from " + shape_.target + ", which other streams write too, as nothing tells its rows apart", "",
-                        "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and key 'shop,id'.");
+        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "stream " + stream_.name + " can't delete from " + shape_.target +
+                            ", which other streams write too, as nothing tells its rows apart",
+                        "",
+                        "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
+                        "key 'shop,id'.");
         error.error_class = pg::ErrorClass::config;
         throw error;
     }
@@ -309,9 +341,13 @@ void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
     auto limit = parse_share_or_count(stream_.option("max_deletes"));
     if (!limit || !limit->exceeded_by(vanished, total)) return;
     if (limit->share && vanished <= guard_floor && seen_->count() > 0) return;
-    pg::Error error(ERRCODE_DATA_EXCEPTION, std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target + " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
-                    "The source was read in full and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
-                    "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) + ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
+    pg::Error error(
+        ERRCODE_DATA_EXCEPTION,
+        std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
+            " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
+        "The source was read in full and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
+        "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
+            ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
     error.error_class = pg::ErrorClass::config;
     throw error;
 }

@@ -1,7 +1,7 @@
 // Applies batches to the target: one statement for a good batch, halving where rows are bad.
 //
-// Runs inside the batch's transaction, as the stream's owner, security-restricted. What it writes is idempotent: the same
-// batch twice leaves the same table. Rejected rows are handed to `rejects`, in the same transaction.
+// Runs inside the batch's transaction, as the stream's owner, security-restricted. What it writes is idempotent: the
+// same batch twice leaves the same table. Rejected rows are handed to `rejects`, in the same transaction.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,9 @@ namespace insync {
 
 class Applier {
   public:
-    // Builds the statements of a run for the columns that the source sends. Needs a transaction. Adds new source columns
-    // to the target if the stream's policy says so. Throws pg::Error where stream, source and target don't fit together.
+    // Builds the statements of a run for the columns that the source sends. Needs a transaction. Adds new source
+    // columns to the target if the stream's policy says so. Throws pg::Error where stream, source and target don't fit
+    // together.
     Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors);
     ~Applier();
 
@@ -35,14 +36,16 @@ class Applier {
     // The keys of every batch are collected from now on, for delete_vanished().
     void collect_keys();
 
-    // Applies a batch and stores its rejects; `run_id` is asked for their run if there are any. Throws pg::Error for what
-    // isn't a row's fault: the transaction must then be rolled back, and may be tried again if the error is transient.
+    // Applies a batch and stores its rejects; `run_id` is asked for their run if there are any. Throws pg::Error for
+    // what isn't a row's fault: the transaction must then be rolled back, and may be tried again if the error is
+    // transient.
     RunCounts apply(const Batch& batch, const std::function<std::int64_t()>& run_id);
 
     // Deletes (or marks) the target's rows that no batch of this full read had. Throws where more would vanish than
     // option max_deletes allows. Returns their number.
     std::int64_t delete_vanished();
-    // Rows that the connector could not read, so that their keys in the target are unknown: with any, nothing is deleted.
+    // Rows that the connector could not read, so that their keys in the target are unknown: with any, nothing is
+    // deleted.
     std::int64_t unreadable_rows() const { return unreadable_rows_; }
 
     // The columns as last seen, if they differ from what the stream has recorded.
@@ -55,8 +58,10 @@ class Applier {
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);
-    void check_rows(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<std::size_t>& good, std::vector<RowReject>& rejects);
-    void write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts, std::vector<RowReject>& rejects);
+    void check_rows(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<std::size_t>& good,
+                    std::vector<RowReject>& rejects);
+    void write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts,
+                    std::vector<RowReject>& rejects);
     std::string failing_column();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;

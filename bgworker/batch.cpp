@@ -42,7 +42,9 @@ std::string text_member(const nlohmann::json& object, const char* name) {
 
 }  // namespace
 
-std::string_view transport_name(Transport transport) { return transports[static_cast<std::size_t>(transport)].name; }
+std::string_view transport_name(Transport transport) {
+    return transports[static_cast<std::size_t>(transport)].name;
+}
 
 std::string fold_name(std::string_view name) {
     std::string folded(name);
@@ -60,7 +62,8 @@ std::string fold_name(std::string_view name) {
 std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
     if (!description.is_array() || description.empty()) throw ProtocolError("a description without columns");
     if (description.size() > max_columns) {
-        throw ProtocolError("the source has " + std::to_string(description.size()) + " columns, more than a table can have (1600)");
+        throw ProtocolError("the source has " + std::to_string(description.size()) +
+                            " columns, more than a table can have (1600)");
     }
     std::vector<SourceColumn> columns;
     std::set<std::string> taken{"insync_row"};
@@ -72,7 +75,8 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.source_type = text_member(item, "source_type");
         column.nullable = item.value("nullable", true);
         std::string type = text_member(item, "type");
-        auto found = std::find_if(transports.begin(), transports.end(), [&](const auto& info) { return info.name == type; });
+        auto found =
+            std::find_if(transports.begin(), transports.end(), [&](const auto& info) { return info.name == type; });
         if (found == transports.end()) throw ProtocolError("unknown transport type \"" + type + "\"");
         column.transport = static_cast<Transport>(found - transports.begin());
         if (column.name.empty()) column.name = "column" + std::to_string(columns.size() + 1);
@@ -149,7 +153,8 @@ void Batch::set_position(const nlohmann::json& payload) {
         throw ProtocolError("a position frame without a position");
     }
     auto count = payload.find("rows");
-    if (count == payload.end() || !count->is_number_unsigned() || count->get<std::uint64_t>() != rows() + rejects.size()) {
+    if (count == payload.end() || !count->is_number_unsigned() ||
+        count->get<std::uint64_t>() != rows() + rejects.size()) {
         throw ProtocolError("a position counts other rows than were sent");
     }
     position = payload["position"];

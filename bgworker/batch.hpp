@@ -14,12 +14,28 @@
 namespace insync {
 
 // The closed set of types in which rows travel.
-enum class Transport { boolean, int2, int4, int8, float4, float8, numeric, text, bytea, date, time, timestamp, timestamptz, uuid, jsonb };
+enum class Transport {
+    boolean,
+    int2,
+    int4,
+    int8,
+    float4,
+    float8,
+    numeric,
+    text,
+    bytea,
+    date,
+    time,
+    timestamp,
+    timestamptz,
+    uuid,
+    jsonb
+};
 
 // One column as the connector announces it.
 struct SourceColumn {
-    std::string name;         // as the source spells it
-    std::string field;        // its name in the relation `batch`: folded to lower case as SQL folds names, unique
+    std::string name;   // as the source spells it
+    std::string field;  // its name in the relation `batch`: folded to lower case as SQL folds names, unique
     Transport transport = Transport::text;
     std::string pg_type;      // the type for a new target column
     std::string source_type;  // the source's own name of its type

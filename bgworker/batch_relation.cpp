@@ -29,21 +29,36 @@ constexpr int store_kilobytes = 256 * 1024;
 
 Oid type_of(Transport transport) {
     switch (transport) {
-        case Transport::boolean: return BOOLOID;
-        case Transport::int2: return INT2OID;
-        case Transport::int4: return INT4OID;
-        case Transport::int8: return INT8OID;
-        case Transport::float4: return FLOAT4OID;
-        case Transport::float8: return FLOAT8OID;
-        case Transport::numeric: return NUMERICOID;
-        case Transport::text: return TEXTOID;
-        case Transport::bytea: return BYTEAOID;
-        case Transport::date: return DATEOID;
-        case Transport::time: return TIMEOID;
-        case Transport::timestamp: return TIMESTAMPOID;
-        case Transport::timestamptz: return TIMESTAMPTZOID;
-        case Transport::uuid: return UUIDOID;
-        case Transport::jsonb: return JSONBOID;
+        case Transport::boolean:
+            return BOOLOID;
+        case Transport::int2:
+            return INT2OID;
+        case Transport::int4:
+            return INT4OID;
+        case Transport::int8:
+            return INT8OID;
+        case Transport::float4:
+            return FLOAT4OID;
+        case Transport::float8:
+            return FLOAT8OID;
+        case Transport::numeric:
+            return NUMERICOID;
+        case Transport::text:
+            return TEXTOID;
+        case Transport::bytea:
+            return BYTEAOID;
+        case Transport::date:
+            return DATEOID;
+        case Transport::time:
+            return TIMEOID;
+        case Transport::timestamp:
+            return TIMESTAMPOID;
+        case Transport::timestamptz:
+            return TIMESTAMPTZOID;
+        case Transport::uuid:
+            return UUIDOID;
+        case Transport::jsonb:
+            return JSONBOID;
     }
     return InvalidOid;
 }
@@ -61,10 +76,14 @@ Datum receive(PGFunction function, const char* data, int length) {
 // Only inside pg::call. Lengths of the fixed-size types were checked when the batch took the row.
 Datum decode(Transport transport, const char* data, int length) {
     switch (transport) {
-        case Transport::boolean: return BoolGetDatum(*data != 0);
-        case Transport::int2: return Int16GetDatum(wire::get_int16(data));
-        case Transport::int4: return Int32GetDatum(wire::get_int32(data));
-        case Transport::int8: return Int64GetDatum(wire::get_int64(data));
+        case Transport::boolean:
+            return BoolGetDatum(*data != 0);
+        case Transport::int2:
+            return Int16GetDatum(wire::get_int16(data));
+        case Transport::int4:
+            return Int32GetDatum(wire::get_int32(data));
+        case Transport::int8:
+            return Int64GetDatum(wire::get_int64(data));
         case Transport::float4: {
             std::int32_t bits = wire::get_int32(data);
             float4 value;
@@ -82,19 +101,29 @@ Datum decode(Transport transport, const char* data, int length) {
             int size = text == data ? length : static_cast<int>(std::strlen(text));
             return PointerGetDatum(cstring_to_text_with_len(text, size));
         }
-        case Transport::bytea: return PointerGetDatum(cstring_to_text_with_len(data, length));
-        case Transport::numeric: return receive(numeric_recv, data, length);
-        case Transport::date: return receive(date_recv, data, length);
-        case Transport::time: return receive(time_recv, data, length);
-        case Transport::timestamp: return receive(timestamp_recv, data, length);
-        case Transport::timestamptz: return receive(timestamptz_recv, data, length);
-        case Transport::uuid: return receive(uuid_recv, data, length);
-        case Transport::jsonb: return receive(jsonb_recv, data, length);
+        case Transport::bytea:
+            return PointerGetDatum(cstring_to_text_with_len(data, length));
+        case Transport::numeric:
+            return receive(numeric_recv, data, length);
+        case Transport::date:
+            return receive(date_recv, data, length);
+        case Transport::time:
+            return receive(time_recv, data, length);
+        case Transport::timestamp:
+            return receive(timestamp_recv, data, length);
+        case Transport::timestamptz:
+            return receive(timestamptz_recv, data, length);
+        case Transport::uuid:
+            return receive(uuid_recv, data, length);
+        case Transport::jsonb:
+            return receive(jsonb_recv, data, length);
     }
     pg_unreachable();
 }
 
-Tuplestorestate* begin_store() { return tuplestore_begin_heap(false, false, store_kilobytes); }
+Tuplestorestate* begin_store() {
+    return tuplestore_begin_heap(false, false, store_kilobytes);
+}
 
 }  // namespace
 
@@ -129,7 +158,8 @@ BatchRelation::BatchRelation(const Batch& batch, const std::vector<SourceColumn>
         std::size_t item, column;
     } volatile at{0, 0};
     const SourceColumn* items = columns.data();
-    MemoryContext scratch = pg::call([] { return AllocSetContextCreate(CurrentMemoryContext, "insync row", ALLOCSET_DEFAULT_SIZES); });
+    MemoryContext scratch =
+        pg::call([] { return AllocSetContextCreate(CurrentMemoryContext, "insync row", ALLOCSET_DEFAULT_SIZES); });
     while (at.item < selection.size()) {
         try {
             pg::call([&] {

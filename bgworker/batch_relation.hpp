@@ -28,8 +28,8 @@ class BatchRelation {
     // The relation's row type; allocated in the current memory context.
     static TupleDesc descriptor(const std::vector<SourceColumn>& columns);
 
-    // Decodes the rows of `batch` that `selection` names. Rows with a field that can't be decoded get NULL there and are
-    // added to `faults`. Needs an Spi in scope. Throws pg::Error.
+    // Decodes the rows of `batch` that `selection` names. Rows with a field that can't be decoded get NULL there and
+    // are added to `faults`. Needs an Spi in scope. Throws pg::Error.
     BatchRelation(const Batch& batch, const std::vector<SourceColumn>& columns, TupleDesc descriptor,
                   const std::vector<std::size_t>& selection, std::vector<DecodeFault>* faults);
     // An empty relation, for planning, or one to be filled by `store()`.

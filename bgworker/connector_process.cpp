@@ -60,8 +60,10 @@ void forget_child(pid_t pid) {
 }
 
 // The child gets these variables of ours, if set, and no other.
-constexpr const char* passed_variables[] = {"PATH",    "HOME",   "ODBCSYSINI",  "ODBCINI",   "ODBCINSTINI",       "FREETDS",
-                                            "FREETDSCONF", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TNS_ADMIN", "ORACLE_HOME", "NLS_LANG"};
+constexpr const char* passed_variables[] = {"PATH",         "HOME",          "ODBCSYSINI",  "ODBCINI",
+                                            "ODBCINSTINI",  "FREETDS",       "FREETDSCONF", "LD_LIBRARY_PATH",
+                                            "ASAN_OPTIONS", "UBSAN_OPTIONS", "TNS_ADMIN",   "ORACLE_HOME",
+                                            "NLS_LANG"};
 
 [[noreturn]] void throw_errno(const char* what, int code) {
     throw pg::Error(ERRCODE_SYSTEM_ERROR, std::string(what) + ": " + strerror(code));
@@ -106,9 +108,10 @@ ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall) : stall_(sta
         if (hello.type != wire::FrameType::hello) broken("it did not say hello");
         auto payload = hello.json();
         if (payload.value("protocol", 0) != wire::protocol_version || payload.value("build", "") != INSYNC_BUILD_ID) {
-            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pg_insync_connector is of another build than the library",
-                            "Library " INSYNC_BUILD_ID ", connector " + payload.value("build", std::string("unknown")) + ".",
-                            "Install both from the same build; setting insync.connector names the program.");
+            throw pg::Error(
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pg_insync_connector is of another build than the library",
+                "Library " INSYNC_BUILD_ID ", connector " + payload.value("build", std::string("unknown")) + ".",
+                "Install both from the same build; setting insync.connector names the program.");
         }
     } catch (...) {
         kill();
@@ -116,7 +119,9 @@ ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall) : stall_(sta
     }
 }
 
-ConnectorProcess::~ConnectorProcess() { kill(); }
+ConnectorProcess::~ConnectorProcess() {
+    kill();
+}
 
 void ConnectorProcess::spawn() {
     if (!exit_callback_registered) {
@@ -202,7 +207,8 @@ void ConnectorProcess::lost() {
         pid_t ended = waitpid(pid_, &status, WNOHANG);
         if (ended == pid_) {
             if (WIFSIGNALED(status)) {
-                how = std::string("it was ended by signal ") + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")";
+                how = std::string("it was ended by signal ") + std::to_string(WTERMSIG(status)) + " (" +
+                      strsignal(WTERMSIG(status)) + ")";
             } else {
                 how = "it exited with status " + std::to_string(WEXITSTATUS(status));
             }
@@ -215,7 +221,8 @@ void ConnectorProcess::lost() {
     }
     kill();
     pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector is gone: " + how, "",
-                    "The ODBC driver may have crashed or run out of memory; see the server log, and setting insync.connector_memory.");
+                    "The ODBC driver may have crashed or run out of memory; see the server log, and setting "
+                    "insync.connector_memory.");
     error.error_class = pg::ErrorClass::transient;
     throw error;
 }
@@ -232,14 +239,15 @@ void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_poi
     if (left <= 0) {
         auto seconds = std::chrono::duration_cast<std::chrono::seconds>(stall_).count();
         kill();
-        pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector was silent for " + std::to_string(seconds) + " seconds and was killed", "",
+        pg::Error error(ERRCODE_CONNECTION_FAILURE,
+                        "the connector was silent for " + std::to_string(seconds) + " seconds and was killed", "",
                         "The source or its driver hangs; option query_timeout says how long a request may take.");
         error.error_class = pg::ErrorClass::transient;
         throw error;
     }
     pg::call([&] {
-        (void)WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | static_cast<int>(events), descriptor,
-                                static_cast<long>(left), PG_WAIT_EXTENSION);
+        (void)WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | static_cast<int>(events),
+                                descriptor, static_cast<long>(left), PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     });
@@ -289,9 +297,11 @@ Frame ConnectorProcess::next_frame() {
         }
         char type = buffer_[used_];
         auto length = static_cast<std::uint32_t>(wire::get_int32(buffer_.data() + used_ + 1));
-        if (!wire::is_frame_type(type)) broken("unknown frame type " + std::to_string(static_cast<unsigned char>(type)));
+        if (!wire::is_frame_type(type))
+            broken("unknown frame type " + std::to_string(static_cast<unsigned char>(type)));
         std::uint32_t limit = settings::frame_limit_bytes();
-        if (length > limit) broken("a frame of " + std::to_string(length) + " bytes, more than " + std::to_string(limit));
+        if (length > limit)
+            broken("a frame of " + std::to_string(length) + " bytes, more than " + std::to_string(limit));
         while (buffer_.size() - used_ < wire::header_size + length) {
             std::size_t before = buffer_.size() - used_;
             if (!fill()) lost();
@@ -314,7 +324,8 @@ std::vector<nlohmann::json> ConnectorProcess::call(const nlohmann::json& body) {
     std::vector<nlohmann::json> results;
     for (;;) {
         Frame frame = next_frame();
-        if (frame.type == wire::FrameType::result || frame.type == wire::FrameType::done) results.push_back(frame.json());
+        if (frame.type == wire::FrameType::result || frame.type == wire::FrameType::done)
+            results.push_back(frame.json());
         if (frame.type == wire::FrameType::done) return results;
     }
 }

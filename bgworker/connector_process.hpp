@@ -1,8 +1,8 @@
 // The connector as the worker sees it: a child process behind two pipes.
 //
-// Spawned with a clean environment and no descriptor but its three; it dies with its parent (it asks the kernel for that)
-// and when the object ends. Credentials go down the pipe. What comes back is checked frame by frame: a length is looked
-// at before memory is taken. Every wait is on the latch, so that cancel and shutdown get through.
+// Spawned with a clean environment and no descriptor but its three; it dies with its parent (it asks the kernel for
+// that) and when the object ends. Credentials go down the pipe. What comes back is checked frame by frame: a length is
+// looked at before memory is taken. Every wait is on the latch, so that cancel and shutdown get through.
 #pragma once
 
 #include <chrono>

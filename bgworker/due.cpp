@@ -18,7 +18,8 @@ namespace {
 constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 LocalTime to_local(std::int64_t utc_us, const pg_tz* zone) {
-    pg_time_t seconds = static_cast<pg_time_t>(utc_us >= 0 ? utc_us / USECS_PER_SEC : (utc_us - USECS_PER_SEC + 1) / USECS_PER_SEC);
+    pg_time_t seconds =
+        static_cast<pg_time_t>(utc_us >= 0 ? utc_us / USECS_PER_SEC : (utc_us - USECS_PER_SEC + 1) / USECS_PER_SEC);
     struct pg_tm* tm = pg_localtime(&seconds, zone);
     if (tm == nullptr) return {};
     return {tm->tm_year + 1900, tm->tm_mon + 1, tm->tm_mday, tm->tm_hour, tm->tm_min, tm->tm_sec};
@@ -33,14 +34,17 @@ constexpr const char* identity =
 
 bool is_home_database() {
     Bookkeeping bookkeeping;
-    return pg::query(std::string("SELECT FROM insync.home AS h JOIN (") + identity +
-                     ") AS i ON (h.system_identifier, h.database_oid) IS DISTINCT FROM (i.system_identifier, i.database_oid)").empty();
+    return pg::query(
+               std::string("SELECT FROM insync.home AS h JOIN (") + identity +
+               ") AS i ON (h.system_identifier, h.database_oid) IS DISTINCT FROM (i.system_identifier, i.database_oid)")
+        .empty();
 }
 
 void settle_home_database() {
     Bookkeeping bookkeeping;
     pg::query(std::string("INSERT INTO insync.home AS h (system_identifier, database_oid) ") + identity +
-              " ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid");
+              " ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = "
+              "excluded.database_oid");
 }
 
 std::vector<DueStream> due_streams(const std::string& server) {
@@ -53,8 +57,10 @@ std::vector<DueStream> due_streams(const std::string& server) {
             " EXISTS (SELECT FROM insync.run AS x WHERE x.stream_id = s.id AND x.status = 'running'),"
             " (extract(epoch FROM w.retry_at) * 1000000)::bigint, (extract(epoch FROM l.started_at) * 1000000)::bigint"
             " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
-            " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = 'queued' ORDER BY r.id LIMIT 1) AS q ON true"
-            " LEFT JOIN LATERAL (SELECT r.started_at FROM insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS NOT NULL ORDER BY r.id DESC LIMIT 1) AS l ON true"
+            " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = "
+            "'queued' ORDER BY r.id LIMIT 1) AS q ON true"
+            " LEFT JOIN LATERAL (SELECT r.started_at FROM insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS "
+            "NOT NULL ORDER BY r.id DESC LIMIT 1) AS l ON true"
             " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused",
             {server});
     }
@@ -67,7 +73,8 @@ std::vector<DueStream> due_streams(const std::string& server) {
         auto live = shared::read_live(item.stream_id);
         std::optional<std::int64_t> at, last;
         if (row[8]) last = std::stoll(*row[8]);
-        if (live && live->last_poll > DT_NOBEGIN && (!last || live->last_poll + unix_epoch_us > *last)) last = live->last_poll + unix_epoch_us;
+        if (live && live->last_poll > DT_NOBEGIN && (!last || live->last_poll + unix_epoch_us > *last))
+            last = live->last_poll + unix_epoch_us;
         if (row[4]) {
             at = now;
             item.request.run_id = std::stoll(*row[4]);

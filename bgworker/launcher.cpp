@@ -1,7 +1,8 @@
 // The launcher: starts workers for what is due, and sleeps on its latch until the next due time.
 //
-// It belongs to no database (it reads pg_database alone), so nothing that it holds blocks DROP DATABASE. It knows nothing
-// of streams: workers tell it, through shared memory, when their server is due next. Hard cases, each with its test:
+// It belongs to no database (it reads pg_database alone), so nothing that it holds blocks DROP DATABASE. It knows
+// nothing of streams: workers tell it, through shared memory, when their server is due next. Hard cases, each with its
+// test:
 //   * the server starts, or restarts after a crash: every database is looked through once by a worker without a server
 //   * a stream is created, altered, triggered or resumed: the session puts its server on the agenda at commit, never
 //     before, and not at all if it rolls back
@@ -62,7 +63,8 @@ std::vector<Database> list_databases() {
         TableScanDesc scan = table_beginscan_catalog(relation, 0, nullptr);
         while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
             auto* form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-            if (form->datallowconn && !form->datistemplate && number < capacity) found[static_cast<std::size_t>(number++)] = {form->oid, form->datname};
+            if (form->datallowconn && !form->datistemplate && number < capacity)
+                found[static_cast<std::size_t>(number++)] = {form->oid, form->datname};
         }
         table_endscan(scan);
         table_close(relation, AccessShareLock);
@@ -73,7 +75,9 @@ std::vector<Database> list_databases() {
     return found;
 }
 
-void on_exit(int, Datum) { shared::set_launcher(nullptr); }
+void on_exit(int, Datum) {
+    shared::set_launcher(nullptr);
+}
 
 struct RunningWorker {
     BackgroundWorkerHandle* handle;
@@ -97,7 +101,8 @@ class Launcher {
 void Launcher::survey_all() {
     auto wanted = settings::databases();
     for (const auto& database : list_databases()) {
-        bool chosen = std::any_of(wanted.begin(), wanted.end(), [&](const auto& name) { return name == "*" || name == NameStr(database.name); });
+        bool chosen = std::any_of(wanted.begin(), wanted.end(),
+                                  [&](const auto& name) { return name == "*" || name == NameStr(database.name); });
         if (chosen) shared::make_due(database.oid, InvalidOid, GetCurrentTimestamp());
     }
 }
@@ -105,9 +110,12 @@ void Launcher::survey_all() {
 bool Launcher::start(int index) {
     Agenda agenda = shared::read_agenda(index);
     auto databases = list_databases();
-    auto database = std::find_if(databases.begin(), databases.end(), [&](const auto& item) { return item.oid == agenda.database; });
+    auto database =
+        std::find_if(databases.begin(), databases.end(), [&](const auto& item) { return item.oid == agenda.database; });
     auto wanted = settings::databases();
-    if (database == databases.end() || std::none_of(wanted.begin(), wanted.end(), [&](const auto& name) { return name == "*" || name == NameStr(database->name); })) {
+    if (database == databases.end() || std::none_of(wanted.begin(), wanted.end(), [&](const auto& name) {
+            return name == "*" || name == NameStr(database->name);
+        })) {
         shared::forget_database(agenda.database);
         shared::start_failed(index, DT_NOEND);
         return true;
@@ -134,7 +142,8 @@ bool Launcher::start(int index) {
         shared::start_failed(index, GetCurrentTimestamp() + retry_start);
         if (!said_full_) {
             pg::call([] {
-                ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("no background worker slot is free for pg_insync"),
+                ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                                  errmsg("no background worker slot is free for pg_insync"),
                                   errhint("You might need to increase max_worker_processes.")));
             });
         }

@@ -16,20 +16,29 @@ constexpr const char* unknown =
 
 constexpr const char* on_conflict =
     " ON CONFLICT (stream_id, fingerprint) DO UPDATE SET run_id = NULL, operation = excluded.operation,"
-    " sqlstate = excluded.sqlstate, error_type = excluded.error_type, message = excluded.message, column_name = excluded.column_name,"
-    " constraint_name = excluded.constraint_name, record = excluded.record, watermark = excluded.watermark, occurred_at = excluded.occurred_at";
+    " sqlstate = excluded.sqlstate, error_type = excluded.error_type, message = excluded.message, column_name = "
+    "excluded.column_name,"
+    " constraint_name = excluded.constraint_name, record = excluded.record, watermark = excluded.watermark, "
+    "occurred_at = excluded.occurred_at";
 
 constexpr const char* insert_columns =
     "INSERT INTO insync.error AS e (stream_id, stream, key, operation, sqlstate, error_type, message, column_name,"
     " constraint_name, record, watermark, occurred_at, fingerprint)"
-    " SELECT $1::integer, $2, r.key, 'upsert', r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, r.record,"
+    " SELECT $1::integer, $2, r.key, 'upsert', r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, "
+    "r.record,"
     " r.watermark, clock_timestamp(), r.fingerprint FROM (";
 
-pg::Value optional_text(const std::string& text) { return text.empty() ? pg::Value() : pg::Value(text); }
+pg::Value optional_text(const std::string& text) {
+    return text.empty() ? pg::Value() : pg::Value(text);
+}
 
-nlohmann::json optional_json(const std::string& text) { return text.empty() ? nlohmann::json() : nlohmann::json(text); }
+nlohmann::json optional_json(const std::string& text) {
+    return text.empty() ? nlohmann::json() : nlohmann::json(text);
+}
 
-std::string dump(const nlohmann::json& value) { return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string dump(const nlohmann::json& value) {
+    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -37,7 +46,8 @@ Rejects::Rejects(const Stream& stream, const std::vector<SourceColumn>& columns,
     : stream_(stream), has_errors_(has_errors) {
     std::string pairs, missing;
     for (const auto& name : stream.source_key) {
-        auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& c) { return c.field == fold_name(name); });
+        auto found =
+            std::find_if(columns.begin(), columns.end(), [&](const auto& c) { return c.field == fold_name(name); });
         if (found == columns.end()) continue;
         std::string field = "b." + pg::quote_identifier(found->field);
         pairs += (pairs.empty() ? "" : ", ") + pg::quote_literal(found->field) + ", " + field + "::text";
@@ -45,30 +55,35 @@ Rejects::Rejects(const Stream& stream, const std::vector<SourceColumn>& columns,
     }
     key_ = "jsonb_build_object(" + pairs + ")";
     std::string record = "(to_jsonb(b) - '" + std::string(row_number_column) + "')";
-    fingerprint_ = "md5(CASE WHEN " + (missing.empty() ? "true" : missing) + " THEN " + record + "::text ELSE " + key_ + "::text END)";
+    fingerprint_ = "md5(CASE WHEN " + (missing.empty() ? "true" : missing) + " THEN " + record + "::text ELSE " + key_ +
+                   "::text END)";
 }
 
 std::int64_t Rejects::store_rows(const std::vector<RowReject>& rows, const std::string& watermark) {
     auto items = nlohmann::json::object();
     for (const auto& reject : rows) {
         const auto& error = reject.error;
-        items[std::to_string(reject.row)] = {{"sqlstate", error.state()},
-                                             {"type", reject.error_type},
-                                             {"message", error.message + (error.detail.empty() ? "" : " (" + error.detail + ")")},
-                                             {"column", optional_json(reject.column)},
-                                             {"constraint", optional_json(error.constraint)},
-                                             {"patch", reject.patch}};
+        items[std::to_string(reject.row)] = {
+            {"sqlstate", error.state()},
+            {"type", reject.error_type},
+            {"message", error.message + (error.detail.empty() ? "" : " (" + error.detail + ")")},
+            {"column", optional_json(reject.column)},
+            {"constraint", optional_json(error.constraint)},
+            {"patch", reject.patch}};
     }
-    auto result = pg::query(
-        std::string(insert_columns) +
-            "SELECT l.key, l.item ->> 'sqlstate' AS sqlstate, l.item ->> 'type' AS type, l.item ->> 'message' AS message,"
-            " l.item ->> 'column' AS column_name, l.item ->> 'constraint' AS constraint_name, l.record || (l.item -> 'patch') AS record,"
-            " $4 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, $3::jsonb -> x.row_number::text AS item"
-            " FROM (SELECT b.insync_row AS row_number, " +
-            key_ + " AS key, to_jsonb(b) - 'insync_row' AS record, " + fingerprint_ +
-            " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l WHERE l.item IS NOT NULL) AS r WHERE" +
-            unknown + on_conflict,
-        {std::to_string(stream_.id), stream_.name, dump(items), optional_text(watermark)});
+    auto result = pg::query(std::string(insert_columns) +
+                                "SELECT l.key, l.item ->> 'sqlstate' AS sqlstate, l.item ->> 'type' AS type, l.item "
+                                "->> 'message' AS message,"
+                                " l.item ->> 'column' AS column_name, l.item ->> 'constraint' AS constraint_name, "
+                                "l.record || (l.item -> 'patch') AS record,"
+                                " $4 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, "
+                                "$3::jsonb -> x.row_number::text AS item"
+                                " FROM (SELECT b.insync_row AS row_number, " +
+                                key_ + " AS key, to_jsonb(b) - 'insync_row' AS record, " + fingerprint_ +
+                                " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l "
+                                "WHERE l.item IS NOT NULL) AS r WHERE" +
+                                unknown + on_conflict,
+                            {std::to_string(stream_.id), stream_.name, dump(items), optional_text(watermark)});
     return static_cast<std::int64_t>(result.processed);
 }
 
@@ -82,16 +97,19 @@ std::int64_t Rejects::store_source(const std::vector<SourceReject>& rejects) {
                          {"record", reject.record},
                          {"watermark", optional_json(reject.watermark)}});
     }
-    auto result = pg::query(
-        std::string(insert_columns) +
-            "SELECT DISTINCT ON (x.fingerprint) x.item -> 'key' AS key, x.item ->> 'sqlstate' AS sqlstate, 'source' AS type,"
-            " x.item ->> 'message' AS message, x.item ->> 'column' AS column_name, NULL AS constraint_name, x.item -> 'record' AS record,"
-            " x.item ->> 'watermark' AS watermark, x.fingerprint FROM (SELECT i.item,"
-            " md5(CASE WHEN jsonb_typeof(i.item -> 'key') <> 'object' OR EXISTS (SELECT FROM jsonb_path_query(i.item -> 'key', '$.* ? (@ == null)'))"
-            " THEN (i.item -> 'record')::text ELSE (i.item -> 'key')::text END) AS fingerprint"
-            " FROM jsonb_array_elements($3::jsonb) AS i (item)) AS x ORDER BY x.fingerprint) AS r WHERE" +
-            unknown + on_conflict,
-        {std::to_string(stream_.id), stream_.name, dump(items)});
+    auto result =
+        pg::query(std::string(insert_columns) +
+                      "SELECT DISTINCT ON (x.fingerprint) x.item -> 'key' AS key, x.item ->> 'sqlstate' AS sqlstate, "
+                      "'source' AS type,"
+                      " x.item ->> 'message' AS message, x.item ->> 'column' AS column_name, NULL AS constraint_name, "
+                      "x.item -> 'record' AS record,"
+                      " x.item ->> 'watermark' AS watermark, x.fingerprint FROM (SELECT i.item,"
+                      " md5(CASE WHEN jsonb_typeof(i.item -> 'key') <> 'object' OR EXISTS (SELECT FROM "
+                      "jsonb_path_query(i.item -> 'key', '$.* ? (@ == null)'))"
+                      " THEN (i.item -> 'record')::text ELSE (i.item -> 'key')::text END) AS fingerprint"
+                      " FROM jsonb_array_elements($3::jsonb) AS i (item)) AS x ORDER BY x.fingerprint) AS r WHERE" +
+                      unknown + on_conflict,
+                  {std::to_string(stream_.id), stream_.name, dump(items)});
     return static_cast<std::int64_t>(result.processed);
 }
 
@@ -102,18 +120,23 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
     if (has_errors_) {
         auto rejected = nlohmann::json::object();
         for (const auto& reject : rows) rejected[std::to_string(reject.row)] = true;
-        pg::query("DELETE FROM insync.error AS e USING (SELECT DISTINCT ON (x.fingerprint) x.* FROM (SELECT b.insync_row AS row_number, " +
-                      fingerprint_ + " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS r"
-                      " WHERE e.stream_id = $1::integer AND e.fingerprint = r.fingerprint AND NOT $2::jsonb ? r.row_number::text",
-                  {std::to_string(stream_.id), dump(rejected)});
+        pg::query(
+            "DELETE FROM insync.error AS e USING (SELECT DISTINCT ON (x.fingerprint) x.* FROM (SELECT b.insync_row AS "
+            "row_number, " +
+                fingerprint_ +
+                " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS r"
+                " WHERE e.stream_id = $1::integer AND e.fingerprint = r.fingerprint AND NOT $2::jsonb ? "
+                "r.row_number::text",
+            {std::to_string(stream_.id), dump(rejected)});
     }
     std::int64_t stored = 0;
     if (!rows.empty()) stored += store_rows(rows, watermark);
     if (!from_source.empty()) stored += store_source(from_source);
     if (stored > 0) {
         has_errors_ = true;
-        pg::query("UPDATE insync.error AS e SET run_id = $2::bigint WHERE e.stream_id = $1::integer AND e.run_id IS NULL",
-                  {std::to_string(stream_.id), std::to_string(run_id())});
+        pg::query(
+            "UPDATE insync.error AS e SET run_id = $2::bigint WHERE e.stream_id = $1::integer AND e.run_id IS NULL",
+            {std::to_string(stream_.id), std::to_string(run_id())});
     }
     return stored;
 }

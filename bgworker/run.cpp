@@ -45,7 +45,8 @@ std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, st
     try {
         auto rows = pg::query(
             "SELECT greatest(0, extract(epoch FROM (b - b_utc) - (a - a_utc)))::bigint FROM ("
-            " SELECT b, b AT TIME ZONE $2 AT TIME ZONE 'UTC' AS b_utc, a, a AT TIME ZONE $2 AT TIME ZONE 'UTC' AS a_utc FROM ("
+            " SELECT b, b AT TIME ZONE $2 AT TIME ZONE 'UTC' AS b_utc, a, a AT TIME ZONE $2 AT TIME ZONE 'UTC' AS "
+            "a_utc FROM ("
             " SELECT w - interval '1 hour' - $3::bigint * interval '1 second' AS b, w + interval '1 hour' AS a"
             " FROM (SELECT $1::timestamp AS w) AS x) AS y) AS z",
             {*state.watermark, zone, std::to_string(lookback_s)});
@@ -66,7 +67,8 @@ std::int64_t lookback_seconds(const Stream& stream) {
 
 }  // namespace
 
-nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position, std::int64_t extra_lookback_s) {
+nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position,
+                                 std::int64_t extra_lookback_s) {
     std::string lookback;
     if (stream.watermark_kind == "time" || stream.watermark_kind == "text") {
         lookback = std::to_string(lookback_seconds(stream) + extra_lookback_s);
@@ -78,7 +80,9 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
     auto size = parse_size(stream.option("batch_bytes"));
     auto rows = parse_integer(stream.option("batch_rows"));
     bool full = mode == "full";
-    auto optional = [&](const char* name) { return stream.has_option(name) ? nlohmann::json(stream.option(name)) : nlohmann::json(); };
+    auto optional = [&](const char* name) {
+        return stream.has_option(name) ? nlohmann::json(stream.option(name)) : nlohmann::json();
+    };
     return {{"verb", "read"},
             {"source", stream.source},
             {"mode", mode},
@@ -98,8 +102,13 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
 }
 
 Run::Run(const Stream& stream, const RunRequest& request, Transactions& transactions)
-    : stream_(stream), request_(request), transactions_(transactions), mode_(request.mode.empty() ? stream.mode : request.mode),
-      run_id_(0), started_at_(GetCurrentTimestamp()), retry_at_(DT_NOEND) {
+    : stream_(stream),
+      request_(request),
+      transactions_(transactions),
+      mode_(request.mode.empty() ? stream.mode : request.mode),
+      run_id_(0),
+      started_at_(GetCurrentTimestamp()),
+      retry_at_(DT_NOEND) {
     auto limit = parse_duration(stream.option("run_timeout"));
     deadline_ = limit ? std::chrono::steady_clock::now() + *limit : std::chrono::steady_clock::time_point::max();
     shared::update_live(stream.id, [&](LiveStream& live) {
@@ -123,7 +132,8 @@ RunCounts Run::execute(ConnectorProcess& connector) {
         fail(error);
         throw;
     } catch (const std::exception& error) {  // a malformed answer
-        pg::Error wrapped(ERRCODE_PROTOCOL_VIOLATION, std::string("the connector does not follow the protocol: ") + error.what());
+        pg::Error wrapped(ERRCODE_PROTOCOL_VIOLATION,
+                          std::string("the connector does not follow the protocol: ") + error.what());
         wrapped.error_class = pg::ErrorClass::source;
         connector_->kill();
         fail(wrapped);
@@ -137,11 +147,13 @@ void Run::load() {
     transactions_.run([&] {
         state_ = load_state(stream_.id);
         repeated = repeated_seconds(stream_, state_, lookback_seconds(stream_));
-        // What can only be told afterwards (polls) is recorded with their first batch; the rest now, so that a crash shows.
+        // What can only be told afterwards (polls) is recorded with their first batch; the rest now, so that a crash
+        // shows.
         if (request_.trigger == "request" || request_.trigger == "call" || state_.position.is_null()) record_start();
     });
     position_ = state_.position;
-    compares_keys_ = mode_ == "full" && stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
+    compares_keys_ =
+        mode_ == "full" && stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
     saves_position_ = mode_ == stream_.mode;
     // The keys seen so far are lost with the process that saw them, so a read that compares keys starts over.
     bool inside_full = position_.is_object() && position_.value("phase", "") == "full";
@@ -171,26 +183,35 @@ bool Run::next_batch(Batch& batch) {
                 break;
             case wire::FrameType::rows:
                 batch.append_rows(frame.payload, columns_);
-                if (static_cast<std::int64_t>(batch.bytes()) > 4LL * settings::frame_limit_bytes()) throw ProtocolError("a batch without an end");
+                if (static_cast<std::int64_t>(batch.bytes()) > 4LL * settings::frame_limit_bytes())
+                    throw ProtocolError("a batch without an end");
                 break;
-            case wire::FrameType::reject: batch.append_reject(frame.json()); break;
-            case wire::FrameType::position: batch.set_position(frame.json()); return true;
+            case wire::FrameType::reject:
+                batch.append_reject(frame.json());
+                break;
+            case wire::FrameType::position:
+                batch.set_position(frame.json());
+                return true;
             case wire::FrameType::done:
                 if (batch.rows() + batch.rejects.size() > 0) throw ProtocolError("rows without a position");
                 done_ = frame.json();
                 return false;
-            default: break;  // progress
+            default:
+                break;  // progress
         }
     }
 }
 
-bool Run::keeps_position(const Batch& batch) const { return !saves_position_ || batch.position == position_; }
+bool Run::keeps_position(const Batch& batch) const {
+    return !saves_position_ || batch.position == position_;
+}
 
 // One batch, one transaction; again if somebody was in the way.
 void Run::apply(const Batch& batch) {
     if (batch.rows() + batch.rejects.size() == 0 && keeps_position(batch)) return;
     if (!applier_) throw ProtocolError("rows without columns");
-    report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " + std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");
+    report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " +
+                    std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");
     set_live_state(stream_.id, LiveState::processing);
     for (int attempt = 0;; attempt++) {
         std::int64_t run_before = run_id_;
@@ -202,7 +223,8 @@ void Run::apply(const Batch& batch) {
             if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
         }
         pg::call([&] {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, first_wait_ms << attempt, PG_WAIT_EXTENSION);
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, first_wait_ms << attempt,
+                            PG_WAIT_EXTENSION);
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
         });
@@ -216,8 +238,9 @@ void Run::apply(const Batch& batch) {
         live.bytes = counts_.bytes;
     });
     if (request_.notices) {
-        std::string text = stream_.name + ": " + std::to_string(counts_.rows_read) + " rows read, " + std::to_string(counts_.inserted) + " inserted, " +
-                           std::to_string(counts_.updated) + " updated, " + std::to_string(counts_.rejected) + " rejected";
+        std::string text = stream_.name + ": " + std::to_string(counts_.rows_read) + " rows read, " +
+                           std::to_string(counts_.inserted) + " inserted, " + std::to_string(counts_.updated) +
+                           " updated, " + std::to_string(counts_.rejected) + " rejected";
         const char* notice = text.c_str();
         pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", notice))); });
     }
@@ -246,7 +269,8 @@ void Run::apply_once(const Batch& batch) {
 void Run::record_start() {
     if (run_id_ != 0) return;
     if (auto live = shared::read_live(stream_.id); live && live->polls > 0) {
-        record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since), to_unix_us(live->last_poll));
+        record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since),
+                           to_unix_us(live->last_poll));
         shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
     }
     if (request_.run_id != 0) {
@@ -259,7 +283,9 @@ void Run::record_start() {
 
 void Run::check_deadline() const {
     if (std::chrono::steady_clock::now() < deadline_) return;
-    pg::Error error(ERRCODE_QUERY_CANCELED, "the run took longer than option run_timeout allows (" + stream_.option("run_timeout") + ")", "What was committed stays; the next run goes on from there.");
+    pg::Error error(ERRCODE_QUERY_CANCELED,
+                    "the run took longer than option run_timeout allows (" + stream_.option("run_timeout") + ")",
+                    "What was committed stays; the next run goes on from there.");
     error.sqlstate = ERRCODE_FDW_ERROR;
     error.error_class = pg::ErrorClass::transient;
     throw error;
@@ -274,10 +300,12 @@ void Run::finish() {
             if (run_id_ != 0) save_progress(run_id_, counts_);
         });
         if (applier_->unreadable_rows() > 0) {
-            note_ = "nothing was deleted, because " + std::to_string(applier_->unreadable_rows()) + " rows of the source could not be read";
+            note_ = "nothing was deleted, because " + std::to_string(applier_->unreadable_rows()) +
+                    " rows of the source could not be read";
         }
     }
-    double lag = done_.contains("lag_seconds") && done_["lag_seconds"].is_number() ? done_["lag_seconds"].get<double>() : NAN;
+    double lag =
+        done_.contains("lag_seconds") && done_["lag_seconds"].is_number() ? done_["lag_seconds"].get<double>() : NAN;
     std::string message = closing_message();
     bool quiet = run_id_ == 0 && state_.failures == 0;
     if (!quiet) {
@@ -292,6 +320,7 @@ void Run::finish() {
         live.pid = 0;
         live.lag_seconds = lag;
         live.last_poll = started_at_;
+        live.next_run = retry_at_;  // until the schedule is looked at again
         strlcpy(live.message, message.c_str(), sizeof live.message);
         if (quiet && live.polls++ == 0) live.quiet_since = started_at_;
     });
@@ -312,7 +341,8 @@ std::string Run::closing_message() const {
 
 void Run::fail(const pg::Error& error) {
     transactions_.rollback();
-    std::string message = error.message + (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) + (error.hint.empty() ? "" : "\nHINT: " + error.hint);
+    std::string message = error.message + (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) +
+                          (error.hint.empty() ? "" : "\nHINT: " + error.hint);
     bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
     transactions_.run([&] {
         // The stream may have been dropped meanwhile; then there is nothing to keep books about.
@@ -327,6 +357,7 @@ void Run::fail(const pg::Error& error) {
         live.state = LiveState::idle;
         live.pid = 0;
         live.last_poll = started_at_;
+        live.next_run = retry_at_;  // until the schedule is looked at again
         strlcpy(live.message, message.c_str(), sizeof live.message);
     });
     shared::announce_run_end();

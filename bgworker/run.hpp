@@ -16,18 +16,18 @@
 namespace insync {
 
 struct RunRequest {
-    std::int64_t run_id = 0;          // of a queued run; 0: none yet
+    std::int64_t run_id = 0;           // of a queued run; 0: none yet
     std::string trigger = "schedule";  // schedule, retry, request or call
-    std::string mode;                 // overrides the stream's; empty: its own
-    bool notices = false;             // tell the client about progress
+    std::string mode;                  // overrides the stream's; empty: its own
+    bool notices = false;              // tell the client about progress
 };
 
 class Run {
   public:
     Run(const Stream& stream, const RunRequest& request, Transactions& transactions);
 
-    // Reads and applies until the source has no more. Before it, the connector must have opened the stream's server, and
-    // the caller must hold the stream's lock. Throws pg::Error where the run failed, after it has recorded that.
+    // Reads and applies until the source has no more. Before it, the connector must have opened the stream's server,
+    // and the caller must hold the stream's lock. Throws pg::Error where the run failed, after it has recorded that.
     RunCounts execute(ConnectorProcess& connector);
 
     // Records that the run failed before it could read (the server can't be reached, say).
@@ -38,7 +38,8 @@ class Run {
     TimestampTz retry_at() const { return retry_at_; }
 
     // The read request for a stream in a state: what sync_explain() shows as well.
-    static nlohmann::json read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position, std::int64_t extra_lookback_s);
+    static nlohmann::json read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position,
+                                       std::int64_t extra_lookback_s);
 
   private:
     void load();
@@ -57,14 +58,14 @@ class Run {
     ConnectorProcess* connector_ = nullptr;
     std::string mode_;
     StreamState state_;
-    nlohmann::json position_;   // as committed
+    nlohmann::json position_;  // as committed
     std::string watermark_;
     bool saves_position_ = true;
     bool compares_keys_ = false;
     std::optional<Applier> applier_;
     std::vector<SourceColumn> columns_;
     RunCounts counts_;
-    nlohmann::json done_;       // the connector's closing words
+    nlohmann::json done_;  // the connector's closing words
     std::int64_t run_id_ = 0;
     TimestampTz started_at_ = 0, retry_at_ = 0;
     std::chrono::steady_clock::time_point deadline_;

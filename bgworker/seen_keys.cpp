@@ -12,7 +12,8 @@ constexpr int memory_kilobytes = 64 * 1024;
 }
 
 SeenKeys::SeenKeys(pg::Plan& keys) : context_(nullptr), descriptor_(nullptr), store_(nullptr) {
-    context_ = pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync seen keys", ALLOCSET_DEFAULT_SIZES); });
+    context_ =
+        pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync seen keys", ALLOCSET_DEFAULT_SIZES); });
     MemoryContext outer = MemoryContextSwitchTo(context_);
     try {
         descriptor_ = keys.descriptor();
@@ -36,9 +37,13 @@ SeenKeys::~SeenKeys() {
         this);
 }
 
-void SeenKeys::add(pg::Plan& keys) { keys.execute_into(store_, descriptor_); }
+void SeenKeys::add(pg::Plan& keys) {
+    keys.execute_into(store_, descriptor_);
+}
 
-std::int64_t SeenKeys::count() const { return tuplestore_tuple_count(store_); }
+std::int64_t SeenKeys::count() const {
+    return tuplestore_tuple_count(store_);
+}
 
 void SeenKeys::register_relation() {
     pg::register_relation(seen_relation_name, descriptor_, store_, std::max<double>(1, static_cast<double>(count())));

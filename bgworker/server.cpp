@@ -35,7 +35,8 @@ OptionMap to_map(List* options) {
     return map;
 }
 
-std::chrono::milliseconds duration_option(const OptionMap& options, const char* name, std::chrono::milliseconds fallback) {
+std::chrono::milliseconds duration_option(const OptionMap& options, const char* name,
+                                          std::chrono::milliseconds fallback) {
     auto found = options.find(name);
     if (found == options.end()) return fallback;
     auto parsed = parse_duration(found->second);
@@ -46,7 +47,8 @@ std::chrono::milliseconds duration_option(const OptionMap& options, const char* 
 List* mapping_options(Oid role, Oid server) {
     return pg::call([&]() -> List* {
         HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server));
-        if (!HeapTupleIsValid(tuple)) tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+        if (!HeapTupleIsValid(tuple))
+            tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
         if (!HeapTupleIsValid(tuple)) return nullptr;
         bool is_null = false;
         Datum datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &is_null);
@@ -60,15 +62,17 @@ List* mapping_options(Oid role, Oid server) {
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;
-        rows = pg::query("SELECT s.srvname FROM pg_catalog.pg_foreign_server AS s JOIN pg_catalog.pg_foreign_data_wrapper AS w"
-                         " ON w.oid = s.srvfdw WHERE w.fdwname LIKE 'insync\\_%' ORDER BY 1");
+        rows = pg::query(
+            "SELECT s.srvname FROM pg_catalog.pg_foreign_server AS s JOIN pg_catalog.pg_foreign_data_wrapper AS w"
+            " ON w.oid = s.srvfdw WHERE w.fdwname LIKE 'insync\\_%' ORDER BY 1");
     }
     std::vector<std::string> names;
     for (auto& row : rows.rows) names.push_back(*row[0]);
     std::string near = closest(name, std::vector<std::string_view>(names.begin(), names.end()));
     throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "server \"" + name + "\" does not exist", "",
                     !near.empty() ? "Perhaps you meant the server \"" + near + "\"."
-                                  : "Create it: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…); see SELECT * FROM sync_options().");
+                                  : "Create it: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…); see "
+                                    "SELECT * FROM sync_options().");
 }
 
 void check_driver(const Server& server) {
@@ -83,7 +87,8 @@ void check_driver(const Server& server) {
         }
     }
     if (driver.empty() || settings::driver_allowed(driver)) return;
-    pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + driver + "\" is not allowed", "The allowed drivers are: " + settings::odbc_drivers() + ".",
+    pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + driver + "\" is not allowed",
+                    "The allowed drivers are: " + settings::odbc_drivers() + ".",
                     "A superuser can add it to the setting insync.odbc_drivers.");
     error.error_class = pg::ErrorClass::config;
     throw error;
@@ -100,13 +105,16 @@ Server load_server(const std::string& name, Oid role) {
     server.name = found->servername;
     server.wrapper = pg::call([&] { return GetForeignDataWrapper(found->fdwid)->fdwname; });
     if (server.wrapper != "insync_odbc") {
-        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, "server \"" + name + "\" belongs to foreign-data wrapper \"" + server.wrapper + "\", not to pg_insync", "",
-                        "CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…);");
+        throw pg::Error(
+            ERRCODE_WRONG_OBJECT_TYPE,
+            "server \"" + name + "\" belongs to foreign-data wrapper \"" + server.wrapper + "\", not to pg_insync", "",
+            "CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…);");
     }
     if (!pg::call([&] { return compat::has_server_usage(found->serverid, role); })) {
         char* role_name = pg::call([&] { return GetUserNameFromId(role, true); });
-        pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
-                        "GRANT USAGE ON FOREIGN SERVER " + name + " TO " + (role_name != nullptr ? role_name : "…") + ";");
+        pg::Error error(
+            ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
+            "GRANT USAGE ON FOREIGN SERVER " + name + " TO " + (role_name != nullptr ? role_name : "…") + ";");
         error.error_class = pg::ErrorClass::config;
         throw error;
     }
@@ -123,11 +131,15 @@ nlohmann::json Server::open_request(const char* verb) const {
             {"kind", "odbc"},
             {"server", options},
             {"credentials", credentials},
-            {"limits", {{"connect_timeout_ms", connect.count()}, {"query_timeout_ms", query.count()}, {"max_value_bytes", settings::max_value_bytes()}}}};
+            {"limits",
+             {{"connect_timeout_ms", connect.count()},
+              {"query_timeout_ms", query.count()},
+              {"max_value_bytes", settings::max_value_bytes()}}}};
 }
 
 std::chrono::milliseconds Server::stall() const {
-    return std::max(duration_option(options, "connect_timeout", settings::connect_timeout()), duration_option(options, "query_timeout", settings::query_timeout())) +
+    return std::max(duration_option(options, "connect_timeout", settings::connect_timeout()),
+                    duration_option(options, "query_timeout", settings::query_timeout())) +
            stall_margin;
 }
 

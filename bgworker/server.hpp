@@ -21,8 +21,8 @@ struct Server {
     int connections() const;
 };
 
-// Reads a server by name with the mapping of `role` (or PUBLIC's). Throws pg::Error where the server doesn't exist (with
-// near misses), is another wrapper's, the role has no USAGE on it, or its driver isn't allowed.
+// Reads a server by name with the mapping of `role` (or PUBLIC's). Throws pg::Error where the server doesn't exist
+// (with near misses), is another wrapper's, the role has no USAGE on it, or its driver isn't allowed.
 Server load_server(const std::string& name, Oid role);
 
 }  // namespace insync

@@ -49,7 +49,9 @@ State* state;
 shmem_request_hook_type next_request;
 shmem_startup_hook_type next_startup;
 
-Size state_size() { return add_size(offsetof(State, live), mul_size(sizeof(LiveStream), settings::max_streams())); }
+Size state_size() {
+    return add_size(offsetof(State, live), mul_size(sizeof(LiveStream), settings::max_streams()));
+}
 
 void on_request() {
     if (next_request != nullptr) next_request();
@@ -82,13 +84,16 @@ class Locked {
 
 Agenda* find_agenda(Oid database, Oid server) {
     auto* end = state->agenda + state->agenda_count;
-    auto* found = std::find_if(state->agenda, end, [&](const Agenda& item) { return item.database == database && item.server == server; });
+    auto* found = std::find_if(state->agenda, end,
+                               [&](const Agenda& item) { return item.database == database && item.server == server; });
     return found != end ? found : nullptr;
 }
 
 LiveStream* find_live(int stream_id) {
     auto* end = state->live + state->live_count;
-    auto* found = std::find_if(state->live, end, [&](const LiveStream& item) { return item.database == MyDatabaseId && item.stream_id == stream_id; });
+    auto* found = std::find_if(state->live, end, [&](const LiveStream& item) {
+        return item.database == MyDatabaseId && item.stream_id == stream_id;
+    });
     return found != end ? found : nullptr;
 }
 
@@ -101,7 +106,9 @@ void request() {
     shmem_startup_hook = on_startup;
 }
 
-bool available() { return state != nullptr; }
+bool available() {
+    return state != nullptr;
+}
 
 void make_due(Oid database, Oid server, TimestampTz due) {
     if (state == nullptr) return;
@@ -111,7 +118,8 @@ void make_due(Oid database, Oid server, TimestampTz due) {
         if (item == nullptr) {
             // A slot of a server that is gone for good can be taken over.
             auto* end = state->agenda + state->agenda_count;
-            item = std::find_if(state->agenda, end, [](const Agenda& a) { return a.running == 0 && a.reported == 0 && a.due == DT_NOEND; });
+            item = std::find_if(state->agenda, end,
+                                [](const Agenda& a) { return a.running == 0 && a.reported == 0 && a.due == DT_NOEND; });
             if (item == end) {
                 if (state->agenda_count == max_agenda) return;
                 state->agenda_count++;
@@ -164,7 +172,8 @@ void worker_ended(int index, TimestampTz next_due, bool crashed) {
         item.due = std::min(item.due, next_due);
         if (crashed) {
             item.crashes = std::min(item.crashes + 1, 20);
-            TimestampTz backoff = std::min<TimestampTz>(longest_backoff, first_backoff << std::min(item.crashes - 1, 10));
+            TimestampTz backoff =
+                std::min<TimestampTz>(longest_backoff, first_backoff << std::min(item.crashes - 1, 10));
             item.not_before = GetCurrentTimestamp() + backoff;
         } else {
             item.crashes = 0;

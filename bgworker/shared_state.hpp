@@ -1,4 +1,5 @@
-// What launcher, workers and sessions tell each other: shared memory, valid while the server runs, derived from the tables.
+// What launcher, workers and sessions tell each other: shared memory, valid while the server runs, derived from the
+// tables.
 //
 // Two arrays of plain data under one LWLock, held for a few field copies: the servers that have something to do in each
 // database (the launcher's agenda), and the streams' live state (what insync.status and insync.progress show, and the
@@ -36,7 +37,8 @@ struct LiveStream {
     char message[256];
 };
 
-// One source connection's agenda: a server of a database. server = InvalidOid: the whole database is to be looked through.
+// One source connection's agenda: a server of a database. server = InvalidOid: the whole database is to be looked
+// through.
 struct Agenda {
     Oid database, server;
     TimestampTz due;         // when a worker is next needed; DT_NOEND: not by itself

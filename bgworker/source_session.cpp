@@ -23,13 +23,16 @@ ConnectorProcess& SourceSession::open(const std::string& server, Oid role, Trans
     return open(definition);
 }
 
-RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session, Transactions& transactions, std::int64_t* run_id) {
+RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session,
+                     Transactions& transactions, std::int64_t* run_id) {
     Run run(stream, request, transactions);
     ConnectorProcess* connector = nullptr;
     try {
         if (!OidIsValid(stream.owner_oid)) {
-            pg::Error error(ERRCODE_UNDEFINED_OBJECT, "the owner of the stream, role \"" + stream.owner + "\", does not exist", "",
-                            "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) + ", '{\"owner\": \"…\"}').");
+            pg::Error error(ERRCODE_UNDEFINED_OBJECT,
+                            "the owner of the stream, role \"" + stream.owner + "\", does not exist", "",
+                            "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) +
+                                ", '{\"owner\": \"…\"}').");
             error.error_class = pg::ErrorClass::config;
             throw error;
         }
@@ -52,10 +55,16 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
 
 void close_interrupted_runs(int stream_id) {
     Bookkeeping bookkeeping;
-    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running'", {std::to_string(stream_id)}).empty()) return;
-    pg::query("UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
-              " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on from there'"
-              " WHERE r.stream_id = $1::integer AND r.status = 'running'", {std::to_string(stream_id)});
+    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running'",
+                  {std::to_string(stream_id)})
+            .empty())
+        return;
+    pg::query(
+        "UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
+        " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on "
+        "from there'"
+        " WHERE r.stream_id = $1::integer AND r.status = 'running'",
+        {std::to_string(stream_id)});
 }
 
 }  // namespace insync

@@ -24,7 +24,8 @@ std::string join(const Items& items, const char* separator, Format format) {
 std::string cast(const MappedColumn& column) {
     std::string value = "(" + column.expression + "\n)";
     if (!column.length_function.empty()) {
-        value = column.length_function + "(" + value + "::" + column.length_type + ", " + std::to_string(column.length_modifier) + ", false)";
+        value = column.length_function + "(" + value + "::" + column.length_type + ", " +
+                std::to_string(column.length_modifier) + ", false)";
     }
     return value + "::" + column.type;
 }
@@ -44,7 +45,8 @@ std::string differs(const MappedColumn& column) {
         return "t." + column.name + "::text COLLATE \"C\" IS DISTINCT FROM s." + column.name + "::text COLLATE \"C\"";
     }
     if (column.equality.empty()) return t + " IS DISTINCT FROM " + s;
-    return "((" + t + " " + column.equality + " " + s + ") IS NOT TRUE AND NOT (" + t + " IS NULL AND " + s + " IS NULL))";
+    return "((" + t + " " + column.equality + " " + s + ") IS NOT TRUE AND NOT (" + t + " IS NULL AND " + s +
+           " IS NULL))";
 }
 
 std::string matches(const MappedColumn& column, const std::string& right) {
@@ -75,16 +77,18 @@ std::string changed(const ApplyShape& shape) {
         return column.key || !column.updatable ? std::string() : differs(column);
     });
     if (!shape.deleted_column.empty()) {
-        text += (text.empty() ? "" : "\n      OR ") + ("t." + shape.deleted_column) + " IS DISTINCT FROM " + shape.living_value;
+        text += (text.empty() ? "" : "\n      OR ") + ("t." + shape.deleted_column) + " IS DISTINCT FROM " +
+                shape.living_value;
     }
     return text;
 }
 
 // The batch through the mapping, before duplicates of a key are settled.
 std::string mapped(const ApplyShape& shape) {
-    std::string text = "SELECT " +
-                       join(shape.columns, ",\n    ", [](const auto& column) { return cast(column) + " AS " + column.name; }) +
-                       ",\n    " + row_number;
+    std::string text =
+        "SELECT " +
+        join(shape.columns, ",\n    ", [](const auto& column) { return cast(column) + " AS " + column.name; }) +
+        ",\n    " + row_number;
     if (has_deletes(shape)) text += ",\n    coalesce((" + shape.delete_condition + "\n), false) AS " + delete_flag;
     return text + "\n  FROM batch" + where_filter(shape);
 }
@@ -92,15 +96,18 @@ std::string mapped(const ApplyShape& shape) {
 std::string seen_join(const ApplyShape& shape) {
     int number = 0;
     return join(shape.columns, " AND ", [&](const auto& column) {
-        return column.key ? matches(column, std::string(seen_relation_name) + ".k" + std::to_string(++number)) : std::string();
+        return column.key ? matches(column, std::string(seen_relation_name) + ".k" + std::to_string(++number))
+                          : std::string();
     });
 }
 
 std::string vanished_condition(const ApplyShape& shape, const std::string& scope) {
-    std::string text = "NOT EXISTS (SELECT FROM " + std::string(seen_relation_name) + " WHERE " + seen_join(shape) + ")";
+    std::string text =
+        "NOT EXISTS (SELECT FROM " + std::string(seen_relation_name) + " WHERE " + seen_join(shape) + ")";
     if (!scope.empty()) text += " AND " + scope;
     // A row that is already marked vanished before.
-    if (shape.deletes == DeleteMode::soft) text += " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
+    if (shape.deletes == DeleteMode::soft)
+        text += " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
     return text;
 }
 
@@ -108,8 +115,8 @@ std::string vanished_condition(const ApplyShape& shape, const std::string& scope
 
 std::string mapped_rows(const ApplyShape& shape) {
     std::string keys = key_names(shape);
-    return "SELECT DISTINCT ON (" + keys + ") * FROM (\n  " + mapped(shape) + "\n  ) AS m ORDER BY " + keys + ", " + row_number +
-           " DESC";
+    return "SELECT DISTINCT ON (" + keys + ") * FROM (\n  " + mapped(shape) + "\n  ) AS m ORDER BY " + keys + ", " +
+           row_number + " DESC";
 }
 
 std::string merge_statement(const ApplyShape& shape) {
@@ -124,8 +131,8 @@ std::string merge_statement(const ApplyShape& shape) {
         if (shape.deletes == DeleteMode::hard) {
             text += "\nWHEN MATCHED AND " + flag + " THEN DELETE";
         } else {
-            text += "\nWHEN MATCHED AND " + flag + " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value +
-                    " THEN UPDATE SET " + shape.deleted_column + " = " + shape.deleted_value;
+            text += "\nWHEN MATCHED AND " + flag + " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " +
+                    shape.living_value + " THEN UPDATE SET " + shape.deleted_column + " = " + shape.deleted_value;
         }
     }
     if (std::string condition = changed(shape); !condition.empty()) {
@@ -138,8 +145,8 @@ std::string merge_statement(const ApplyShape& shape) {
 
 std::string insert_statement(const ApplyShape& shape) {
     std::string text = "INSERT INTO " + shape.target + " (" + all_names(shape) + ")" +
-                       (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + "\nSELECT " + all_names(shape) + " FROM (\n  " +
-                       mapped_rows(shape) + "\n) AS s";
+                       (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + "\nSELECT " + all_names(shape) +
+                       " FROM (\n  " + mapped_rows(shape) + "\n) AS s";
     if (has_deletes(shape)) text += std::string(" WHERE NOT ") + delete_flag;
     return text;
 }
@@ -155,9 +162,12 @@ std::string check_statement(const ApplyShape& shape, const MappedColumn& column)
 
 std::string keys_statement(const ApplyShape& shape) {
     int number = 0;
-    return "SELECT " + join(shape.columns, ", ", [&](const auto& column) {
-               return column.key ? cast(column) + " AS k" + std::to_string(++number) : std::string();
-           }) + "\n  FROM batch" + where_filter(shape);
+    return "SELECT " +
+           join(shape.columns, ", ",
+                [&](const auto& column) {
+                    return column.key ? cast(column) + " AS k" + std::to_string(++number) : std::string();
+                }) +
+           "\n  FROM batch" + where_filter(shape);
 }
 
 std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope) {
@@ -173,8 +183,8 @@ std::string count_scope_statement(const ApplyShape& shape, const std::string& sc
 
 std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope) {
     if (shape.deletes == DeleteMode::soft) {
-        return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " + shape.deleted_value + " WHERE " +
-               vanished_condition(shape, scope);
+        return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " + shape.deleted_value +
+               " WHERE " + vanished_condition(shape, scope);
     }
     return "DELETE FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
 }

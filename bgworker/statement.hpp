@@ -12,18 +12,19 @@ namespace insync {
 
 // One target column and the SQL over `batch` that fills it.
 struct MappedColumn {
-    std::string name;        // quoted identifier of the target column
-    std::string type;        // its type as SQL, schema-qualified, with modifier
+    std::string name;  // quoted identifier of the target column
+    std::string type;  // its type as SQL, schema-qualified, with modifier
     // For types with a length, whose explicit cast would cut without a word: the function that checks the length
     // (pg_catalog."varchar"), its type, and the length's modifier; as an assignment would.
     std::string length_function, length_type;
     int length_modifier = -1;
     std::string expression;  // SQL over `batch`
     bool key = false;
-    bool updatable = true;   // false for GENERATED ALWAYS AS IDENTITY
+    bool updatable = true;  // false for GENERATED ALWAYS AS IDENTITY
     // How two values are compared: `=` of the type as OPERATOR(schema.=), or empty: by IS DISTINCT FROM in pg_catalog.
     std::string equality;
-    bool compare_as_text = false;  // types without an equality of their own, and text whose equality is looser than its bytes
+    bool compare_as_text =
+        false;  // types without an equality of their own, and text whose equality is looser than its bytes
 };
 
 enum class DeleteMode { ignore, soft, hard };
@@ -59,7 +60,8 @@ std::string check_statement(const ApplyShape& shape, const MappedColumn& column)
 // SELECT of the batch's keys as the target has them; its result feeds `seen`.
 std::string keys_statement(const ApplyShape& shape);
 
-// Counts, and deletes or marks, the target rows in `scope` (SQL over t; empty: all) whose key isn't in the relation `seen`.
+// Counts, and deletes or marks, the target rows in `scope` (SQL over t; empty: all) whose key isn't in the relation
+// `seen`.
 std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope);
 std::string count_scope_statement(const ApplyShape& shape, const std::string& scope);
 std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope);

@@ -74,11 +74,15 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     return stream;
 }
 
-std::string number(std::int64_t value) { return std::to_string(value); }
+std::string number(std::int64_t value) {
+    return std::to_string(value);
+}
 
 }  // namespace
 
-Oid extension_owner() { return extension_row().owner; }
+Oid extension_owner() {
+    return extension_row().owner;
+}
 
 std::string extension_schema() {
     Oid schema = extension_row().schema;
@@ -103,7 +107,9 @@ Stream load_stream(const std::string& name) {
     }
     std::optional<Stream> stream;
     if (!rows.empty()) stream = to_stream(rows.first());
-    if (stream && pg::call([&] { return OidIsValid(stream->owner_oid) ? has_privs_of_role(caller, stream->owner_oid) : superuser_arg(caller); })) {
+    if (stream && pg::call([&] {
+            return OidIsValid(stream->owner_oid) ? has_privs_of_role(caller, stream->owner_oid) : superuser_arg(caller);
+        })) {
         return *stream;
     }
     if (stream) throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream->name);
@@ -112,7 +118,8 @@ Stream load_stream(const std::string& name) {
     std::vector<std::string_view> views(candidates.begin(), candidates.end());
     std::string near = closest(name, views);
     throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "stream \"" + name + "\" does not exist", "",
-                    near.empty() ? "SELECT stream FROM sync_status() lists the streams." : "Perhaps you meant the stream \"" + near + "\".");
+                    near.empty() ? "SELECT stream FROM sync_status() lists the streams."
+                                 : "Perhaps you meant the stream \"" + near + "\".");
 }
 
 std::optional<Stream> load_stream(int id) {
@@ -127,13 +134,16 @@ std::vector<std::string> matching_streams(const std::string& pattern) {
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;
-        rows = pg::query("SELECT s.name, r.oid FROM insync.stream AS s LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
-                         " WHERE s.name LIKE $1 ORDER BY s.name", {pattern});
+        rows = pg::query(
+            "SELECT s.name, r.oid FROM insync.stream AS s LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
+            " WHERE s.name LIKE $1 ORDER BY s.name",
+            {pattern});
     }
     std::vector<std::string> names;
     for (auto& row : rows.rows) {
         Oid owner = row[1] ? static_cast<Oid>(std::stoul(*row[1])) : InvalidOid;
-        if (pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); })) names.push_back(*row[0]);
+        if (pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); }))
+            names.push_back(*row[0]);
     }
     // A plain name that matches nothing is a mistake, and gets the error with near misses.
     if (names.empty() && pattern.find_first_of("%_") == std::string::npos) (void)load_stream(pattern);
@@ -142,9 +152,11 @@ std::vector<std::string> matching_streams(const std::string& pattern) {
 
 StreamState load_state(int stream_id) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query("SELECT w.position, w.watermark, w.failures, EXISTS (SELECT FROM insync.error AS e WHERE e.stream_id = $1::integer)"
-                          " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
-                          {number(stream_id)});
+    auto rows = pg::query(
+        "SELECT w.position, w.watermark, w.failures, EXISTS (SELECT FROM insync.error AS e WHERE e.stream_id = "
+        "$1::integer)"
+        " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
+        {number(stream_id)});
     StreamState state;
     const auto& row = rows.first();
     if (row[0]) state.position = nlohmann::json::parse(*row[0]);
@@ -165,57 +177,75 @@ void RunCounts::add(const RunCounts& other) {
     bytes += other.bytes;
 }
 
-std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status, const std::string& trigger) {
+std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status,
+                        const std::string& trigger) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query("INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, queued_at, started_at)"
-                          " VALUES ($1::integer, $2, $3, $4, $5, CASE WHEN $4 = 'queued' THEN clock_timestamp() END,"
-                          " CASE WHEN $4 = 'running' THEN clock_timestamp() END) RETURNING r.id",
-                          {number(stream.id), stream.name, mode, status, trigger});
+    auto rows = pg::query(
+        "INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, queued_at, started_at)"
+        " VALUES ($1::integer, $2, $3, $4, $5, CASE WHEN $4 = 'queued' THEN clock_timestamp() END,"
+        " CASE WHEN $4 = 'running' THEN clock_timestamp() END) RETURNING r.id",
+        {number(stream.id), stream.name, mode, status, trigger});
     return std::stoll(*rows.first()[0]);
 }
 
 void start_queued_run(std::int64_t run_id, const std::string& mode) {
     Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = clock_timestamp(), message = NULL, sqlstate = NULL"
-              " WHERE r.id = $1::bigint", {number(run_id), mode});
+    pg::query(
+        "UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = clock_timestamp(), message = NULL, "
+        "sqlstate = NULL"
+        " WHERE r.id = $1::bigint",
+        {number(run_id), mode});
 }
 
-void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us, std::int64_t last_us) {
+void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
+                        std::int64_t last_us) {
     Bookkeeping bookkeeping;
-    pg::query("INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, polls, started_at, ended_at, message)"
-              " VALUES ($1::integer, $2, $3, 'succeeded', 'schedule', $4::bigint,"
-              " to_timestamp($5::bigint / 1000000.0), to_timestamp($6::bigint / 1000000.0), 'nothing new')",
-              {number(stream.id), stream.name, mode, number(polls), number(since_us), number(last_us)});
+    pg::query(
+        "INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, polls, started_at, ended_at, message)"
+        " VALUES ($1::integer, $2, $3, 'succeeded', 'schedule', $4::bigint,"
+        " to_timestamp($5::bigint / 1000000.0), to_timestamp($6::bigint / 1000000.0), 'nothing new')",
+        {number(stream.id), stream.name, mode, number(polls), number(since_us), number(last_us)});
 }
 
 void save_progress(std::int64_t run_id, const RunCounts& counts) {
     Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = $5::bigint,"
-              " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint WHERE r.id = $1::bigint",
-              {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted), number(counts.updated),
-               number(counts.unchanged()), number(counts.deleted + counts.vanished), number(counts.rejected), number(counts.bytes)});
+    pg::query(
+        "UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = "
+        "$5::bigint,"
+        " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint WHERE r.id = "
+        "$1::bigint",
+        {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
+         number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
+         number(counts.rejected), number(counts.bytes)});
 }
 
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
     Bookkeeping bookkeeping;
-    pg::query("INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, nullif($3, ''))"
-              " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
-              " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
-              {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+    pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, nullif($3, "
+        "''))"
+        " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
+        " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
+        {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
 }
 
-void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error, const std::string& message) {
+void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
+                const std::string& message) {
     save_progress(run_id, counts);
     Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id = $1::bigint",
-              {number(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(),
-               message.empty() ? pg::Value() : pg::Value(message)});
+    pg::query(
+        "UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id "
+        "= $1::bigint",
+        {number(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(),
+         message.empty() ? pg::Value() : pg::Value(message)});
 }
 
 std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error) {
     Bookkeeping bookkeeping;
-    auto state = pg::query("INSERT INTO insync.watermark AS w (stream_id, failures) VALUES ($1::integer, 1)"
-                           " ON CONFLICT (stream_id) DO UPDATE SET failures = w.failures + 1 RETURNING w.failures", {number(stream.id)});
+    auto state = pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, failures) VALUES ($1::integer, 1)"
+        " ON CONFLICT (stream_id) DO UPDATE SET failures = w.failures + 1 RETURNING w.failures",
+        {number(stream.id)});
     int failures = std::stoi(*state.first()[0]);
     long max_retries = std::stol(stream.option("max_retries"));
     auto delay = parse_duration(stream.option("retry_delay"));
@@ -229,17 +259,20 @@ std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error
         if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
         retry_ms = std::to_string(static_cast<std::int64_t>(std::min(ms, 86400e3)));
     }
-    auto rows = pg::query("UPDATE insync.watermark AS w SET retry_at = clock_timestamp() + $2::bigint * interval '1 millisecond'"
-                          " WHERE w.stream_id = $1::integer RETURNING (extract(epoch FROM w.retry_at) * 1000000)::bigint",
-                          {number(stream.id), retry_ms});
+    auto rows = pg::query(
+        "UPDATE insync.watermark AS w SET retry_at = clock_timestamp() + $2::bigint * interval '1 millisecond'"
+        " WHERE w.stream_id = $1::integer RETURNING (extract(epoch FROM w.retry_at) * 1000000)::bigint",
+        {number(stream.id), retry_ms});
     if (rows.empty() || !rows.first()[0]) return std::nullopt;
     return std::stoll(*rows.first()[0]);
 }
 
 void clear_failures(int stream_id) {
     Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer"
-              " AND (w.failures <> 0 OR w.retry_at IS NOT NULL)", {number(stream_id)});
+    pg::query(
+        "UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer"
+        " AND (w.failures <> 0 OR w.retry_at IS NOT NULL)",
+        {number(stream_id)});
 }
 
 std::string to_array(const std::vector<std::string>& items) {

@@ -70,13 +70,17 @@ struct RunCounts {
 };
 
 // Bookkeeping statements; each needs a transaction and makes its own Spi.
-std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status, const std::string& trigger);
+std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status,
+                        const std::string& trigger);
 void start_queued_run(std::int64_t run_id, const std::string& mode);
-void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us, std::int64_t last_us);
+void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
+                        std::int64_t last_us);
 void save_progress(std::int64_t run_id, const RunCounts& counts);
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
-void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error, const std::string& message);
-// A run failed: counts it and sets when to try again; nullopt: not before the schedule. `permanent`: retrying can't help.
+void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
+                const std::string& message);
+// A run failed: counts it and sets when to try again; nullopt: not before the schedule. `permanent`: retrying can't
+// help.
 std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error);
 void clear_failures(int stream_id);
 

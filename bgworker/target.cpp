@@ -65,7 +65,9 @@ SELECT i.indisprimary, pg_catalog.array_to_json(pg_catalog.array_agg(a.attname O
 HAVING pg_catalog.count(a.attname) = pg_catalog.count(*)
  ORDER BY i.indisprimary DESC)";
 
-bool is_word(char c) { return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80); }
+bool is_word(char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80);
+}
 
 std::vector<std::string> sorted(std::vector<std::string> items) {
     std::sort(items.begin(), items.end());
@@ -79,20 +81,25 @@ std::string list(const std::vector<std::string>& items) {
 }
 
 const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
-    auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
+    auto found =
+        std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
     return found != columns.end() ? &*found : nullptr;
 }
 
-bool is_naive_time(const SourceColumn& column) { return column.transport == Transport::timestamp; }
+bool is_naive_time(const SourceColumn& column) {
+    return column.transport == Transport::timestamp;
+}
 
 // What fills a target column from the source column of the same name.
 std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone) {
     std::string field = std::string("batch.") + pg::quote_identifier(source.field);
     if (!is_naive_time(source) || target.base_type != "timestamp with time zone") return field;
     if (zone.empty()) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "column \"" + target.name + "\" is timestamp with time zone, but the source's values have no zone", "",
-                        "Say in which zone the source writes them with option source_time_zone, for example 'Europe/Madrid' or 'UTC'.");
+        throw pg::Error(
+            ERRCODE_INVALID_PARAMETER_VALUE,
+            "column \"" + target.name + "\" is timestamp with time zone, but the source's values have no zone", "",
+            "Say in which zone the source writes them with option source_time_zone, for example 'Europe/Madrid' or "
+            "'UTC'.");
     }
     return field + " AT TIME ZONE " + pg::quote_literal(zone);
 }
@@ -114,23 +121,28 @@ MappedColumn map_column(const TargetColumn& target, std::string expression, bool
 
 void require_unique_key(const Stream& stream, const Target& target) {
     auto key = sorted(stream.key);
-    bool unique = std::any_of(target.unique_keys.begin(), target.unique_keys.end(), [&](const auto& k) { return sorted(k) == key; });
+    bool unique = std::any_of(target.unique_keys.begin(), target.unique_keys.end(),
+                              [&](const auto& k) { return sorted(k) == key; });
     if (unique) return;
     std::string columns;
     for (const auto& name : stream.key) columns += (columns.empty() ? "" : ", ") + pg::quote_identifier(name);
-    throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION, "target " + target.qualified() + " has no unique index on its key (" + list(stream.key) + ")", "",
+    throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION,
+                    "target " + target.qualified() + " has no unique index on its key (" + list(stream.key) + ")", "",
                     "ALTER TABLE " + target.qualified() + " ADD PRIMARY KEY (" + columns + ");");
 }
 
-void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target, ApplyShape& shape) {
+void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target,
+                 ApplyShape& shape) {
     std::string deletes = stream.option("deletes");
     shape.deletes = deletes == "hard" ? DeleteMode::hard : deletes == "soft" ? DeleteMode::soft : DeleteMode::ignore;
     if (shape.deletes == DeleteMode::soft) {
         std::string name = stream.option("deleted_column");
         const TargetColumn* column = target.find(name);
         if (column == nullptr) {
-            throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "target " + target.qualified() + " has no column \"" + name + "\" (option deleted_column)", "",
-                            "ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(name) + " timestamptz;");
+            throw pg::Error(
+                ERRCODE_UNDEFINED_COLUMN,
+                "target " + target.qualified() + " has no column \"" + name + "\" (option deleted_column)", "",
+                "ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(name) + " timestamptz;");
         }
         shape.deleted_column = pg::quote_identifier(name);
         bool flag = column->base_type == "boolean";
@@ -141,7 +153,8 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
     if (operation.empty() || shape.deletes == DeleteMode::ignore) return;
     const SourceColumn* column = find_field(columns, fold_name(operation));
     if (column == nullptr) {
-        throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "the source has no column \"" + operation + "\" (option operation_column)");
+        throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
+                        "the source has no column \"" + operation + "\" (option operation_column)");
     }
     // Values are compared as trimmed text without regard to case: D, d, 'DELETE ' of a CHAR(10).
     std::string values;
@@ -151,7 +164,8 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
         if (!value.empty()) values += (values.empty() ? "" : ", ") + pg::quote_literal(to_lower(value));
         rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
     }
-    shape.delete_condition = "pg_catalog.lower(pg_catalog.btrim(batch." + pg::quote_identifier(column->field) + "::text)) IN (" + values + ")";
+    shape.delete_condition = "pg_catalog.lower(pg_catalog.btrim(batch." + pg::quote_identifier(column->field) +
+                             "::text)) IN (" + values + ")";
 }
 
 }  // namespace
@@ -161,18 +175,24 @@ const TargetColumn* Target::find(const std::string& name) const {
     return found != columns.end() ? &*found : nullptr;
 }
 
-std::string Target::qualified() const { return pg::quote_identifier(schema) + "." + pg::quote_identifier(table); }
+std::string Target::qualified() const {
+    return pg::quote_identifier(schema) + "." + pg::quote_identifier(table);
+}
 
 std::optional<Target> describe_target(const std::string& schema, const std::string& table) {
-    auto relation = pg::query("SELECT c.oid, c.relkind FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-                              " WHERE n.nspname = $1 AND c.relname = $2", {schema, table});
+    auto relation = pg::query(
+        "SELECT c.oid, c.relkind FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = "
+        "c.relnamespace"
+        " WHERE n.nspname = $1 AND c.relname = $2",
+        {schema, table});
     if (relation.empty()) return std::nullopt;
     Target target;
     target.schema = schema;
     target.table = table;
     target.oid = static_cast<Oid>(std::stoul(*relation.first()[0]));
     if (const auto& kind = *relation.first()[1]; kind != "r" && kind != "p") {
-        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, target.qualified() + " is not a table", "", "A target is an ordinary or partitioned table.");
+        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, target.qualified() + " is not a table", "",
+                        "A target is an ordinary or partitioned table.");
     }
     for (auto& row : pg::query(columns_query, {std::to_string(target.oid)}).rows) {
         TargetColumn column;
@@ -204,12 +224,14 @@ void create_target(const std::string& schema, const std::string& table, const st
     std::string sql = "CREATE TABLE " + pg::quote_identifier(schema) + "." + pg::quote_identifier(table) + " (";
     for (const auto& column : columns) sql += pg::quote_identifier(column.name) + " " + column.type + ", ";
     sql += "PRIMARY KEY (";
-    for (const auto& name : primary_key) sql += (&name == &primary_key.front() ? "" : ", ") + pg::quote_identifier(name);
+    for (const auto& name : primary_key)
+        sql += (&name == &primary_key.front() ? "" : ", ") + pg::quote_identifier(name);
     pg::query(sql + "))");
 }
 
 void add_column(const Target& target, const NewColumn& column) {
-    pg::query("ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(column.name) + " " + column.type);
+    pg::query("ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(column.name) + " " +
+              column.type);
 }
 
 std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone) {
@@ -255,11 +277,13 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
             std::vector<std::string_view> names;
             for (const auto& item : target.columns) names.push_back(item.name);
             std::string near = closest(name, names);
-            throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "target " + shape.target + " has no column \"" + name + "\" (option columns)", "",
+            throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
+                            "target " + shape.target + " has no column \"" + name + "\" (option columns)", "",
                             near.empty() ? "" : "Perhaps you meant the column \"" + near + "\".");
         }
         if (column->generated) {
-            throw pg::Error(ERRCODE_GENERATED_ALWAYS, "column \"" + name + "\" of target " + shape.target + " is generated and can't be written");
+            throw pg::Error(ERRCODE_GENERATED_ALWAYS,
+                            "column \"" + name + "\" of target " + shape.target + " is generated and can't be written");
         }
     }
     for (const auto& column : target.columns) {
@@ -275,12 +299,14 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
         if (column.identity_always) shape.override_identity = true;
     }
     for (const auto& name : stream.key) {
-        bool mapped = std::any_of(shape.columns.begin(), shape.columns.end(), [&](const auto& c) { return c.name == pg::quote_identifier(name); });
+        bool mapped = std::any_of(shape.columns.begin(), shape.columns.end(),
+                                  [&](const auto& c) { return c.name == pg::quote_identifier(name); });
         if (!mapped) {
-            throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
-                            target.find(name) == nullptr ? "target " + shape.target + " has no key column \"" + name + "\""
-                                                         : "no source column fills the key column \"" + name + "\"",
-                            "", "Option key names the columns that identify a row in the target; option columns can fill them.");
+            throw pg::Error(
+                ERRCODE_UNDEFINED_COLUMN,
+                target.find(name) == nullptr ? "target " + shape.target + " has no key column \"" + name + "\""
+                                             : "no source column fills the key column \"" + name + "\"",
+                "", "Option key names the columns that identify a row in the target; option columns can fill them.");
         }
     }
     require_unique_key(stream, target);

@@ -30,7 +30,8 @@ struct Target {
     std::string schema, table;
     std::vector<TargetColumn> columns;
     std::vector<std::string> primary_key;
-    std::vector<std::vector<std::string>> unique_keys;  // of valid, whole, immediate unique indexes, the primary key included
+    std::vector<std::vector<std::string>>
+        unique_keys;  // of valid, whole, immediate unique indexes, the primary key included
 
     const TargetColumn* find(const std::string& name) const;
     std::string qualified() const;

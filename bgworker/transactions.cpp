@@ -29,4 +29,16 @@ void WorkerTransactions::rollback() {
     pg::call([] { AbortCurrentTransaction(); });
 }
 
+void ProcedureTransactions::commit() {
+    work_->commit();
+    work_.reset();
+    pg::commit_and_chain();
+}
+
+void ProcedureTransactions::rollback() {
+    if (work_) work_->rollback();
+    work_.reset();
+    pg::rollback_and_chain();
+}
+
 }  // namespace insync

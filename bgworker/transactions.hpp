@@ -1,4 +1,5 @@
-// The transactions of a run: a worker's own, or those that a procedure chains. None is open while a source is waited for.
+// The transactions of a run: a worker's own, or those that a procedure chains. None is open while a source is waited
+// for.
 #pragma once
 
 #include "extension/pg/spi.hpp"
@@ -40,12 +41,16 @@ class WorkerTransactions : public Transactions {
     void rollback() override;
 };
 
-// A procedure's: the caller's CALL has begun one, and each commit begins the next. Needs a non-atomic Spi in scope.
+// A procedure's: the caller's CALL has begun one, and each commit begins the next. Needs a non-atomic Spi in scope. The
+// work stands in a subtransaction, so that an error in it leaves SPI as it was for the rollback.
 class ProcedureTransactions : public Transactions {
   public:
-    void begin() override {}
-    void commit() override { pg::commit_and_chain(); }
-    void rollback() override { pg::rollback_and_chain(); }
+    void begin() override { work_.emplace(); }
+    void commit() override;
+    void rollback() override;
+
+  private:
+    std::optional<pg::Subtransaction> work_;
 };
 
 }  // namespace insync

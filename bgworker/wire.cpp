@@ -25,13 +25,25 @@ Unsigned get(const char* in) {
 }
 }  // namespace
 
-void put_int16(char* out, std::int16_t value) { put(out, static_cast<std::uint16_t>(value)); }
-void put_int32(char* out, std::int32_t value) { put(out, static_cast<std::uint32_t>(value)); }
-void put_int64(char* out, std::int64_t value) { put(out, static_cast<std::uint64_t>(value)); }
+void put_int16(char* out, std::int16_t value) {
+    put(out, static_cast<std::uint16_t>(value));
+}
+void put_int32(char* out, std::int32_t value) {
+    put(out, static_cast<std::uint32_t>(value));
+}
+void put_int64(char* out, std::int64_t value) {
+    put(out, static_cast<std::uint64_t>(value));
+}
 
-std::int16_t get_int16(const char* in) { return static_cast<std::int16_t>(get<std::uint16_t>(in)); }
-std::int32_t get_int32(const char* in) { return static_cast<std::int32_t>(get<std::uint32_t>(in)); }
-std::int64_t get_int64(const char* in) { return static_cast<std::int64_t>(get<std::uint64_t>(in)); }
+std::int16_t get_int16(const char* in) {
+    return static_cast<std::int16_t>(get<std::uint16_t>(in));
+}
+std::int32_t get_int32(const char* in) {
+    return static_cast<std::int32_t>(get<std::uint32_t>(in));
+}
+std::int64_t get_int64(const char* in) {
+    return static_cast<std::int64_t>(get<std::uint64_t>(in));
+}
 
 void append_int16(std::string& out, std::int16_t value) {
     char bytes[2];

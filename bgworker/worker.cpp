@@ -38,7 +38,8 @@ bool clean_exit;
 
 void on_exit(int, Datum) {
     shared::release_live();
-    if (agenda_index >= 0) shared::worker_ended(agenda_index, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
+    if (agenda_index >= 0)
+        shared::worker_ended(agenda_index, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
 }
 
 void log_failure(const std::string& stream, const pg::Error& error) {
@@ -47,7 +48,8 @@ void log_failure(const std::string& stream, const pg::Error& error) {
     const char *message = error.message.c_str(), *hint = error.hint.c_str(), *where = context.c_str();
     int code = error.sqlstate;
     pg::call([&] {
-        ereport(LOG, (errcode(code), errmsg_internal("%s", message), *hint != '\0' ? errhint("%s", hint) : 0, errcontext_msg("%s", where)));
+        ereport(LOG, (errcode(code), errmsg_internal("%s", message), *hint != '\0' ? errhint("%s", hint) : 0,
+                      errcontext_msg("%s", where)));
     });
 }
 
@@ -156,7 +158,8 @@ void Worker::run(const DueStream& due) {
 void Worker::idle_until(TimestampTz time) {
     pg::call([&] {
         long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time);
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L), PG_WAIT_EXTENSION);
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L),
+                        PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
         if (ConfigReloadPending) {

@@ -1,6 +1,6 @@
-// A worker: one source connection of one database. It runs that server's due streams one after the other, then leaves; it
-// lingers, with its connector, only while the next run is near. Without a server it looks through the whole database and
-// tells the launcher when each server's streams are due.
+// A worker: one source connection of one database. It runs that server's due streams one after the other, then leaves;
+// it lingers, with its connector, only while the next run is near. Without a server it looks through the whole database
+// and tells the launcher when each server's streams are due.
 #pragma once
 
 extern "C" {

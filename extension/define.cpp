@@ -31,21 +31,26 @@ std::vector<std::string> strings(const nlohmann::json& object, const char* name)
 const SourceColumn* find_source(const std::vector<SourceColumn>& columns, const std::string& name) {
     auto exact = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
     if (exact != columns.end()) return &*exact;
-    auto folded = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == fold_name(name); });
+    auto folded = std::find_if(columns.begin(), columns.end(),
+                               [&](const auto& column) { return column.field == fold_name(name); });
     return folded != columns.end() ? &*folded : nullptr;
 }
 
-[[noreturn]] void unknown_column(const std::string& what, const std::string& name, const std::vector<SourceColumn>& columns) {
+[[noreturn]] void unknown_column(const std::string& what, const std::string& name,
+                                 const std::vector<SourceColumn>& columns) {
     std::vector<std::string> names;
     for (const auto& column : columns) names.push_back(column.field);
     std::string near = closest(name, names);
     std::string all;
     for (const auto& item : names) all += (all.empty() ? "" : ", ") + item;
-    throw pg::Error(ERRCODE_UNDEFINED_COLUMN, what + " \"" + name + "\" is not a column of the source", "The source has the columns " + all + ".",
+    throw pg::Error(ERRCODE_UNDEFINED_COLUMN, what + " \"" + name + "\" is not a column of the source",
+                    "The source has the columns " + all + ".",
                     near.empty() ? "" : "Perhaps you meant the column \"" + near + "\".");
 }
 
-bool contains(const std::vector<std::string>& items, const std::string& item) { return std::find(items.begin(), items.end(), item) != items.end(); }
+bool contains(const std::vector<std::string>& items, const std::string& item) {
+    return std::find(items.begin(), items.end(), item) != items.end();
+}
 
 nlohmann::json named_columns(const Stream& stream) {
     return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
@@ -59,8 +64,8 @@ bool is_single_expression(const char* statement) {
         Node* node = linitial_node(RawStmt, parsed)->stmt;
         if (!IsA(node, SelectStmt)) return false;
         auto* select = reinterpret_cast<SelectStmt*>(node);
-        return list_length(select->targetList) == 1 && select->op == SETOP_NONE && select->fromClause == NIL && select->whereClause == nullptr &&
-               select->withClause == nullptr && select->intoClause == nullptr;
+        return list_length(select->targetList) == 1 && select->op == SETOP_NONE && select->fromClause == NIL &&
+               select->whereClause == nullptr && select->withClause == nullptr && select->intoClause == nullptr;
     });
 }
 
@@ -69,19 +74,23 @@ std::string check_expression(const std::string& what, const std::string& express
     const std::string head = "SELECT (";
     try {
         std::string alone = head + expression + "\n)";
-        if (!is_single_expression(alone.c_str())) throw pg::Error(ERRCODE_SYNTAX_ERROR, "it is not a single expression");
+        if (!is_single_expression(alone.c_str()))
+            throw pg::Error(ERRCODE_SYNTAX_ERROR, "it is not a single expression");
         pg::Plan plan(head + expression + "\n) FROM batch");
         TupleDesc descriptor = plan.descriptor();
         return pg::call([&] {
             Form_pg_attribute column = TupleDescAttr(descriptor, 0);
             // An untyped literal becomes text, as in a table that a SELECT makes.
-            return format_type_extended(column->atttypid, column->atttypmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+            return format_type_extended(column->atttypid, column->atttypmod,
+                                        FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
         });
     } catch (pg::Error& error) {
         if (error.is_interrupt()) throw;
         int position = error.position - static_cast<int>(head.size());
         pg::Error explained(error.sqlstate, what + " does not compile: " + error.message, error.detail,
-                            !error.hint.empty() ? error.hint : "It is SQL over the relation batch, whose columns are the source's; tables and functions outside pg_catalog need their schema's name.");
+                            !error.hint.empty() ? error.hint
+                                                : "It is SQL over the relation batch, whose columns are the source's; "
+                                                  "tables and functions outside pg_catalog need their schema's name.");
         explained.query = expression;
         explained.position = std::max(position, 0);
         throw explained;
@@ -90,7 +99,8 @@ std::string check_expression(const std::string& what, const std::string& express
 
 }  // namespace
 
-SourceDescription describe_source(const std::string& server_name, const std::string& source, const std::vector<std::string>& watermark, Oid role) {
+SourceDescription describe_source(const std::string& server_name, const std::string& source,
+                                  const std::vector<std::string>& watermark, Oid role) {
     Server server = load_server(server_name, role);
     SourceSession session;
     nlohmann::json request = {{"verb", "describe"}, {"source", source}, {"key", nullptr}, {"watermark", nullptr}};
@@ -101,13 +111,19 @@ SourceDescription describe_source(const std::string& server_name, const std::str
         if (!answer.contains("columns")) continue;
         description.columns = parse_columns(answer["columns"]);
         description.primary_key = strings(answer, "primary_key");
-        for (const auto& key : answer.value("unique_keys", nlohmann::json::array())) description.unique_keys.push_back(key.get<std::vector<std::string>>());
+        for (const auto& key : answer.value("unique_keys", nlohmann::json::array()))
+            description.unique_keys.push_back(key.get<std::vector<std::string>>());
         description.watermark_candidates = strings(answer, "watermark_candidates");
-        auto text = [&](const char* name) { return answer.contains(name) && answer[name].is_string() ? answer[name].get<std::string>() : std::string(); };
+        auto text = [&](const char* name) {
+            return answer.contains(name) && answer[name].is_string() ? answer[name].get<std::string>() : std::string();
+        };
         description.rowversion = text("rowversion");
         description.kind = text("kind");
         description.watermark_kind = text("watermark_kind");
-        description.null_watermarks = answer.contains("null_watermarks") && answer["null_watermarks"].is_number_integer() ? answer["null_watermarks"].get<std::int64_t>() : 0;
+        description.null_watermarks =
+            answer.contains("null_watermarks") && answer["null_watermarks"].is_number_integer()
+                ? answer["null_watermarks"].get<std::int64_t>()
+                : 0;
     }
     if (description.columns.empty()) throw pg::Error(ERRCODE_FDW_ERROR, "the source did not describe itself");
     return description;
@@ -128,7 +144,9 @@ void resolve_target(Stream& stream, const std::string& given) {
     } else {
         const char* text = name.c_str();
         List* parts = pg::call([&] { return textToQualifiedNameList(cstring_to_text(text)); });
-        if (list_length(parts) > 2) throw pg::Error(ERRCODE_SYNTAX_ERROR, "invalid target " + quote_for_message(given), "", "Write it as table or schema.table.");
+        if (list_length(parts) > 2)
+            throw pg::Error(ERRCODE_SYNTAX_ERROR, "invalid target " + quote_for_message(given), "",
+                            "Write it as table or schema.table.");
         stream.target_table = strVal(llast(parts));
         if (list_length(parts) == 2) stream.target_schema = strVal(linitial(parts));
     }
@@ -141,19 +159,24 @@ void resolve_target(Stream& stream, const std::string& given) {
         List* path = fetch_search_path(false);
         return path == NIL ? nullptr : get_namespace_name(linitial_oid(path));
     });
-    if (schema == nullptr) throw pg::Error(ERRCODE_UNDEFINED_SCHEMA, "no schema has been selected to create the target in", "", "Give target as schema.table.");
+    if (schema == nullptr)
+        throw pg::Error(ERRCODE_UNDEFINED_SCHEMA, "no schema has been selected to create the target in", "",
+                        "Give target as schema.table.");
     stream.target_schema = schema;
 }
 
-void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target, const std::string& mode) {
+void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
+                     const std::string& mode) {
     for (auto& name : stream.watermark) {
         const SourceColumn* column = find_source(stream.source_columns, name);
         if (column == nullptr) unknown_column("watermark", name, stream.source_columns);
         name = column->name;
     }
-    if (stream.watermark.empty() && !description.rowversion.empty() && mode != "full") stream.watermark = {description.rowversion};
+    if (stream.watermark.empty() && !description.rowversion.empty() && mode != "full")
+        stream.watermark = {description.rowversion};
     if (mode == "incremental" && stream.watermark.empty()) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "", "Name the column that tells what changed: watermark => '…'.");
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
+                        "Name the column that tells what changed: watermark => '…'.");
     }
     stream.mode = mode == "full" || stream.watermark.empty() ? "full" : "incremental";
 
@@ -186,14 +209,18 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     stream.source_key_unique = !description.primary_key.empty() && same(stream.source_key, description.primary_key);
     for (const auto& key : description.unique_keys) stream.source_key_unique |= same(stream.source_key, key);
     if (stream.source_key.empty()) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "source " + quote_for_message(stream.source) + " has no primary key", "",
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "source " + quote_for_message(stream.source) + " has no primary key", "",
                         "Name the columns that identify a row: key => '…'.");
     }
     if (!stream.key.empty()) return;
 
     // The target's: its own primary key, if all of it is filled; else the stream's constants and the source's key.
-    auto filled = [&](const std::string& name) { return named.contains(name) || find_source(stream.source_columns, name) != nullptr; };
-    if (target && !target->primary_key.empty() && std::all_of(target->primary_key.begin(), target->primary_key.end(), filled)) {
+    auto filled = [&](const std::string& name) {
+        return named.contains(name) || find_source(stream.source_columns, name) != nullptr;
+    };
+    if (target && !target->primary_key.empty() &&
+        std::all_of(target->primary_key.begin(), target->primary_key.end(), filled)) {
         stream.key = target->primary_key;
         return;
     }
@@ -219,7 +246,9 @@ std::map<std::string, std::string> check_expressions(const Stream& stream) {
     }
     if (std::string filter = stream.option("filter"); !filter.empty()) {
         std::string type = check_expression("option filter", filter);
-        if (type != "boolean") throw pg::Error(ERRCODE_DATATYPE_MISMATCH, "option filter must be boolean, not " + type, "In: " + filter + ".");
+        if (type != "boolean")
+            throw pg::Error(ERRCODE_DATATYPE_MISMATCH, "option filter must be boolean, not " + type,
+                            "In: " + filter + ".");
     }
     return types;
 }
@@ -228,9 +257,11 @@ void create_stream_target(const Stream& stream, const std::map<std::string, std:
     std::vector<NewColumn> columns;
     std::string zone = stream.option("source_time_zone");
     bool only_named = stream.option("columns_only") == "true";
-    // Constants of the stream first, as they lead the key; then the source's columns in its order; then what is computed.
+    // Constants of the stream first, as they lead the key; then the source's columns in its order; then what is
+    // computed.
     for (const auto& [name, type] : expression_types) {
-        if (contains(stream.key, name) && find_source(stream.source_columns, name) == nullptr) columns.push_back({name, type});
+        if (contains(stream.key, name) && find_source(stream.source_columns, name) == nullptr)
+            columns.push_back({name, type});
     }
     for (const auto& column : stream.source_columns) {
         if (auto named = expression_types.find(column.field); named != expression_types.end()) {
@@ -239,11 +270,14 @@ void create_stream_target(const Stream& stream, const std::map<std::string, std:
             columns.push_back({column.field, new_column_type(column, zone)});
         }
     }
-    auto has = [&](const std::string& name) { return std::any_of(columns.begin(), columns.end(), [&](const auto& c) { return c.name == name; }); };
+    auto has = [&](const std::string& name) {
+        return std::any_of(columns.begin(), columns.end(), [&](const auto& c) { return c.name == name; });
+    };
     for (const auto& [name, type] : expression_types) {
         if (!has(name)) columns.push_back({name, type});
     }
-    if (std::string deleted = stream.option("deleted_column"); !deleted.empty() && !has(deleted)) columns.push_back({deleted, "timestamptz"});
+    if (std::string deleted = stream.option("deleted_column"); !deleted.empty() && !has(deleted))
+        columns.push_back({deleted, "timestamptz"});
     create_target(stream.target_schema, stream.target_table, columns, stream.key);
 }
 

@@ -20,10 +20,12 @@ struct SourceDescription {
 };
 
 // Asks the source. Throws pg::Error where source or watermark don't exist or can't serve.
-SourceDescription describe_source(const std::string& server, const std::string& source, const std::vector<std::string>& watermark, Oid role);
+SourceDescription describe_source(const std::string& server, const std::string& source,
+                                  const std::vector<std::string>& watermark, Oid role);
 
 // Fills in the stream what the caller left to be found: watermark, mode, keys.
-void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target, const std::string& mode);
+void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
+                     const std::string& mode);
 
 // Checks each expression of options `columns` and `filter` by itself, so that an error has its place in it; returns the
 // types of the expressions of `columns` by target column.

@@ -16,7 +16,9 @@ pg::Value text_argument(FunctionCallInfo call, int index) {
 
 std::string required_text(FunctionCallInfo call, int index, const char* name) {
     auto value = text_argument(call, index);
-    if (!value || value->empty()) throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string("argument \"") + name + "\" must not be null or empty");
+    if (!value || value->empty())
+        throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                        std::string("argument \"") + name + "\" must not be null or empty");
     return *value;
 }
 
@@ -42,7 +44,8 @@ Datum record_result(FunctionCallInfo call, const std::vector<pg::Value>& row) {
     char** values = cells.data();
     return pg::call([&]() -> Datum {
         TupleDesc descriptor = nullptr;
-        if (get_call_result_type(call, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) elog(ERROR, "the function returns no record");
+        if (get_call_result_type(call, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
+            elog(ERROR, "the function returns no record");
         AttInMetadata* input = TupleDescGetAttInMetadata(BlessTupleDesc(descriptor));
         return HeapTupleGetDatum(BuildTupleFromCStrings(input, values));
     });

@@ -13,7 +13,7 @@ extern "C" {
 #include <vector>
 
 // Declares an SQL function, exported though the library hides its symbols; stands in an extern "C" block.
-#define INSYNC_SQL_FUNCTION(name)                      \
+#define INSYNC_SQL_FUNCTION(name)                    \
     extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
     PG_FUNCTION_INFO_V1(name)
 

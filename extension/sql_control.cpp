@@ -32,10 +32,12 @@ constexpr long wait_step_ms = 1000;
 
 void check_mode(const Stream& stream, const std::string& mode) {
     if (mode != "incremental" && mode != "full") {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid mode \"" + mode + "\"", "", "Valid modes are incremental and full.");
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid mode \"" + mode + "\"", "",
+                        "Valid modes are incremental and full.");
     }
     if (mode == "incremental" && stream.watermark.empty()) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark, so it can't be read incrementally");
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "stream \"" + stream.name + "\" has no watermark, so it can't be read incrementally");
     }
 }
 
@@ -45,21 +47,26 @@ void notice(const std::string& text, const std::string& hint) {
 }
 
 [[noreturn]] void already_running(const Stream& stream) {
-    throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
-                    "SELECT * FROM insync.progress shows it; SELECT sync_cancel(" + pg::quote_literal(stream.name) + ") ends it.");
+    throw pg::Error(
+        ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
+        "SELECT * FROM insync.progress shows it; SELECT sync_cancel(" + pg::quote_literal(stream.name) + ") ends it.");
 }
 
 std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
     auto names = matching_streams(pattern);
     Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.stream AS s SET paused = $2::boolean WHERE s.name = ANY ($1::text[]) AND s.paused <> $2::boolean",
-              {to_array(names), paused ? "true" : "false"});
+    pg::query(
+        "UPDATE insync.stream AS s SET paused = $2::boolean WHERE s.name = ANY ($1::text[]) AND s.paused <> "
+        "$2::boolean",
+        {to_array(names), paused ? "true" : "false"});
     return names;
 }
 
 // A watermark is the source's own literal; what PostgreSQL can't read as its kind, the source most likely can't either.
 void check_watermark(const Stream& stream, const std::string& watermark) {
-    std::string type = stream.watermark_kind == "integer" ? "numeric" : stream.watermark_kind == "time" ? "timestamptz" : "text";
+    std::string type = stream.watermark_kind == "integer" ? "numeric"
+                       : stream.watermark_kind == "time"  ? "timestamptz"
+                                                          : "text";
     Bookkeeping bookkeeping;
     pg::Subtransaction subtransaction;
     try {
@@ -67,7 +74,8 @@ void check_watermark(const Stream& stream, const std::string& watermark) {
         subtransaction.commit();
     } catch (const pg::Error& error) {
         if (!error.is_data_fault()) throw;
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"" + watermark + "\" is no watermark of stream \"" + stream.name + "\"", error.message + ".",
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "\"" + watermark + "\" is no watermark of stream \"" + stream.name + "\"", error.message + ".",
                         "Give it as the source writes it; column watermark of sync_status() shows the present one.");
     }
 }
@@ -97,24 +105,29 @@ Datum sync_trigger(PG_FUNCTION_ARGS) {
         auto mode = text_argument(fcinfo, 1);
         require_workers();
         if (!is_home_database()) {
-            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this database is a restored copy, so its streams are stopped", "",
+            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                            "this database is a restored copy, so its streams are stopped", "",
                             "If it is to take over: SELECT sync_resume().");
         }
         for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"))) {
             Stream stream = load_stream(name);
             if (mode) check_mode(stream, *mode);
             if (stream.paused) {
-                notice("stream \"" + name + "\" is paused and will run when it is resumed", "SELECT sync_resume(" + pg::quote_literal(name) + ");");
+                notice("stream \"" + name + "\" is paused", "SELECT sync_resume(" + pg::quote_literal(name) + ");");
+                continue;
             }
             std::string run_mode = mode.value_or(stream.mode);
             pg::Rows queued;
             {
                 Bookkeeping bookkeeping;
-                queued = pg::query("SELECT r.id FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'queued' AND r.mode = $2",
-                                   {std::to_string(stream.id), run_mode});
+                queued = pg::query(
+                    "SELECT r.id FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'queued' AND "
+                    "r.mode = $2",
+                    {std::to_string(stream.id), run_mode});
             }
             // One run answers everybody who asked before it began.
-            std::string run_id = queued.empty() ? std::to_string(insert_run(stream, run_mode, "queued", "request")) : *queued.first()[0];
+            std::string run_id =
+                queued.empty() ? std::to_string(insert_run(stream, run_mode, "queued", "request")) : *queued.first()[0];
             wake_at_commit(stream.server);
             result.add({name, run_id});
         }
@@ -126,7 +139,8 @@ Datum sync_run(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         auto* context = reinterpret_cast<CallContext*>(fcinfo->context);
         if (context == nullptr || !IsA(context, CallContext) || context->atomic) {
-            throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION, "sync_run() can't run inside a transaction block, as it commits after each batch", "",
+            throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION,
+                            "sync_run() can't run inside a transaction block, as it commits after each batch", "",
                             "CALL it by itself, or ask the workers: SELECT sync_trigger('…').");
         }
         std::string name = required_text(fcinfo, 0, "name");
@@ -136,7 +150,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         release_at_exit();
         pg::Spi outer(true);
         ProcedureTransactions transactions;
-        StreamLock lock(stream.id);
+        StreamLock lock(stream.id, StreamLock::short_patience_ms);
         if (!lock.held()) already_running(stream);
         transactions.run([&] { close_interrupted_runs(stream.id); });
         SourceSession session;
@@ -146,9 +160,11 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         request.notices = true;
         std::int64_t run_id = 0;
         RunCounts counts = run_stream(stream, request, session, transactions, &run_id);
-        std::string text = stream.name + ": done, " + std::to_string(counts.rows_read) + " rows read, " + std::to_string(counts.inserted) + " inserted, " +
-                           std::to_string(counts.updated) + " updated, " + std::to_string(counts.deleted + counts.vanished) + " deleted, " + std::to_string(counts.unchanged()) +
-                           " unchanged, " + std::to_string(counts.rejected) + " rejected";
+        std::string text = stream.name + ": done, " + std::to_string(counts.rows_read) + " rows read, " +
+                           std::to_string(counts.inserted) + " inserted, " + std::to_string(counts.updated) +
+                           " updated, " + std::to_string(counts.deleted + counts.vanished) + " deleted, " +
+                           std::to_string(counts.unchanged()) + " unchanged, " + std::to_string(counts.rejected) +
+                           " rejected";
         const char* message = text.c_str();
         pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message))); });
         return Datum(0);
@@ -160,7 +176,8 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
         std::string run_id = std::to_string(PG_GETARG_INT64(0));
         Datum interval = PG_GETARG_DATUM(1);
         TimestampTz deadline = pg::call([&] {
-            return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), interval));
+            return DatumGetTimestampTz(
+                DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), interval));
         });
         bool checked = false;
         for (;;) {
@@ -169,7 +186,9 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
                 Bookkeeping bookkeeping;
                 rows = pg::query("SELECT r.status, r.stream FROM insync.run AS r WHERE r.id = $1::bigint", {run_id});
             }
-            if (rows.empty()) throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "run " + run_id + " does not exist", "", "SELECT id, stream, status FROM insync.run lists the runs.");
+            if (rows.empty())
+                throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "run " + run_id + " does not exist", "",
+                                "SELECT id, stream, status FROM insync.run lists the runs.");
             if (!checked) (void)load_stream(*rows.first()[1]);  // the caller must own it
             checked = true;
             const std::string& status = *rows.first()[0];
@@ -178,7 +197,10 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
                 return pg::call([&] { return DirectFunctionCall1(textin, CStringGetDatum(text)); });
             }
             TimestampTz now = GetCurrentTimestamp();
-            if (now >= deadline) throw pg::Error(ERRCODE_QUERY_CANCELED, "run " + run_id + " of stream \"" + *rows.first()[1] + "\" is still " + status, "", "The run goes on; sync_wait() can be called again.");
+            if (now >= deadline)
+                throw pg::Error(ERRCODE_QUERY_CANCELED,
+                                "run " + run_id + " of stream \"" + *rows.first()[1] + "\" is still " + status, "",
+                                "The run goes on; sync_wait() can be called again.");
             long left = static_cast<long>((deadline - now) / 1000 + 1);
             shared::wait_for_run_end(std::min(left, wait_step_ms));
         }
@@ -193,8 +215,11 @@ Datum sync_cancel(PG_FUNCTION_ARGS) {
             pg::Rows queued;
             {
                 Bookkeeping bookkeeping;
-                queued = pg::query("UPDATE insync.run AS r SET status = 'cancelled', ended_at = clock_timestamp(), message = 'cancelled before it began'"
-                                   " WHERE r.stream_id = $1::integer AND r.status = 'queued' RETURNING r.id", {std::to_string(stream.id)});
+                queued = pg::query(
+                    "UPDATE insync.run AS r SET status = 'cancelled', ended_at = clock_timestamp(), message = "
+                    "'cancelled before it began'"
+                    " WHERE r.stream_id = $1::integer AND r.status = 'queued' RETURNING r.id",
+                    {std::to_string(stream.id)});
             }
             for (const auto& row : queued.rows) result.add({name, row[0]});
             bool signalled = false;
@@ -227,7 +252,8 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
         if (!is_home_database()) {
             Oid owner = extension_owner();
             if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); })) {
-                throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "only the owner of pg_insync may let a restored copy of the database run its streams");
+                throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                                "only the owner of pg_insync may let a restored copy of the database run its streams");
             }
             settle_home_database();
         }
@@ -245,17 +271,20 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         auto watermark = text_argument(fcinfo, 1);
-        StreamLock lock(stream.id);
+        StreamLock lock(stream.id, StreamLock::short_patience_ms);
         if (!lock.held()) already_running(stream);
-        if (watermark && stream.watermark.empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
+        if (watermark && stream.watermark.empty())
+            throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
         if (watermark) check_watermark(stream, *watermark);
         Bookkeeping bookkeeping;
         nlohmann::json position;
         if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
-        pg::query("INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
-                  " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position, watermark = excluded.watermark, failures = 0,"
-                  " retry_at = NULL, updated_at = clock_timestamp()",
-                  {std::to_string(stream.id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+        pg::query(
+            "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
+            " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position, watermark = excluded.watermark, "
+            "failures = 0,"
+            " retry_at = NULL, updated_at = clock_timestamp()",
+            {std::to_string(stream.id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
         return Datum(0);
     });
 }

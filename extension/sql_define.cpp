@@ -46,11 +46,14 @@ std::string current_role() {
 int insert_stream(const Stream& stream) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
-        "INSERT INTO insync.stream AS s (name, owner, server, source, target_schema, target_table, key, watermark, mode, schedule, options,"
-        " source_key, source_key_unique, source_columns, watermark_kind) VALUES ($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9, $10,"
+        "INSERT INTO insync.stream AS s (name, owner, server, source, target_schema, target_table, key, watermark, "
+        "mode, schedule, options,"
+        " source_key, source_key_unique, source_columns, watermark_kind) VALUES ($1, $2, $3, $4, $5, $6, $7::text[], "
+        "$8::text[], $9, $10,"
         " $11::jsonb, $12::text[], $13::boolean, $14::jsonb, nullif($15, '')) RETURNING s.id",
-        {stream.name, stream.owner, stream.server, stream.source, stream.target_schema, stream.target_table, to_array(stream.key), to_array(stream.watermark),
-         stream.mode, stream.schedule, stream.options.dump(), to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
+        {stream.name, stream.owner, stream.server, stream.source, stream.target_schema, stream.target_table,
+         to_array(stream.key), to_array(stream.watermark), stream.mode, stream.schedule, stream.options.dump(),
+         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
          to_json(stream.source_columns).dump(), stream.watermark_kind});
     return std::stoi(*rows.first()[0]);
 }
@@ -65,12 +68,14 @@ void require_new_name(const std::string& name) {
 // Tells at creation what would surprise later.
 void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing) {
     if (description.null_watermarks > 0) {
-        notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" + join(stream.watermark) + " is null)",
+        notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" +
+                   join(stream.watermark) + " is null)",
                "Option null_watermark, now " + stream.option("null_watermark") + ", says what happens to them.");
     }
     if (stream.mode == "full" && !description.watermark_candidates.empty() && stream.option("mode") != "full") {
         notice("stream \"" + stream.name + "\" reads the whole source each time, as it has no watermark",
-               "These columns could be one: " + join(description.watermark_candidates) + ". A watermark must change whenever its row does.");
+               "These columns could be one: " + join(description.watermark_candidates) +
+                   ". A watermark must change whenever its row does.");
     }
     if (!existing || stream.option("columns_only") == "true") return;
     std::vector<std::string> ignored;
@@ -130,9 +135,11 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         if (is_home_database()) settle_home_database();
         tell_findings(stream, description, existing);
         if (stream.schedule) wake_at_commit(stream.server);
-        return record_result(fcinfo, {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table), join(stream.key),
-                                      stream.watermark.empty() ? pg::Value() : pg::Value(join(stream.watermark)), stream.mode,
-                                      std::to_string(stream.source_columns.size()), existing ? "false" : "true"});
+        return record_result(
+            fcinfo,
+            {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table),
+             join(stream.key), stream.watermark.empty() ? pg::Value() : pg::Value(join(stream.watermark)), stream.mode,
+             std::to_string(stream.source_columns.size()), existing ? "false" : "true"});
     });
 }
 
@@ -143,7 +150,8 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
         std::string new_name = stream.name, new_owner = stream.owner;
         auto text = [&](const char* member, const nlohmann::json& value) {
-            if (!value.is_string() || value.get<std::string>().empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, std::string(member) + " must be a text");
+            if (!value.is_string() || value.get<std::string>().empty())
+                throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, std::string(member) + " must be a text");
             return value.get<std::string>();
         };
         for (const auto& [name, value] : changes.items()) {
@@ -170,16 +178,23 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         }
         std::string mode = stream.option("mode");
         stream.mode = mode == "full" || stream.watermark.empty() ? "full" : "incremental";
-        if (mode == "incremental" && stream.watermark.empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
+        if (mode == "incremental" && stream.watermark.empty())
+            throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                            "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
         (void)check_expressions(stream);
         {
             Bookkeeping bookkeeping;
-            pg::query("UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6 WHERE s.id = $1::integer",
-                      {std::to_string(stream.id), new_name, new_owner, stream.schedule, stream.options.dump(), stream.mode});
-            pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer", {std::to_string(stream.id)});
+            pg::query(
+                "UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6 "
+                "WHERE s.id = $1::integer",
+                {std::to_string(stream.id), new_name, new_owner, stream.schedule, stream.options.dump(), stream.mode});
+            pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer",
+                      {std::to_string(stream.id)});
             if (new_name != stream.name) {
-                pg::query("UPDATE insync.error AS e SET stream = $2 WHERE e.stream_id = $1::integer", {std::to_string(stream.id), new_name});
-                pg::query("UPDATE insync.run AS r SET stream = $2 WHERE r.stream_id = $1::integer", {std::to_string(stream.id), new_name});
+                pg::query("UPDATE insync.error AS e SET stream = $2 WHERE e.stream_id = $1::integer",
+                          {std::to_string(stream.id), new_name});
+                pg::query("UPDATE insync.run AS r SET stream = $2 WHERE r.stream_id = $1::integer",
+                          {std::to_string(stream.id), new_name});
             }
         }
         Applier(stream, stream.source_columns, false).check();
@@ -195,7 +210,8 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
             pg::PinnedSettings settings;
             pg::RunAs identity(OidIsValid(stream.owner_oid) ? stream.owner_oid : GetUserId(), false);
             pg::Spi spi;
-            pg::query("DROP TABLE IF EXISTS " + pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table));
+            pg::query("DROP TABLE IF EXISTS " + pg::quote_identifier(stream.target_schema) + "." +
+                      pg::quote_identifier(stream.target_table));
         }
         Bookkeeping bookkeeping;
         pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {std::to_string(stream.id)});

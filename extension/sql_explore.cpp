@@ -48,7 +48,8 @@ Datum sync_test(PG_FUNCTION_ARGS) {
             }
         } catch (const pg::Error& error) {
             if (error.is_interrupt()) throw;
-            result.add({"connector", "false", std::nullopt, error.message + (error.detail.empty() ? "" : ": " + error.detail)});
+            result.add({"connector", "false", std::nullopt,
+                        error.message + (error.detail.empty() ? "" : ": " + error.detail)});
         }
         return Datum(0);
     });
@@ -59,10 +60,12 @@ Datum sync_discover(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
         SourceSession session;
-        for (const auto& item : session.open(server).call({{"verb", "discover"}, {"pattern", required_text(fcinfo, 1, "pattern")}})) {
+        for (const auto& item :
+             session.open(server).call({{"verb", "discover"}, {"pattern", required_text(fcinfo, 1, "pattern")}})) {
             if (!item.contains("source")) continue;
             result.add({text_of(item, "source"), text_of(item, "kind"), text_of(item, "columns"),
-                        item.contains("key") && !item["key"].empty() ? pg::Value(join(item["key"])) : std::nullopt, text_of(item, "estimated_rows")});
+                        item.contains("key") && !item["key"].empty() ? pg::Value(join(item["key"])) : std::nullopt,
+                        text_of(item, "estimated_rows")});
         }
         return Datum(0);
     });
@@ -74,10 +77,12 @@ Datum sync_preview(PG_FUNCTION_ARGS) {
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
         SourceSession session;
         ConnectorProcess& connector = session.open(server);
-        connector.request({{"verb", "preview"}, {"source", required_text(fcinfo, 1, "source")}, {"rows", PG_GETARG_INT32(2)}});
+        connector.request(
+            {{"verb", "preview"}, {"source", required_text(fcinfo, 1, "source")}, {"rows", PG_GETARG_INT32(2)}});
         std::vector<SourceColumn> columns;
         Batch batch;
-        for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done; frame = connector.next_frame()) {
+        for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done;
+             frame = connector.next_frame()) {
             if (frame.type == wire::FrameType::columns) columns = parse_columns(frame.json().at("columns"));
             if (frame.type == wire::FrameType::rows) batch.append_rows(frame.payload, columns);
             if (frame.type == wire::FrameType::reject) batch.append_reject(frame.json());
@@ -92,7 +97,8 @@ Datum sync_preview(PG_FUNCTION_ARGS) {
             std::vector<DecodeFault> faults;
             BatchRelation relation(batch, columns, BatchRelation::descriptor(columns), rows, &faults);
             // The row's columns in the source's order, which jsonb would not keep.
-            records = pg::query(std::string("SELECT to_jsonb(b) - '") + row_number_column + "' FROM batch AS b ORDER BY b." + row_number_column);
+            records = pg::query(std::string("SELECT to_jsonb(b) - '") + row_number_column +
+                                "' FROM batch AS b ORDER BY b." + row_number_column);
         }
         for (const auto& record : records.rows) result.add(record);
         for (const auto& reject : batch.rejects) {
@@ -114,11 +120,14 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
         auto request = Run::read_request(stream, stream.mode, state.position, 0);
         request["verb"] = "explain";
         for (const auto& item : session.open(server).call(request)) {
-            if (auto bounds = item.find("bounds"); bounds != item.end() && !bounds->empty()) result.add({"bounds", bounds->dump()});
+            if (auto bounds = item.find("bounds"); bounds != item.end() && !bounds->empty())
+                result.add({"bounds", bounds->dump()});
             if (!item.contains("statements")) continue;
             for (const auto& statement : item["statements"]) {
                 std::string text = statement.value("sql", "");
-                if (auto parameters = statement.find("parameters"); parameters != statement.end() && !parameters->empty()) text += "\n-- parameters: " + parameters->dump();
+                if (auto parameters = statement.find("parameters");
+                    parameters != statement.end() && !parameters->empty())
+                    text += "\n-- parameters: " + parameters->dump();
                 result.add({"source: " + statement.value("purpose", std::string("read")), text});
             }
         }

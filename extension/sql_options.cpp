@@ -36,8 +36,9 @@ void require_superuser(const OptionMap& options) {
     for (const auto& [name, value] : options) {
         const Option* option = find_option(Where::server, name);
         if (option != nullptr && option->superuser_only) {
-            throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "only a superuser may set option \"" + name + "\" of a server", "",
-                            "A superuser creates the server; GRANT USAGE ON FOREIGN SERVER … TO … lets others make streams on it.");
+            throw pg::Error(
+                ERRCODE_INSUFFICIENT_PRIVILEGE, "only a superuser may set option \"" + name + "\" of a server", "",
+                "A superuser creates the server; GRANT USAGE ON FOREIGN SERVER … TO … lets others make streams on it.");
         }
     }
 }
@@ -45,7 +46,8 @@ void require_superuser(const OptionMap& options) {
 void require_allowed_driver(const OptionMap& options) {
     auto found = options.find("driver");
     if (found == options.end() || settings::driver_allowed(found->second)) return;
-    throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + found->second + "\" is not allowed", "The allowed drivers are: " + settings::odbc_drivers() + ".",
+    throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + found->second + "\" is not allowed",
+                    "The allowed drivers are: " + settings::odbc_drivers() + ".",
                     "A superuser can add it to the setting insync.odbc_drivers.");
 }
 
@@ -59,7 +61,9 @@ Datum insync_odbc_validator(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Datum list = PG_GETARG_DATUM(0);
         Oid catalog = PG_GETARG_OID(1);
-        Where where = catalog == ForeignServerRelationId ? Where::server : catalog == UserMappingRelationId ? Where::mapping : Where::other;
+        Where where = catalog == ForeignServerRelationId ? Where::server
+                      : catalog == UserMappingRelationId ? Where::mapping
+                                                         : Where::other;
         List* elements = pg::call([&] { return untransformRelOptions(list); });
         OptionMap options;
         for (int i = 0; elements != nullptr && i < elements->length; i++) {
@@ -80,7 +84,8 @@ Datum sync_options(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         for (const Option& option : all_options()) {
-            result.add({std::string(option.name), type_text(option), option.default_text.empty() ? pg::Value() : pg::Value(option.default_text),
+            result.add({std::string(option.name), type_text(option),
+                        option.default_text.empty() ? pg::Value() : pg::Value(option.default_text),
                         applies_to_text(option), std::string(option.description)});
         }
         return Datum(0);

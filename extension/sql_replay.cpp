@@ -22,23 +22,30 @@ constexpr int replay_rows = 1000;
 std::string send_expression(const SourceColumn& column) {
     std::string field = "r." + pg::quote_identifier(column.field);
     switch (column.transport) {
-        case Transport::text: return "convert_to(" + field + ", 'UTF8')";
-        case Transport::jsonb: return "'\\x01'::bytea || convert_to(" + field + "::text, 'UTF8')";
-        case Transport::bytea: return field;
-        case Transport::boolean: return "boolsend(" + field + ")";
+        case Transport::text:
+            return "convert_to(" + field + ", 'UTF8')";
+        case Transport::jsonb:
+            return "'\\x01'::bytea || convert_to(" + field + "::text, 'UTF8')";
+        case Transport::bytea:
+            return field;
+        case Transport::boolean:
+            return "boolsend(" + field + ")";
         case Transport::int2:
         case Transport::int4:
         case Transport::int8:
         case Transport::float4:
-        case Transport::float8: return std::string(transport_name(column.transport)) + "send(" + field + ")";
-        default: return std::string(transport_name(column.transport)) + "_send(" + field + ")";
+        case Transport::float8:
+            return std::string(transport_name(column.transport)) + "send(" + field + ")";
+        default:
+            return std::string(transport_name(column.transport)) + "_send(" + field + ")";
     }
 }
 
 std::string from_hex(const std::string& text) {
     auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
     std::string bytes;
-    for (std::size_t i = 2; i + 1 < text.size(); i += 2) bytes += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
+    for (std::size_t i = 2; i + 1 < text.size(); i += 2)
+        bytes += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
     return bytes;
 }
 
@@ -48,7 +55,8 @@ class Replay {
         std::string fields, types;
         for (const auto& column : stream.source_columns) {
             fields += (fields.empty() ? "" : ", ") + send_expression(column);
-            types += (types.empty() ? "" : ", ") + pg::quote_identifier(column.field) + " " + std::string(transport_name(column.transport));
+            types += (types.empty() ? "" : ", ") + pg::quote_identifier(column.field) + " " +
+                     std::string(transport_name(column.transport));
         }
         encode_ = "SELECT " + fields + " FROM jsonb_to_record($1::jsonb) AS r (" + types + ")";
     }
@@ -58,9 +66,12 @@ class Replay {
         pg::Rows rows;
         {
             Bookkeeping bookkeeping;
-            rows = pg::query("DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = $1::integer"
-                             " AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " + std::to_string(replay_rows) + ") RETURNING e.id, e.record, e.key",
-                             {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)});
+            rows = pg::query(
+                "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = "
+                "$1::integer"
+                " AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " +
+                    std::to_string(replay_rows) + ") RETURNING e.id, e.record, e.key",
+                {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)});
         }
         batch.clear();
         pg::PinnedSettings settings;
@@ -74,7 +85,8 @@ class Replay {
 
     void mark_last() {
         Bookkeeping bookkeeping;
-        auto rows = pg::query("SELECT coalesce(max(e.id), 0) FROM insync.error AS e WHERE e.stream_id = $1::integer", {std::to_string(stream_.id)});
+        auto rows = pg::query("SELECT coalesce(max(e.id), 0) FROM insync.error AS e WHERE e.stream_id = $1::integer",
+                              {std::to_string(stream_.id)});
         last_ = std::stoll(*rows.first()[0]);
     }
 
@@ -116,9 +128,10 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         // Lasts as long as this function; after it, what was replayed is protected by its own row locks until commit.
-        StreamLock lock(stream.id);
+        StreamLock lock(stream.id, StreamLock::short_patience_ms);
         if (!lock.held()) {
-            throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "", "Call sync_replay() again when the run has ended.");
+            throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
+                            "Call sync_replay() again when the run has ended.");
         }
         stream.options["max_rejects"] = nullptr;  // every row here was rejected before
         Applier applier(stream, stream.source_columns, true);
@@ -135,7 +148,8 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             counts.add(applier.apply(batch, run));
         }
         if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
-        return record_result(fcinfo, {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});
+        return record_result(fcinfo,
+                             {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});
     });
 }
 }

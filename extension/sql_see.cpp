@@ -35,10 +35,13 @@ Datum insync_live(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         for (const auto& live : shared::all_live()) {
             std::string message = live.message;
-            result.add({std::to_string(live.stream_id), live_state_name(live.state), live.pid != 0 ? pg::Value(std::to_string(live.pid)) : std::nullopt,
-                        live.run_id != 0 ? pg::Value(std::to_string(live.run_id)) : std::nullopt, time_text(live.started_at), std::to_string(live.batches),
-                        std::to_string(live.rows_read), std::to_string(live.written), std::to_string(live.bytes), std::to_string(live.polls),
-                        live.polls > 0 ? time_text(live.quiet_since) : std::nullopt, time_text(live.last_poll), time_text(live.next_run),
+            result.add({std::to_string(live.stream_id), live_state_name(live.state),
+                        live.pid != 0 ? pg::Value(std::to_string(live.pid)) : std::nullopt,
+                        live.run_id != 0 ? pg::Value(std::to_string(live.run_id)) : std::nullopt,
+                        time_text(live.started_at), std::to_string(live.batches), std::to_string(live.rows_read),
+                        std::to_string(live.written), std::to_string(live.bytes), std::to_string(live.polls),
+                        live.polls > 0 ? time_text(live.quiet_since) : std::nullopt, time_text(live.last_poll),
+                        time_text(live.next_run),
                         std::isnan(live.lag_seconds) ? std::nullopt : pg::Value(std::to_string(live.lag_seconds)),
                         message.empty() ? pg::Value() : pg::Value(message)});
         }
@@ -58,13 +61,19 @@ Datum sync_grant(PG_FUNCTION_ARGS) {
         std::string schema = pg::quote_identifier(extension_schema()), to = " TO " + pg::quote_identifier(role);
         Bookkeeping bookkeeping;
         pg::query("GRANT USAGE ON SCHEMA insync" + to);
-        pg::query("GRANT SELECT ON insync.stream, insync.watermark, insync.run, insync.error, insync.home, insync.status, insync.progress" + to);
+        pg::query(
+            "GRANT SELECT ON insync.stream, insync.watermark, insync.run, insync.error, insync.home, insync.status, "
+            "insync.progress" +
+            to);
         pg::query("GRANT UPDATE (record), DELETE ON insync.error" + to);
         // Everything that the extension made and that an ordinary role may call.
-        for (const auto& row : pg::query("SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid"
-                                         " WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'"
-                                         " AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'pg_insync')"
-                                         " AND p.proname NOT IN ('sync_grant', 'insync_odbc_validator')").rows) {
+        for (const auto& row :
+             pg::query("SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid"
+                       " WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND "
+                       "d.deptype = 'e'"
+                       " AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'pg_insync')"
+                       " AND p.proname NOT IN ('sync_grant', 'insync_odbc_validator')")
+                 .rows) {
             pg::query("GRANT EXECUTE ON ROUTINE " + *row[0] + to);
         }
         return Datum(0);

@@ -20,16 +20,19 @@ void check_zone(const nlohmann::json& options, const char* name) {
     std::string zone = found->get<std::string>();
     const char* text = zone.c_str();
     if (pg::call([&] { return pg_tzset(text) != nullptr; })) return;
-    throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "time zone \"" + zone + "\" in option " + name + " does not exist", "",
-                    "SELECT name FROM pg_timezone_names lists them.");
+    throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "time zone \"" + zone + "\" in option " + name + " does not exist",
+                    "", "SELECT name FROM pg_timezone_names lists them.");
 }
 
 }  // namespace
 
 void check_stream_options(const nlohmann::json& options) {
-    if (!options.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", "", "For example '{\"lookback\": \"1 hour\"}'.");
+    if (!options.is_object())
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", "",
+                        "For example '{\"lookback\": \"1 hour\"}'.");
     OptionMap map;
-    for (const auto& [name, value] : options.items()) map[name] = value.is_string() ? value.get<std::string>() : value.dump();
+    for (const auto& [name, value] : options.items())
+        map[name] = value.is_string() ? value.get<std::string>() : value.dump();
     if (auto problem = check_option_set(Where::stream, Kind::odbc, map)) raise_problem(*problem);
     check_zone(options, "time_zone");
     check_zone(options, "source_time_zone");
@@ -38,8 +41,9 @@ void check_stream_options(const nlohmann::json& options) {
 void check_schedule(const std::string& schedule) {
     auto parsed = parse_schedule(schedule);
     if (parsed) return;
-    throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid schedule " + quote_for_message(schedule), parsed.error,
-                    "A schedule is an interval, such as '10 minutes', or a cron expression, such as '*/15 8-20 * * 1-6'.");
+    throw pg::Error(
+        ERRCODE_INVALID_PARAMETER_VALUE, "invalid schedule " + quote_for_message(schedule), parsed.error,
+        "A schedule is an interval, such as '10 minutes', or a cron expression, such as '*/15 8-20 * * 1-6'.");
 }
 
 std::vector<std::string> parse_name_list(const std::string& text) {
@@ -50,7 +54,9 @@ std::vector<std::string> parse_name_list(const std::string& text) {
     bool quoted = false, any = false;
     auto finish = [&] {
         std::string item = any ? name : std::string(trim(name));
-        if (item.empty()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid list of columns " + quote_for_message(text), "", "Write it as 'a' or 'a, b'.");
+        if (item.empty())
+            throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid list of columns " + quote_for_message(text), "",
+                            "Write it as 'a' or 'a, b'.");
         names.push_back(item);
         name.clear();
         any = false;
@@ -70,7 +76,8 @@ std::vector<std::string> parse_name_list(const std::string& text) {
             name += c;
         }
     }
-    if (quoted) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "unterminated quoted name in " + quote_for_message(text));
+    if (quoted)
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "unterminated quoted name in " + quote_for_message(text));
     finish();
     return names;
 }

@@ -41,7 +41,9 @@ void on_transaction_end(XactEvent event, void*) {
 
 }  // namespace
 
-void install_wake() { RegisterXactCallback(on_transaction_end, nullptr); }
+void install_wake() {
+    RegisterXactCallback(on_transaction_end, nullptr);
+}
 
 void wake_at_commit(const std::string& server) {
     const char* name = server.c_str();
@@ -64,8 +66,10 @@ bool workers_available() {
 void require_workers() {
     if (workers_available()) return;
     if (!shared::available()) {
-        throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run, because pg_insync is not preloaded", "",
-                        "Add pg_insync to shared_preload_libraries and restart the server, or run in this session: CALL sync_run('…').");
+        throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run, because pg_insync is not preloaded",
+                        "",
+                        "Add pg_insync to shared_preload_libraries and restart the server, or run in this session: "
+                        "CALL sync_run('…').");
     }
     throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run for this database", "",
                     "Add it to the setting insync.databases, or run in this session: CALL sync_run('…').");

@@ -11,7 +11,8 @@ void install_wake();
 // At commit of the current transaction, `server`'s streams are looked at.
 void wake_at_commit(const std::string& server);
 
-// Throws pg::Error where no worker could answer: the library isn't preloaded, or this database isn't among insync.databases.
+// Throws pg::Error where no worker could answer: the library isn't preloaded, or this database isn't among
+// insync.databases.
 void require_workers();
 bool workers_available();
 

@@ -34,20 +34,23 @@ std::string Error::state() const {
 }
 
 bool Error::is_interrupt() const {
-    return sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN || sqlstate == ERRCODE_CRASH_SHUTDOWN;
+    return sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN ||
+           sqlstate == ERRCODE_CRASH_SHUTDOWN;
 }
 
 bool Error::is_data_fault() const {
     int category = ERRCODE_TO_CATEGORY(sqlstate);
     return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
-           sqlstate == ERRCODE_RAISE_EXCEPTION || sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED || sqlstate == ERRCODE_CARDINALITY_VIOLATION;
+           sqlstate == ERRCODE_RAISE_EXCEPTION || sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+           sqlstate == ERRCODE_CARDINALITY_VIOLATION;
 }
 
 bool Error::is_permanent() const {
     if (error_class == ErrorClass::config || error_class == ErrorClass::auth) return true;
     int category = ERRCODE_TO_CATEGORY(sqlstate);
     return error_class == ErrorClass::database &&
-           (category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION || category == ERRCODE_INVALID_SCHEMA_NAME || category == ERRCODE_FEATURE_NOT_SUPPORTED);
+           (category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION || category == ERRCODE_INVALID_SCHEMA_NAME ||
+            category == ERRCODE_FEATURE_NOT_SUPPORTED);
 }
 
 bool Error::is_transient() const {
@@ -71,10 +74,18 @@ const char* plain_copy(const std::string& text) noexcept {
 }  // namespace
 
 PlainError flatten(const Error& error) noexcept {
-    return {error.sqlstate,           plain_copy(error.message),  plain_copy(error.detail),
-            plain_copy(error.hint),   plain_copy(error.context),  plain_copy(error.schema),
-            plain_copy(error.table),  plain_copy(error.column),   plain_copy(error.datatype),
-            plain_copy(error.constraint), plain_copy(error.query), error.position};
+    return {error.sqlstate,
+            plain_copy(error.message),
+            plain_copy(error.detail),
+            plain_copy(error.hint),
+            plain_copy(error.context),
+            plain_copy(error.schema),
+            plain_copy(error.table),
+            plain_copy(error.column),
+            plain_copy(error.datatype),
+            plain_copy(error.constraint),
+            plain_copy(error.query),
+            error.position};
 }
 
 PlainError flatten_current() noexcept {
@@ -97,15 +108,16 @@ PlainError flatten_current() noexcept {
 }
 
 void raise(const PlainError& plain) {
-    ereport(ERROR, (errcode(plain.sqlstate), errmsg_internal("%s", plain.message),
-                    plain.detail ? errdetail_internal("%s", plain.detail) : 0, plain.hint ? errhint("%s", plain.hint) : 0,
-                    plain.query ? internalerrquery(plain.query) : 0, plain.query ? internalerrposition(plain.position) : 0,
-                    plain.context ? errcontext_msg("%s", plain.context) : 0,
-                    plain.schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, plain.schema) : 0,
-                    plain.table ? err_generic_string(PG_DIAG_TABLE_NAME, plain.table) : 0,
-                    plain.column ? err_generic_string(PG_DIAG_COLUMN_NAME, plain.column) : 0,
-                    plain.datatype ? err_generic_string(PG_DIAG_DATATYPE_NAME, plain.datatype) : 0,
-                    plain.constraint ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, plain.constraint) : 0));
+    ereport(ERROR,
+            (errcode(plain.sqlstate), errmsg_internal("%s", plain.message),
+             plain.detail ? errdetail_internal("%s", plain.detail) : 0, plain.hint ? errhint("%s", plain.hint) : 0,
+             plain.query ? internalerrquery(plain.query) : 0, plain.query ? internalerrposition(plain.position) : 0,
+             plain.context ? errcontext_msg("%s", plain.context) : 0,
+             plain.schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, plain.schema) : 0,
+             plain.table ? err_generic_string(PG_DIAG_TABLE_NAME, plain.table) : 0,
+             plain.column ? err_generic_string(PG_DIAG_COLUMN_NAME, plain.column) : 0,
+             plain.datatype ? err_generic_string(PG_DIAG_DATATYPE_NAME, plain.datatype) : 0,
+             plain.constraint ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, plain.constraint) : 0));
     pg_unreachable();
 }
 
@@ -138,17 +150,21 @@ Subtransaction::~Subtransaction() {
     if (!open_) return;
     ErrorData* error = insync_try([](void*) noexcept { RollbackAndReleaseCurrentSubTransaction(); }, nullptr);
     if (error != nullptr) {
-        ereport(FATAL, (errcode(error->sqlerrcode), errmsg_internal("could not roll back a subtransaction: %s", error->message)));
+        ereport(FATAL, (errcode(error->sqlerrcode),
+                        errmsg_internal("could not roll back a subtransaction: %s", error->message)));
     }
     leave();
 }
 
 RunAs::RunAs(Oid role, bool restricted) noexcept {
     GetUserIdAndSecContext(&saved_role_, &saved_context_);
-    SetUserIdAndSecContext(role, saved_context_ | SECURITY_LOCAL_USERID_CHANGE | (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
+    SetUserIdAndSecContext(
+        role, saved_context_ | SECURITY_LOCAL_USERID_CHANGE | (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
 }
 
-RunAs::~RunAs() { SetUserIdAndSecContext(saved_role_, saved_context_); }
+RunAs::~RunAs() {
+    SetUserIdAndSecContext(saved_role_, saved_context_);
+}
 
 PinnedSettings::PinnedSettings(Plans plans) : nest_level_(0), exceptions_(std::uncaught_exceptions()) {
     static constexpr const char* meaning[][2] = {
@@ -170,7 +186,8 @@ PinnedSettings::PinnedSettings(Plans plans) : nest_level_(0), exceptions_(std::u
     nest_level_ = call([&] {
         int level = NewGUCNestLevel();
         auto pin = [](const char* const(&setting)[2]) {
-            (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+            (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                                    false);
         };
         for (const auto& setting : meaning) pin(setting);
         if (plans == Plans::key_lookups) {

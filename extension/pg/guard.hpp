@@ -1,12 +1,12 @@
 // The wall between C++ and PostgreSQL.
 //
-// PostgreSQL raises errors with longjmp, which would skip destructors; C++ throws, which may not cross C frames. So every
-// call that can ereport is made through pg::call, which turns an ERROR into a pg::Error, and every function that
+// PostgreSQL raises errors with longjmp, which would skip destructors; C++ throws, which may not cross C frames. So
+// every call that can ereport is made through pg::call, which turns an ERROR into a pg::Error, and every function that
 // PostgreSQL calls enters through pg::entry, which turns an exception back into an ERROR after the handler was left
 // (ereport inside a catch block leaks the exception object: longjmp never ends it).
 //
-//   int64 rows = pg::call([&] { return SPI_execute_snapshot(...) ; });       // plain data out, nothing with a destructor in
-//   extern "C" Datum sync_x(PG_FUNCTION_ARGS) { return pg::entry([&] { ... return Datum; }); }
+//   int64 rows = pg::call([&] { return SPI_execute_snapshot(...) ; });       // plain data out, nothing with a
+//   destructor in extern "C" Datum sync_x(PG_FUNCTION_ARGS) { return pg::entry([&] { ... return Datum; }); }
 #pragma once
 
 // Before postgres.h, whose macros (snprintf and its kin) would break it.
@@ -46,8 +46,8 @@ struct Error : std::exception {
     std::string state() const;
     // Query cancel or shutdown: never to be swallowed or counted as a row's fault.
     bool is_interrupt() const;
-    // The data of some row is at fault: class 22 or 23, a trigger's RAISE, a value too large for an index, a lookup that
-    // found several rows.
+    // The data of some row is at fault: class 22 or 23, a trigger's RAISE, a value too large for an index, a lookup
+    // that found several rows.
     bool is_data_fault() const;
     // Nothing but a change of definition or rights can help: the same run will fail again.
     bool is_permanent() const;
@@ -57,8 +57,8 @@ struct Error : std::exception {
     int sqlstate;
     std::string message, detail, hint, context;
     std::string schema, table, column, datatype, constraint;
-    std::string query;       // the inner statement that the position is in
-    int position = 0;        // characters from 1; 0: none
+    std::string query;  // the inner statement that the position is in
+    int position = 0;   // characters from 1; 0: none
     ErrorClass error_class = ErrorClass::database;
     long retry_after_ms = -1;  // what the source asked for; -1: nothing
 };
@@ -81,7 +81,8 @@ template <typename Body>
 auto call(Body&& body) -> decltype(body()) {
     using Result = decltype(body());
     if constexpr (std::is_void_v<Result>) {
-        ErrorData* error = insync_try([](void* argument) noexcept { (*static_cast<std::remove_reference_t<Body>*>(argument))(); }, &body);
+        ErrorData* error = insync_try(
+            [](void* argument) noexcept { (*static_cast<std::remove_reference_t<Body>*>(argument))(); }, &body);
         if (error != nullptr) throw Error::take(error);
     } else {
         static_assert(std::is_trivially_copyable_v<Result>, "longjmp would skip a destructor: return plain data");
@@ -144,9 +145,9 @@ class RunAs {
     int saved_context_;
 };
 
-// Pins, for a scope inside one transaction, the settings that could change what a statement means (search_path, formats,
-// time zone), and restores them. With Plans::key_lookups also those that could turn the apply statement's lookups by
-// key into scans of the target.
+// Pins, for a scope inside one transaction, the settings that could change what a statement means (search_path,
+// formats, time zone), and restores them. With Plans::key_lookups also those that could turn the apply statement's
+// lookups by key into scans of the target.
 enum class Plans { any, key_lookups };
 class PinnedSettings {
   public:

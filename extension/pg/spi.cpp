@@ -104,7 +104,9 @@ Plan::Plan(const std::string& sql) : plan_(nullptr) {
     });
 }
 
-Plan::~Plan() { SPI_freeplan(plan_); }
+Plan::~Plan() {
+    SPI_freeplan(plan_);
+}
 
 std::uint64_t Plan::execute() {
     return call([&] {
@@ -122,8 +124,10 @@ void Plan::execute_into(Tuplestorestate* store, TupleDesc descriptor) {
     call([&] {
         int status = SPI_execute_plan(plan_, nullptr, nullptr, false, 0);
         if (status < 0 || SPI_tuptable == nullptr) elog(ERROR, "SPI failed: %s", SPI_result_code_string(status));
-        if (SPI_tuptable->tupdesc->natts != descriptor->natts) elog(ERROR, "the result has another shape than expected");
-        for (std::uint64_t row = 0; row < SPI_tuptable->numvals; row++) tuplestore_puttuple(store, SPI_tuptable->vals[row]);
+        if (SPI_tuptable->tupdesc->natts != descriptor->natts)
+            elog(ERROR, "the result has another shape than expected");
+        for (std::uint64_t row = 0; row < SPI_tuptable->numvals; row++)
+            tuplestore_puttuple(store, SPI_tuptable->vals[row]);
         SPI_freetuptable(SPI_tuptable);
     });
 }

@@ -9,22 +9,18 @@
 
 #include "try.h"
 
-ErrorData *
-insync_try(void (*body)(void *argument), void *argument)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ErrorData  *volatile error = NULL;
+ErrorData* insync_try(void (*body)(void* argument), void* argument) {
+    MemoryContext caller = CurrentMemoryContext;
+    ErrorData* volatile error = NULL;
 
-	PG_TRY();
-	{
-		body(argument);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return error;
+    PG_TRY();
+    { body(argument); }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(caller);
+        error = CopyErrorData();
+        FlushErrorState();
+    }
+    PG_END_TRY();
+    return error;
 }

@@ -13,7 +13,7 @@ struct ErrorData;
  * caller's memory context, with the error state flushed and the memory context restored. The (sub)transaction is then
  * broken: the caller must roll it back or raise the error again. FATAL and above don't come back.
  */
-struct ErrorData *insync_try(void (*body)(void *argument), void *argument);
+struct ErrorData* insync_try(void (*body)(void* argument), void* argument);
 
 #ifdef __cplusplus
 }

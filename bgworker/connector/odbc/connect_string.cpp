@@ -6,6 +6,9 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/dialect.hpp"
+#include "extension/connection_string.hpp"
+
+#include <odbcinst.h>
 
 namespace insync::odbc {
 
@@ -80,7 +83,7 @@ void add_sqlserver(ConnectString& out, const std::string& driver, const std::str
     if (freetds) {
         // host\instance goes without a port: the browser service tells it.
         out.add("SERVER", host);
-        out.add("PORT", port.empty() && host.find('\\') == std::string::npos ? "1433" : port);
+        out.add("PORT", port.empty() && !host.empty() && host.find('\\') == std::string::npos ? "1433" : port);
         out.add("TDS_Version", "7.4");
         out.add("ClientCharset", "UTF-8");
     } else {
@@ -104,7 +107,43 @@ void add_generic(ConnectString& out, const std::string& host, const std::string&
     out.add("DATABASE", database);
 }
 
+// What each known driver needs to be read without loss, and the usual parts in its own keywords.
+void add_defaults(ConnectString& out, const std::string& driver, const std::string& host, const std::string& port,
+                  const std::string& database) {
+    switch (dialect_of_driver(driver)) {
+        case Dialect::sqlite:
+            return add_sqlite(out, database);
+        case Dialect::mysql:
+            return add_mysql(out, host, port, database);
+        case Dialect::postgresql:
+            return add_postgresql(out, host, port, database);
+        case Dialect::sqlserver:
+            return add_sqlserver(out, lower(driver), host, port, database);
+        case Dialect::oracle:
+            return add_oracle(out, host, port, database);
+        case Dialect::generic:
+            return add_generic(out, host, port, database);
+    }
+}
+
+// The driver that a raw connection string names itself or through its DSN.
+std::string driver_in(const std::string& connection_string) {
+    const auto keywords = parse_connection_string(connection_string);
+    if (!keywords) return "";
+    for (const auto& [name, value] : *keywords) {
+        if (lower(name) == "driver") return value;
+        if (lower(name) == "dsn") return driver_of_dsn(value);
+    }
+    return "";
+}
+
 }  // namespace
+
+std::string driver_of_dsn(const std::string& dsn) {
+    char driver[1024] = "";
+    SQLGetPrivateProfileString(dsn.c_str(), "Driver", "", driver, sizeof driver, "odbc.ini");
+    return driver;
+}
 
 std::string escape_value(std::string_view value) {
     const bool plain = std::all_of(value.begin(), value.end(), [](unsigned char c) {
@@ -137,37 +176,20 @@ std::string build_connect_string(const OpenRequest& request) {
     // ODBC takes the first of several values of a key, so what the user wrote stands in front of our defaults.
     if (!given.empty()) {
         out.add_raw(given);
+        add_defaults(out, driver_in(given), "", "", "");
     } else if (!dsn.empty()) {
         out.add("DSN", dsn);
         out.add_raw(option_text(request.server, "driver_options"));
         out.add("DATABASE", database);
+        add_defaults(out, driver_of_dsn(dsn), "", "", "");
     } else if (!driver.empty()) {
         out.add_raw("DRIVER={" + driver + "}");
         out.add_raw(option_text(request.server, "driver_options"));
-        switch (dialect_of_driver(driver)) {
-            case Dialect::sqlite:
-                if (database.empty()) {
-                    throw Failure(FailureClass::config, "server option \"database\" isn't set", "",
-                                  "Set it to the path of the SQLite file.");
-                }
-                add_sqlite(out, database);
-                break;
-            case Dialect::mysql:
-                add_mysql(out, host, port, database);
-                break;
-            case Dialect::postgresql:
-                add_postgresql(out, host, port, database);
-                break;
-            case Dialect::sqlserver:
-                add_sqlserver(out, lower(driver), host, port, database);
-                break;
-            case Dialect::oracle:
-                add_oracle(out, host, port, database);
-                break;
-            case Dialect::generic:
-                add_generic(out, host, port, database);
-                break;
+        if (dialect_of_driver(driver) == Dialect::sqlite && database.empty()) {
+            throw Failure(FailureClass::config, "server option \"database\" isn't set", "",
+                          "Set it to the path of the SQLite file.");
         }
+        add_defaults(out, driver, host, port, database);
     } else {
         throw Failure(FailureClass::config, "the server names no driver", "",
                       "Set one of the server options driver, dsn and connection_string.");

@@ -11,6 +11,9 @@
 
 namespace insync::odbc {
 
+// The driver of a data source name, as odbc.ini has it: a registered name or a library; empty if there is none.
+std::string driver_of_dsn(const std::string& dsn);
+
 // `value` as it may stand behind a "Key=": in braces, closing braces doubled, where it holds special characters.
 std::string escape_value(std::string_view value);
 
