@@ -11,6 +11,9 @@ namespace insync {
 
 namespace {
 
+// Deferred triggers and constraints fire at the end of the statement, as the stream's owner: at commit they would run
+// as the worker, who is a superuser (and PostgreSQL refuses to queue them here).
+constexpr const char* nothing_deferred = "SET CONSTRAINTS ALL IMMEDIATE";
 // How often a batch is tried again when somebody else inserts the same key at the same moment.
 constexpr int unique_violation_attempts = 3;
 // A share of deletes is judged from this many on: of three rows, one is a third.
@@ -138,6 +141,7 @@ void Applier::collect_keys() {
 }
 
 void Applier::write(RunCounts& counts) {
+    pg::query(nothing_deferred);
     if (target_is_empty_) {
         counts.inserted += static_cast<std::int64_t>(plan(insert_, insert_statement(shape_)).execute());
     } else {
@@ -149,8 +153,6 @@ void Applier::write(RunCounts& counts) {
         counts.updated += merged.updated;
         counts.deleted += merged.deleted;
     }
-    // Deferred triggers run here, as the owner: at commit they would run as the worker, who is a superuser.
-    pg::query("SET CONSTRAINTS ALL IMMEDIATE");
 }
 
 std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
@@ -360,9 +362,8 @@ std::int64_t Applier::delete_vanished() {
     std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
     if (vanished == 0) return 0;
     guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
-    auto deleted = static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
-    pg::query("SET CONSTRAINTS ALL IMMEDIATE");
-    return deleted;
+    pg::query(nothing_deferred);
+    return static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
 }
 
 }  // namespace insync
