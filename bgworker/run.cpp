@@ -347,8 +347,11 @@ void Run::fail(const pg::Error& error) {
     transactions_.run([&] {
         // The stream may have been dropped meanwhile; then there is nothing to keep books about.
         if (!load_stream(stream_.id)) return;
-        record_start();
-        finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, cancelled ? "cancelled" : message);
+        bool repeated = run_id_ == 0 && request_.trigger == "schedule" && !cancelled && repeat_failure(stream_.id, message);
+        if (!repeated) {
+            record_start();
+            finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, cancelled ? "cancelled" : message);
+        }
         if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error)) {
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
         }

@@ -240,6 +240,16 @@ void finish_run(std::int64_t run_id, const std::string& status, const RunCounts&
          message.empty() ? pg::Value() : pg::Value(message)});
 }
 
+bool repeat_failure(int stream_id, const std::string& message) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "UPDATE insync.run AS r SET polls = r.polls + 1, ended_at = clock_timestamp()"
+        " WHERE r.id = (SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $1::integer)"
+        " AND r.status = 'failed' AND r.trigger = 'schedule' AND r.message = $2 RETURNING r.id",
+        {number(stream_id), message});
+    return !rows.empty();
+}
+
 std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error) {
     Bookkeeping bookkeeping;
     auto state = pg::query(

@@ -79,6 +79,8 @@ void save_progress(std::int64_t run_id, const RunCounts& counts);
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
 void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
                 const std::string& message);
+// A scheduled run failed just as the one before it: counted in that one's row. False if there is no such row.
+bool repeat_failure(int stream_id, const std::string& message);
 // A run failed: counts it and sets when to try again; nullopt: not before the schedule. `permanent`: retrying can't
 // help.
 std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error);

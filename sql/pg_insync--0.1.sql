@@ -90,7 +90,7 @@ CREATE TABLE insync.run (
 );
 CREATE INDEX run_stream ON insync.run (stream_id, id);
 CREATE INDEX run_open ON insync.run (stream_id, id) WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']);
-COMMENT ON TABLE insync.run IS 'history: one row a run, and one row for a stretch of polls that found nothing';
+COMMENT ON TABLE insync.run IS 'history: one row a run, and one row for a stretch of polls that found nothing or that failed alike';
 COMMENT ON COLUMN insync.run.polls IS 'how many polls this row stands for';
 COMMENT ON COLUMN insync.run.rows_read IS 'rows that the source sent, the re-read overlap included';
 COMMENT ON COLUMN insync.run.unchanged IS 'rows that were right already, or that the filter left out';

@@ -338,3 +338,17 @@ def test_missed_schedules_happen_once(own_db, shop):
     own_db.cluster.start()
     wait_for(lambda: total(own_db) == 6, "the missed run after the restart")
     assert own_db.value("SELECT count(*) FROM insync.run WHERE inserted > 0") == 2
+
+
+def test_failures_that_repeat_on_schedule_are_one_row(stream, shop):
+    """A source that stays broken must not fill the history at the rhythm of its schedule."""
+    stream.run("ventas")
+    shop.execute("ALTER TABLE ventas RENAME TO vendidas")
+    stream.alter_stream("ventas", schedule="1 second", max_retries=0)
+    polls = "SELECT max(polls) FROM insync.run WHERE status = 'failed'"
+    wait_for(lambda: (stream.value(polls) or 0) >= 3, "three failed polls")
+    assert stream.value("SELECT count(*) FROM insync.run WHERE status = 'failed'") == 1
+    assert stream.status("ventas")["failures"] >= 3
+    shop.execute("ALTER TABLE vendidas RENAME TO ventas")
+    stream.wait_for_state("ventas", "idle")
+    assert stream.status("ventas")["failures"] == 0
