@@ -69,7 +69,7 @@ TEST(ConnectorStatements, Postgresql) {
               "SELECT CAST(MAX(s.\"changed\") AS text) FROM \"dbo\".\"orders\" s");
 }
 
-TEST(ConnectorStatements, SqlServerCastsTheBoundToTheColumnsOwnType) {
+TEST(ConnectorStatements, Trap12SqlServerCastsTheBoundToTheColumnsOwnType) {
     const ReadPlan plan = orders(Dialect::sqlserver, "int", "datetime");
     EXPECT_EQ(
         changes_page(plan, std::nullopt, Bounds{"2024-01-01 00:00:00.003", {}, {}}).sql,
@@ -80,7 +80,7 @@ TEST(ConnectorStatements, SqlServerCastsTheBoundToTheColumnsOwnType) {
               "CAST(? AS datetime2(7))");
 }
 
-TEST(ConnectorStatements, SqlServerRowversionStaysBelowTheHorizon) {
+TEST(ConnectorStatements, Trap04SqlServerRowversionStaysBelowTheHorizon) {
     const ReadPlan plan = orders(Dialect::sqlserver, "int", "timestamp");
     EXPECT_EQ(plan.kind, WatermarkKind::rowversion);
     const StatementText page = changes_page(plan, std::nullopt, Bounds{"0x01", "0x02", {}});
