@@ -5,13 +5,23 @@
 
 namespace insync {
 
-class Bookkeeping {
+// The extension owner's identity, and never without pinned settings of its own: what ran before in the same transaction
+// may have been a stream owner's SQL.
+class ExtensionIdentity {
   public:
-    Bookkeeping();
+    ExtensionIdentity();
 
   private:
     pg::PinnedSettings settings_;
     pg::RunAs identity_;
+};
+
+class Bookkeeping {
+  public:
+    Bookkeeping() = default;
+
+  private:
+    ExtensionIdentity identity_;
     pg::Spi spi_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bgworker/batch_relation.hpp"
+#include "bgworker/bookkeeping.hpp"
 
 namespace insync {
 
@@ -116,7 +117,7 @@ std::int64_t Rejects::store_source(const std::vector<SourceReject>& rejects) {
 std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
                              const std::function<std::int64_t()>& run_id, const std::string& watermark) {
     if (rows.empty() && from_source.empty() && !has_errors_) return 0;
-    pg::RunAs identity(extension_owner(), false);
+    ExtensionIdentity identity;  // in the Spi that knows the batch
     if (has_errors_) {
         auto rejected = nlohmann::json::object();
         for (const auto& reject : rows) rejected[std::to_string(reject.row)] = true;

@@ -128,7 +128,12 @@ RunCounts Run::execute(ConnectorProcess& connector) {
         while (next_batch(batch)) apply(batch);
         finish();
         return counts_;
-    } catch (const pg::Error& error) {
+    } catch (pg::Error& error) {
+        // Instead of PostgreSQL's own context, which may quote the rows.
+        error.context = "stream " + stream_.name + (run_id_ != 0 ? ", run " + std::to_string(run_id_) : "") +
+                        ", after " + std::to_string(counts_.batches) + " batches with " +
+                        std::to_string(counts_.rows_read) + " rows" +
+                        (watermark_.empty() ? "" : ", watermark " + watermark_);
         fail(error);
         throw;
     } catch (const std::exception& error) {  // a malformed answer
@@ -347,7 +352,8 @@ void Run::fail(const pg::Error& error) {
     transactions_.run([&] {
         // The stream may have been dropped meanwhile; then there is nothing to keep books about.
         if (!load_stream(stream_.id)) return;
-        bool repeated = run_id_ == 0 && request_.trigger == "schedule" && !cancelled && repeat_failure(stream_.id, message);
+        bool repeated =
+            run_id_ == 0 && request_.trigger == "schedule" && !cancelled && repeat_failure(stream_.id, message);
         if (!repeated) {
             record_start();
             finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, cancelled ? "cancelled" : message);

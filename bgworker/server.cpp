@@ -23,7 +23,7 @@ namespace insync {
 namespace {
 
 // The connector's own limits fire first; this is for one that hangs inside its driver.
-constexpr std::chrono::seconds stall_margin{20};
+constexpr std::chrono::seconds shortest_margin{2}, longest_margin{20};
 
 OptionMap to_map(List* options) {
     OptionMap map;
@@ -138,9 +138,9 @@ nlohmann::json Server::open_request(const char* verb) const {
 }
 
 std::chrono::milliseconds Server::stall() const {
-    return std::max(duration_option(options, "connect_timeout", settings::connect_timeout()),
-                    duration_option(options, "query_timeout", settings::query_timeout())) +
-           stall_margin;
+    auto longest = std::max(duration_option(options, "connect_timeout", settings::connect_timeout()),
+                            duration_option(options, "query_timeout", settings::query_timeout()));
+    return longest + std::clamp<std::chrono::milliseconds>(longest / 4, shortest_margin, longest_margin);
 }
 
 int Server::connections() const {

@@ -89,7 +89,7 @@ std::string extension_schema() {
     return pg::call([&] { return get_namespace_name(schema); });
 }
 
-Bookkeeping::Bookkeeping() : identity_(extension_owner(), false) {}
+ExtensionIdentity::ExtensionIdentity() : identity_(extension_owner(), false) {}
 
 std::string Stream::option(const char* name) const {
     if (has_option(name)) return options[name].is_string() ? options[name].get<std::string>() : options[name].dump();

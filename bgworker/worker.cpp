@@ -44,7 +44,7 @@ void on_exit(int, Datum) {
 
 void log_failure(const std::string& stream, const pg::Error& error) {
     // The detail may quote data of the source: it stands in insync.run, for the stream's owner.
-    std::string context = "stream " + stream;
+    std::string context = error.context.empty() ? "stream " + stream : error.context;
     const char *message = error.message.c_str(), *hint = error.hint.c_str(), *where = context.c_str();
     int code = error.sqlstate;
     pg::call([&] {

@@ -200,3 +200,25 @@ def test_row_security_of_the_target_holds(db, granted):
     granted.trigger("ventas")
     status = granted.wait_for_state("ventas", "idle", "error", "recovering")
     assert db.value("SELECT count(*) FROM ventas WHERE cantidad >= 5") == 0, status
+
+
+def test_a_stream_s_sql_changes_no_setting_of_who_runs_it(db, granted, sqlite):
+    """An expression that sets the search path must reach neither the extension's own statements, which run as its owner,
+    nor the session that ran the stream."""
+    db.execute(f"CREATE SCHEMA evil AUTHORIZATION {granted.user}")
+    granted.execute("CREATE TABLE evil.caught (who text)")
+    granted.execute(
+        "CREATE FUNCTION evil.md5(text) RETURNS text LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO evil.caught VALUES (current_user); RETURN pg_catalog.md5($1); END $$"
+    )
+    granted.execute("CREATE TABLE evil.ventas (id bigint PRIMARY KEY, producto text, cantidad int CHECK (cantidad < 3), w text)")
+    granted.create_stream(
+        "malo", "tienda", "ventas", target="evil.ventas",
+        options={"columns": {"w": "set_config('search_path', 'evil, pg_catalog', false)"}},
+    )
+    with db.connect() as session:
+        before = session.execute("SHOW search_path").fetchone()
+        session.execute("CALL sync_run('malo')")
+        assert session.execute("SHOW search_path").fetchone() == before
+    assert db.value("SELECT count(*) FROM insync.error") > 0, "the run had rows to reject"
+    assert db.query("SELECT who FROM evil.caught WHERE who = 'postgres'") == []

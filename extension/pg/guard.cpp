@@ -198,8 +198,9 @@ PinnedSettings::PinnedSettings(Plans plans) : nest_level_(0), exceptions_(std::u
 }
 
 PinnedSettings::~PinnedSettings() {
-    // While an exception is on its way the abort that follows restores them; doing it twice would trip over the level.
-    if (std::uncaught_exceptions() == exceptions_) AtEOXact_GUC(true, nest_level_);
+    // As an abort would: what the statements inside have SET is undone as well, or an owner's expression could change
+    // the search path of whoever runs its stream. While an exception is on its way the abort that follows does it.
+    if (std::uncaught_exceptions() == exceptions_) AtEOXact_GUC(false, nest_level_);
 }
 
 char* copy_string(const std::string& text) {
