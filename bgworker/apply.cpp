@@ -67,7 +67,9 @@ Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool h
     }
     follow_new_columns(*target);
     shape_ = build_shape(stream_, columns_, *target);
-    target_is_empty_ = *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+    // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
+    target_is_empty_ = shape_.delete_condition.empty() &&
+                       *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
     column_checks_.resize(shape_.columns.size());
     context_ = pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync apply", ALLOCSET_DEFAULT_SIZES); });
     MemoryContext outer = MemoryContextSwitchTo(context_);
@@ -213,16 +215,16 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
-    unreadable_rows_ += static_cast<std::int64_t>(batch.rejects.size());
-    run_rows_ += counts.rows_read;
-    run_rejects_ += static_cast<std::int64_t>(rejects.size() + batch.rejects.size());
+    batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
+              static_cast<std::int64_t>(batch.rejects.size())};
+    std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;
     if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
-        limit && limit->exceeded_by(run_rejects_, run_rows_) && (!limit->share || run_rejects_ >= rejects_floor)) {
+        limit && limit->exceeded_by(run_rejects, run_rows) && (!limit->share || run_rejects >= rejects_floor)) {
         std::string first = !rejects.empty()         ? rejects.front().error.message
                             : !batch.rejects.empty() ? batch.rejects.front().message
                                                      : "";
         pg::Error error(ERRCODE_DATA_EXCEPTION,
-                        std::to_string(run_rejects_) + " of " + std::to_string(run_rows_) +
+                        std::to_string(run_rejects) + " of " + std::to_string(run_rows) +
                             " rows were rejected, more than option max_rejects allows (" +
                             stream_.option("max_rejects") + ")",
                         first.empty() ? "" : "The last batch's first reject: " + first + ".",
@@ -231,6 +233,13 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         throw error;
     }
     return counts;
+}
+
+void Applier::committed() {
+    total_.rows += batch_.rows;
+    total_.rejects += batch_.rejects;
+    total_.unreadable += batch_.unreadable;
+    batch_ = {};
 }
 
 // Good rows in, bad rows to `rejects`. First what can't be converted, found by reading alone (a subtransaction that
@@ -355,7 +364,7 @@ void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
 }
 
 std::int64_t Applier::delete_vanished() {
-    if (!seen_ || shape_.deletes == DeleteMode::ignore || unreadable_rows_ > 0) return 0;
+    if (!seen_ || shape_.deletes == DeleteMode::ignore || total_.unreadable > 0) return 0;
     Scope scope(stream_, pg::Plans::any);
     seen_->register_relation();
     std::string part = delete_scope();

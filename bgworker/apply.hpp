@@ -41,12 +41,15 @@ class Applier {
     // transient.
     RunCounts apply(const Batch& batch, const std::function<std::int64_t()>& run_id);
 
+    // The transaction of the last apply() has committed.
+    void committed();
+
     // Deletes (or marks) the target's rows that no batch of this full read had. Throws where more would vanish than
     // option max_deletes allows. Returns their number.
     std::int64_t delete_vanished();
     // Rows that the connector could not read, so that their keys in the target are unknown: with any, nothing is
     // deleted.
-    std::int64_t unreadable_rows() const { return unreadable_rows_; }
+    std::int64_t unreadable_rows() const { return total_.unreadable; }
 
     // The columns as last seen, if they differ from what the stream has recorded.
     bool columns_changed() const { return columns_changed_; }
@@ -79,7 +82,10 @@ class Applier {
     std::unique_ptr<pg::Plan> merge_, insert_, check_, keys_;
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_;
-    std::int64_t run_rows_ = 0, run_rejects_ = 0, unreadable_rows_ = 0;
+    // What counts for the limits of the whole run: batches that committed, and the present one.
+    struct Seen {
+        std::int64_t rows = 0, rejects = 0, unreadable = 0;
+    } total_, batch_;
 };
 
 }  // namespace insync

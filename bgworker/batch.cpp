@@ -73,6 +73,11 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.name = text_member(item, "name");
         column.pg_type = text_member(item, "pg_type");
         column.source_type = text_member(item, "source_type");
+        // It becomes part of a CREATE TABLE.
+        if (column.pg_type.find_first_not_of(
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ().,[]") != std::string::npos) {
+            throw ProtocolError("a column's type is no type name");
+        }
         column.nullable = item.value("nullable", true);
         std::string type = text_member(item, "type");
         auto found =
@@ -103,6 +108,7 @@ nlohmann::json to_json(const std::vector<SourceColumn>& columns) {
 }
 
 void Batch::append_rows(std::string_view payload, const std::vector<SourceColumn>& columns) {
+    if (columns.empty()) throw ProtocolError("rows before their columns");
     std::size_t base = data_.size(), at = 0;
     auto need = [&](std::size_t bytes) {
         if (payload.size() - at < bytes) throw ProtocolError("a row is cut off");

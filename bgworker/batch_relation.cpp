@@ -96,11 +96,10 @@ Datum decode(Transport transport, const char* data, int length) {
             std::memcpy(&value, &bits, sizeof value);
             return Float8GetDatum(value);
         }
-        case Transport::text: {
-            char* text = pg_any_to_server(data, length, PG_UTF8);
-            int size = text == data ? length : static_cast<int>(std::strlen(text));
-            return PointerGetDatum(cstring_to_text_with_len(text, size));
-        }
+        case Transport::text:
+            // Streams exist in UTF8 databases only; that it is UTF-8 the connector is not trusted with, either.
+            pg_verifymbstr(data, length, false);
+            return PointerGetDatum(cstring_to_text_with_len(data, length));
         case Transport::bytea:
             return PointerGetDatum(cstring_to_text_with_len(data, length));
         case Transport::numeric:
@@ -116,7 +115,9 @@ Datum decode(Transport transport, const char* data, int length) {
         case Transport::uuid:
             return receive(uuid_recv, data, length);
         case Transport::jsonb:
-            return receive(jsonb_recv, data, length);
+            // A version byte and text; not jsonb_recv, which takes the text for the client's encoding.
+            if (length < 1 || *data != 1) elog(ERROR, "unsupported jsonb version");
+            return DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(data + 1, length - 1)));
     }
     pg_unreachable();
 }

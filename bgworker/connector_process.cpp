@@ -16,6 +16,7 @@ extern "C" {
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -31,6 +32,8 @@ using Clock = std::chrono::steady_clock;
 // Room for about one batch between the two processes; Linux lets anybody have this much.
 constexpr int pipe_bytes = 1 << 20;
 constexpr std::size_t read_bytes = 256 * 1024;
+// Nesting of a frame's JSON; the protocol's own is below ten, the rest is for records that hold JSON as text.
+constexpr std::size_t max_depth = 5000;
 
 // The children of this process, for the exits that don't unwind (FATAL, proc_exit).
 constexpr int max_children = 8;
@@ -72,6 +75,13 @@ constexpr const char* passed_variables[] = {"PATH",         "HOME",          "OD
 }  // namespace
 
 nlohmann::json Frame::json() const {
+    // Counted before it is parsed, as values are copied and compared by recursion. Brackets in texts count too.
+    std::size_t depth = 0;
+    for (char c : payload) {
+        if (c == '[' || c == '{') depth++;
+        if ((c == ']' || c == '}') && depth > 0) depth--;
+        if (depth > max_depth) throw ProtocolError("a frame of JSON nested too deeply");
+    }
     auto value = nlohmann::json::parse(payload, nullptr, false);
     if (value.is_discarded()) throw ProtocolError("a frame that holds no JSON");
     return value;
@@ -96,7 +106,7 @@ pg::Error error_from_frame(const nlohmann::json& payload) {
         error.detail += (error.detail.empty() ? "" : " ") + ("The source's SQLSTATE is " + state + ".");
     }
     if (auto after = payload.find("retry_after"); after != payload.end() && after->is_number()) {
-        error.retry_after_ms = static_cast<long>(after->get<double>() * 1000);
+        error.retry_after_ms = static_cast<long>(std::clamp(after->get<double>(), 0.0, 86400.0) * 1000);
     }
     return error;
 }
@@ -106,11 +116,12 @@ ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall) : stall_(sta
     try {
         Frame hello = next_frame();
         if (hello.type != wire::FrameType::hello) broken("it did not say hello");
-        auto payload = hello.json();
-        if (payload.value("protocol", 0) != wire::protocol_version || payload.value("build", "") != INSYNC_BUILD_ID) {
+        auto payload = checked([&] { return hello.json(); });
+        auto build = payload.find("build");
+        if (build == payload.end() || *build != INSYNC_BUILD_ID) {
             throw pg::Error(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pg_insync_connector is of another build than the library",
-                "Library " INSYNC_BUILD_ID ", connector " + payload.value("build", std::string("unknown")) + ".",
+                "Library " INSYNC_BUILD_ID ", connector " + (build != payload.end() ? build->dump() : "unknown") + ".",
                 "Install both from the same build; setting insync.connector names the program.");
         }
     } catch (...) {
@@ -288,6 +299,10 @@ bool ConnectorProcess::fill() {
 }
 
 Frame ConnectorProcess::next_frame() {
+    return checked([&] { return read_frame(); });
+}
+
+Frame ConnectorProcess::read_frame() {
     for (;;) {
         auto deadline = Clock::now() + stall_;
         while (buffer_.size() - used_ < wire::header_size) {
@@ -325,7 +340,7 @@ std::vector<nlohmann::json> ConnectorProcess::call(const nlohmann::json& body) {
     for (;;) {
         Frame frame = next_frame();
         if (frame.type == wire::FrameType::result || frame.type == wire::FrameType::done)
-            results.push_back(frame.json());
+            results.push_back(checked([&] { return frame.json(); }));
         if (frame.type == wire::FrameType::done) return results;
     }
 }

@@ -50,6 +50,20 @@ class ConnectorProcess {
     void kill() noexcept;
 
   private:
+    // Runs `body`; what it throws about a malformed answer becomes a pg::Error, and the connector is gone.
+    template <typename Body>
+    auto checked(Body&& body) {
+        try {
+            return body();
+        } catch (const pg::Error&) {
+            throw;
+        } catch (const std::bad_alloc&) {
+            throw;
+        } catch (const std::exception& error) {
+            broken(error.what());
+        }
+    }
+    Frame read_frame();
     void spawn();
     void write_all(std::string_view bytes);
     bool fill();  // reads what there is; false at the end of the stream

@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
+constexpr std::int64_t busy_pause_us = 5 * USECS_PER_SEC;
+
 LocalTime to_local(std::int64_t utc_us, const pg_tz* zone) {
     pg_time_t seconds =
         static_cast<pg_time_t>(utc_us >= 0 ? utc_us / USECS_PER_SEC : (utc_us - USECS_PER_SEC + 1) / USECS_PER_SEC);
@@ -47,7 +49,7 @@ void settle_home_database() {
               "excluded.database_oid");
 }
 
-std::vector<DueStream> due_streams(const std::string& server) {
+std::vector<DueStream> due_streams(const std::string& server, const std::map<int, TimestampTz>& polled) {
     pg::Rows rows;
     pg_tz* default_zone = session_timezone;
     {
@@ -60,7 +62,7 @@ std::vector<DueStream> due_streams(const std::string& server) {
             " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = "
             "'queued' ORDER BY r.id LIMIT 1) AS q ON true"
             " LEFT JOIN LATERAL (SELECT r.started_at FROM insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS "
-            "NOT NULL ORDER BY r.id DESC LIMIT 1) AS l ON true"
+            "NOT NULL AND r.mode <> 'replay' ORDER BY r.id DESC LIMIT 1) AS l ON true"
             " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused",
             {server});
     }
@@ -73,8 +75,11 @@ std::vector<DueStream> due_streams(const std::string& server) {
         auto live = shared::read_live(item.stream_id);
         std::optional<std::int64_t> at, last;
         if (row[8]) last = std::stoll(*row[8]);
-        if (live && live->last_poll > DT_NOBEGIN && (!last || live->last_poll + unix_epoch_us > *last))
-            last = live->last_poll + unix_epoch_us;
+        auto also = [&](TimestampTz poll) {
+            if (poll > DT_NOBEGIN && (!last || poll + unix_epoch_us > *last)) last = poll + unix_epoch_us;
+        };
+        if (live) also(live->last_poll);
+        if (auto own = polled.find(item.stream_id); own != polled.end()) also(own->second);
         if (row[4]) {
             at = now;
             item.request.run_id = std::stoll(*row[4]);
@@ -93,6 +98,9 @@ std::vector<DueStream> due_streams(const std::string& server) {
             if (zone == nullptr) zone = default_zone;
             if (schedule) at = next_run(*schedule, last, now, [zone](std::int64_t us) { return to_local(us, zone); });
         }
+        // Somebody else is at it: his run answers for this one, or it is looked at again in a while.
+        if (at && live && live->pid != 0 && live->pid != MyProcPid)
+            at = std::max<std::int64_t>(*at, now + busy_pause_us);
         if (at) item.due = *at - unix_epoch_us;
         shared::update_live(item.stream_id, [&](LiveStream& entry) { entry.next_run = item.due; });
         if (at) due.push_back(std::move(item));

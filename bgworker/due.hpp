@@ -2,6 +2,7 @@
 // shared memory.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ bool is_home_database();
 // Makes it so.
 void settle_home_database();
 
-// Every stream that has a next run, soonest first; of one server, or of all. Needs a transaction.
-std::vector<DueStream> due_streams(const std::string& server);
+// Every stream that has a next run, soonest first; of one server, or of all. `polled`: when the caller itself last ran
+// them, for polls that found no room in shared memory. Needs a transaction.
+std::vector<DueStream> due_streams(const std::string& server, const std::map<int, TimestampTz>& polled);
 
 }  // namespace insync

@@ -76,7 +76,7 @@ std::vector<Database> list_databases() {
 }
 
 void on_exit(int, Datum) {
-    shared::set_launcher(nullptr);
+    shared::set_launcher(false);
 }
 
 struct RunningWorker {
@@ -181,8 +181,8 @@ void Launcher::start_due(TimestampTz* next) {
 }
 
 void Launcher::work() {
-    shared::reset_agenda();
-    shared::set_launcher(MyLatch);
+    shared::adopt_agenda();
+    shared::set_launcher(true);
     survey_all();
     for (;;) {
         TimestampTz next = DT_NOEND;

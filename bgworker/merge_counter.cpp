@@ -20,8 +20,8 @@ MergeCounts counts;
 
 // These hooks are part of the C side of the wall: plain calls, nothing with a destructor, errors pass through.
 void on_start(QueryDesc* query, int flags) {
-    // The first statement to start is the announced one; those of its triggers start later.
-    if (armed) {
+    // The first MERGE to start is the announced one: planning may run functions before it, its triggers run after it.
+    if (armed && query->operation == CMD_MERGE) {
         armed = false;
         counted = query;
     }

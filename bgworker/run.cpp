@@ -120,6 +120,11 @@ Run::Run(const Stream& stream, const RunRequest& request, Transactions& transact
     });
 }
 
+Run::~Run() {
+    // However it ended, this process is no longer at it: sync_cancel() must not meet whoever comes next.
+    shared::release_live();
+}
+
 RunCounts Run::execute(ConnectorProcess& connector) {
     connector_ = &connector;
     try {
@@ -135,13 +140,20 @@ RunCounts Run::execute(ConnectorProcess& connector) {
                         std::to_string(counts_.rows_read) + " rows" +
                         (watermark_.empty() ? "" : ", watermark " + watermark_);
         fail(error);
+        error.recorded = true;
         throw;
+    } catch (const std::bad_alloc&) {
+        pg::Error error(ERRCODE_OUT_OF_MEMORY, "out of memory");
+        fail(error);
+        error.recorded = true;
+        throw error;
     } catch (const std::exception& error) {  // a malformed answer
         pg::Error wrapped(ERRCODE_PROTOCOL_VIOLATION,
                           std::string("the connector does not follow the protocol: ") + error.what());
         wrapped.error_class = pg::ErrorClass::source;
         connector_->kill();
         fail(wrapped);
+        wrapped.recorded = true;
         throw wrapped;
     }
 }
@@ -170,11 +182,13 @@ void Run::load() {
 
 bool Run::next_batch(Batch& batch) {
     batch.clear();
+    std::size_t reject_bytes = 0;
     for (;;) {
         check_deadline();
         Frame frame = connector_->next_frame();
         switch (frame.type) {
             case wire::FrameType::columns:
+                if (applier_ || batch.rows() > 0) throw ProtocolError("columns for a second time");
                 columns_ = parse_columns(frame.json().at("columns"));
                 transactions_.run([&] {
                     applier_.emplace(stream_, columns_, state_.has_errors);
@@ -192,7 +206,10 @@ bool Run::next_batch(Batch& batch) {
                     throw ProtocolError("a batch without an end");
                 break;
             case wire::FrameType::reject:
+                reject_bytes += frame.payload.size();
                 batch.append_reject(frame.json());
+                if (reject_bytes > 4 * std::size_t{settings::frame_limit_bytes()})
+                    throw ProtocolError("a batch without an end");
                 break;
             case wire::FrameType::position:
                 batch.set_position(frame.json());
@@ -222,6 +239,7 @@ void Run::apply(const Batch& batch) {
         std::int64_t run_before = run_id_;
         try {
             transactions_.run([&] { apply_once(batch); });
+            applier_->committed();
             break;
         } catch (const pg::Error& error) {
             run_id_ = run_before;
@@ -312,7 +330,7 @@ void Run::finish() {
     double lag =
         done_.contains("lag_seconds") && done_["lag_seconds"].is_number() ? done_["lag_seconds"].get<double>() : NAN;
     std::string message = closing_message();
-    bool quiet = run_id_ == 0 && state_.failures == 0;
+    bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule";
     if (!quiet) {
         transactions_.run([&] {
             record_start();
@@ -346,6 +364,7 @@ std::string Run::closing_message() const {
 
 void Run::fail(const pg::Error& error) {
     transactions_.rollback();
+    if (error.recorded) return;
     std::string message = error.message + (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) +
                           (error.hint.empty() ? "" : "\nHINT: " + error.hint);
     bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
@@ -358,7 +377,7 @@ void Run::fail(const pg::Error& error) {
             record_start();
             finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, cancelled ? "cancelled" : message);
         }
-        if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error)) {
+        if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error, request_.trigger != "call")) {
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
         }
     });

@@ -25,6 +25,9 @@ struct RunRequest {
 class Run {
   public:
     Run(const Stream& stream, const RunRequest& request, Transactions& transactions);
+    ~Run();
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
 
     // Reads and applies until the source has no more. Before it, the connector must have opened the stream's server,
     // and the caller must hold the stream's lock. Throws pg::Error where the run failed, after it has recorded that.

@@ -16,6 +16,7 @@ extern "C" {
 #include <cmath>
 #include <cstring>
 
+#include "extension/pg/compat.hpp"
 #include "extension/pg/guard.hpp"
 #include "extension/settings.hpp"
 
@@ -37,7 +38,7 @@ constexpr TimestampTz longest_backoff = 5 * USECS_PER_MINUTE;
 struct State {
     LWLock* lock;
     ConditionVariable run_ended;
-    Latch* launcher;  // in shared memory, as all process latches
+    int launcher;  // number of its process; -1: none
     int agenda_count;
     int live_capacity;
     int live_count;
@@ -68,6 +69,7 @@ void on_startup() {
         std::memset(static_cast<void*>(state), 0, state_size());
         state->lock = &GetNamedLWLockTranche("pg_insync")->lock;
         state->live_capacity = settings::max_streams();
+        state->launcher = -1;
         ConditionVariableInit(&state->run_ended);
     }
     LWLockRelease(AddinShmemInitLock);
@@ -97,6 +99,17 @@ LiveStream* find_live(int stream_id) {
     return found != end ? found : nullptr;
 }
 
+// An entry for another stream: a new one, or the one that nobody runs and that was polled the longest ago.
+LiveStream* free_live() {
+    if (state->live_count < state->live_capacity) return &state->live[state->live_count++];
+    LiveStream* oldest = nullptr;
+    for (int i = 0; i < state->live_count; i++) {
+        LiveStream& item = state->live[i];
+        if (item.pid == 0 && (oldest == nullptr || item.last_poll < oldest->last_poll)) oldest = &item;
+    }
+    return oldest;
+}
+
 }  // namespace
 
 void request() {
@@ -124,9 +137,13 @@ void make_due(Oid database, Oid server, TimestampTz due) {
                 if (state->agenda_count == max_agenda) return;
                 state->agenda_count++;
             }
-            *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 0, 1, 0, 0};
+            *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 0, 1, 0, 0, -1};
         }
         item->due = std::min(item->due, due);
+        if (item->lingering >= 0) {
+            SetLatch(compat::process_latch(item->lingering));
+            item->due = DT_NOEND;  // it looks for itself what is due
+        }
     }
     wake_launcher();
 }
@@ -137,18 +154,24 @@ std::optional<int> take_due(TimestampTz now, int max_workers, TimestampTz* next)
     int running = 0;
     for (int i = 0; i < state->agenda_count; i++) running += state->agenda[i].running;
     if (running >= max_workers) return std::nullopt;  // whoever ends wakes the launcher
+    int chosen = -1;
+    TimestampTz earliest = DT_NOEND;
     for (int i = 0; i < state->agenda_count; i++) {
         Agenda& item = state->agenda[i];
         if (item.running >= item.wanted) continue;
         TimestampTz at = std::max(item.due, item.not_before);
-        if (at <= now) {
-            item.running++;
-            item.due = DT_NOEND;
-            return i;
+        if (at < earliest) {
+            earliest = at;
+            chosen = i;
         }
-        *next = std::min(*next, at);
     }
-    return std::nullopt;
+    if (chosen < 0 || earliest > now) {
+        *next = earliest;
+        return std::nullopt;
+    }
+    state->agenda[chosen].running++;
+    state->agenda[chosen].due = DT_NOEND;
+    return chosen;
 }
 
 Agenda read_agenda(int index) {
@@ -169,6 +192,7 @@ void worker_ended(int index, TimestampTz next_due, bool crashed) {
         Agenda& item = state->agenda[index];
         item.running = std::max(0, item.running - 1);
         item.reported++;
+        item.lingering = -1;
         item.due = std::min(item.due, next_due);
         if (crashed) {
             item.crashes = std::min(item.crashes + 1, 20);
@@ -207,22 +231,39 @@ void forget_database(Oid database) {
     for (int i = 0; i < state->agenda_count; i++) {
         if (state->agenda[i].database == database) state->agenda[i].due = DT_NOEND;
     }
+    for (int i = state->live_count - 1; i >= 0; i--) {
+        if (state->live[i].database == database && state->live[i].pid == 0)
+            state->live[i] = state->live[--state->live_count];
+    }
 }
 
-void reset_agenda() {
+void adopt_agenda() {
     Locked locked;
-    state->agenda_count = 0;
+    for (int i = 0; i < state->agenda_count; i++) state->agenda[i].reported = 0;
 }
 
-void set_launcher(void* latch) {
+bool somebody_waits() {
+    TimestampTz now = GetCurrentTimestamp();
     Locked locked;
-    state->launcher = static_cast<Latch*>(latch);
+    return std::any_of(state->agenda, state->agenda + state->agenda_count, [&](const Agenda& item) {
+        return item.running == 0 && item.due <= now && item.not_before <= now;
+    });
+}
+
+void set_lingering(int index, bool lingers) {
+    Locked locked;
+    state->agenda[index].lingering = lingers ? compat::process_number() : -1;
+}
+
+void set_launcher(bool is) {
+    Locked locked;
+    state->launcher = is ? compat::process_number() : -1;
 }
 
 void wake_launcher() {
     if (state == nullptr) return;
     Locked locked;
-    if (state->launcher != nullptr) SetLatch(state->launcher);
+    if (state->launcher >= 0) SetLatch(compat::process_latch(state->launcher));
 }
 
 void update_live(int stream_id, const std::function<void(LiveStream&)>& change) {
@@ -230,8 +271,8 @@ void update_live(int stream_id, const std::function<void(LiveStream&)>& change) 
     Locked locked;
     LiveStream* item = find_live(stream_id);
     if (item == nullptr) {
-        if (state->live_count == state->live_capacity) return;
-        item = &state->live[state->live_count++];
+        item = free_live();
+        if (item == nullptr) return;
         std::memset(static_cast<void*>(item), 0, sizeof *item);
         item->database = MyDatabaseId;
         item->stream_id = stream_id;
@@ -252,18 +293,17 @@ std::optional<LiveStream> read_live(int stream_id) {
 std::vector<LiveStream> all_live() {
     std::vector<LiveStream> result;
     if (state == nullptr) return result;
-    result.reserve(static_cast<std::size_t>(state->live_capacity));  // no allocation under the lock
+    std::size_t count = 0;
+    {
+        Locked locked;
+        count = static_cast<std::size_t>(state->live_count);
+    }
+    result.reserve(count);  // no allocation under the lock
     Locked locked;
     for (int i = 0; i < state->live_count; i++) {
-        if (state->live[i].database == MyDatabaseId) result.push_back(state->live[i]);
+        if (state->live[i].database == MyDatabaseId && result.size() < count) result.push_back(state->live[i]);
     }
     return result;
-}
-
-void forget_live(int stream_id) {
-    if (state == nullptr) return;
-    Locked locked;
-    if (LiveStream* item = find_live(stream_id)) *item = state->live[--state->live_count];
 }
 
 void release_live() noexcept {

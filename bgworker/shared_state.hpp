@@ -47,6 +47,7 @@ struct Agenda {
     int wanted;              // workers that may be at it at the same time
     int crashes;             // in a row
     int reported;            // workers that have said how they ended and are not reaped yet
+    int lingering;           // number of the process that waits for the next run; -1: none
 };
 
 namespace shared {
@@ -57,7 +58,7 @@ bool available();
 
 // Agenda. `due` moves a server's due time to at most this; the launcher is woken.
 void make_due(Oid database, Oid server, TimestampTz due);
-// What launcher does: picks what is due now and counts a worker as running there; sets `next` to the next due time.
+// What launcher does: picks what is longest due and counts a worker as running there; sets `next` to the next due time.
 std::optional<int> take_due(TimestampTz now, int max_workers, TimestampTz* next);
 Agenda read_agenda(int index);
 // A worker that take_due counted was not started after all; it is due again at `retry`.
@@ -68,16 +69,21 @@ void worker_ended(int index, TimestampTz next_due, bool crashed);
 void worker_reaped(int index);
 void set_wanted(int index, int workers);
 void forget_database(Oid database);
-void reset_agenda();
+// A launcher begins; workers that an earlier one started may still run.
+void adopt_agenda();
+// Is a server due that has no worker, as all are busy?
+bool somebody_waits();
+// The worker of an agenda begins or ends to wait for its next run: make_due() wakes it.
+void set_lingering(int index, bool lingers);
 
-void set_launcher(void* latch);  // its process latch; nullptr: none
+// This process is the launcher, or is it no more.
+void set_launcher(bool is);
 void wake_launcher();
 
 // Live state: calls `change` with the stream's entry under the lock, making one if needed.
 void update_live(int stream_id, const std::function<void(LiveStream&)>& change);
 std::optional<LiveStream> read_live(int stream_id);
 std::vector<LiveStream> all_live();
-void forget_live(int stream_id);
 // Marks what this process was running as idle; safe in an exit callback.
 void release_live() noexcept;
 

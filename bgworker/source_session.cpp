@@ -37,9 +37,10 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
             throw error;
         }
         connector = &session.open(stream.server, stream.owner_oid, transactions);
-    } catch (const pg::Error& error) {
+    } catch (pg::Error& error) {
         session.close();
         run.fail(error);
+        error.recorded = true;
         throw;
     }
     try {

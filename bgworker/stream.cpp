@@ -89,7 +89,17 @@ std::string extension_schema() {
     return pg::call([&] { return get_namespace_name(schema); });
 }
 
-ExtensionIdentity::ExtensionIdentity() : identity_(extension_owner(), false) {}
+namespace {
+Oid required_owner() {
+    Oid owner = extension_owner();
+    if (!OidIsValid(owner))
+        throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "extension pg_insync is not installed in this database", "",
+                        "CREATE EXTENSION pg_insync;");
+    return owner;
+}
+}  // namespace
+
+ExtensionIdentity::ExtensionIdentity() : identity_(required_owner(), false) {}
 
 std::string Stream::option(const char* name) const {
     if (has_option(name)) return options[name].is_string() ? options[name].get<std::string>() : options[name].dump();
@@ -190,11 +200,15 @@ std::int64_t insert_run(const Stream& stream, const std::string& mode, const std
 
 void start_queued_run(std::int64_t run_id, const std::string& mode) {
     Bookkeeping bookkeeping;
-    pg::query(
+    auto started = pg::query(
         "UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = clock_timestamp(), message = NULL, "
         "sqlstate = NULL"
-        " WHERE r.id = $1::bigint",
+        " WHERE r.id = $1::bigint AND r.status = 'queued'",
         {number(run_id), mode});
+    if (started.processed > 0) return;
+    pg::Error error(ERRCODE_QUERY_CANCELED, "the run was cancelled before it began");
+    error.recorded = true;
+    throw error;
 }
 
 void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
@@ -250,7 +264,7 @@ bool repeat_failure(int stream_id, const std::string& message) {
     return !rows.empty();
 }
 
-std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error) {
+std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error, bool may_retry) {
     Bookkeeping bookkeeping;
     auto state = pg::query(
         "INSERT INTO insync.watermark AS w (stream_id, failures) VALUES ($1::integer, 1)"
@@ -261,7 +275,7 @@ std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error
     auto delay = parse_duration(stream.option("retry_delay"));
     bool permanent = error.is_permanent();
     pg::Value retry_ms;
-    if (failures <= max_retries && !permanent && delay) {
+    if (may_retry && failures <= max_retries && !permanent && delay) {
         double ms = static_cast<double>(delay->count());
         if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(failures - 1, 20));
         // Jitter of a tenth keeps many streams that failed together from coming back together.

@@ -81,9 +81,8 @@ void finish_run(std::int64_t run_id, const std::string& status, const RunCounts&
                 const std::string& message);
 // A scheduled run failed just as the one before it: counted in that one's row. False if there is no such row.
 bool repeat_failure(int stream_id, const std::string& message);
-// A run failed: counts it and sets when to try again; nullopt: not before the schedule. `permanent`: retrying can't
-// help.
-std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error);
+// A run failed: counts it and, if it may be retried and that can help, sets when (microseconds since 1970).
+std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error, bool may_retry);
 void clear_failures(int stream_id);
 
 // PostgreSQL arrays of text as parameters and back.

@@ -14,12 +14,18 @@ namespace insync {
 
 class StreamLock {
   public:
+    // A function that changes what a run reads keeps the lock until its transaction has committed that.
+    enum class Until { scope_end, transaction_end };
+
     // Tries to take the lock; tries again for `patience_ms`, as who waited for a run to end can be faster than the
     // worker that lets go of it.
-    explicit StreamLock(int stream_id, long patience_ms = 0) : tag_{}, held_(false) {
-        SET_LOCKTAG_ADVISORY(tag_, MyDatabaseId, lock_class, static_cast<uint32>(stream_id), 2);
+    explicit StreamLock(int stream_id, long patience_ms = 0, Until until = Until::scope_end)
+        : tag_{}, held_(false), until_(until) {
+        SET_LOCKTAG_ADVISORY(tag_, MyDatabaseId, lock_class, static_cast<uint32>(stream_id), lock_kind);
         for (long waited = 0; !held_; waited += step_ms) {
-            held_ = pg::call([&] { return LockAcquire(&tag_, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL; });
+            held_ = pg::call([&] {
+                return LockAcquire(&tag_, ExclusiveLock, until_ == Until::scope_end, true) != LOCKACQUIRE_NOT_AVAIL;
+            });
             if (held_ || waited >= patience_ms) break;
             pg::call([] {
                 (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, step_ms, PG_WAIT_EXTENSION);
@@ -29,7 +35,7 @@ class StreamLock {
         }
     }
     ~StreamLock() {
-        if (held_) LockRelease(&tag_, ExclusiveLock, true);
+        if (held_ && until_ == Until::scope_end) LockRelease(&tag_, ExclusiveLock, true);
     }
     StreamLock(const StreamLock&) = delete;
     StreamLock& operator=(const StreamLock&) = delete;
@@ -41,9 +47,11 @@ class StreamLock {
 
   private:
     static constexpr long step_ms = 20;
-    static constexpr uint32 lock_class = 0x696e7379;  // "insy": the first of pg_advisory_lock's two numbers
+    static constexpr uint32 lock_class = 0x696e7379;  // "insy"
+    static constexpr uint16 lock_kind = 3;            // pg_advisory_lock() makes 1 and 2: nobody can take ours with it
     LOCKTAG tag_;
     bool held_;
+    Until until_;
 };
 
 }  // namespace insync

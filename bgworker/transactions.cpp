@@ -4,6 +4,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "pgstat.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
@@ -29,7 +30,17 @@ void WorkerTransactions::rollback() {
     pg::call([] { AbortCurrentTransaction(); });
 }
 
+void ProcedureTransactions::begin() {
+    // Whatever the session's default is: a batch that is tried again must see what was in its way.
+    pg::call([] {
+        if (!FirstSnapshotSet) SetConfigOption("transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+    });
+    work_.emplace();
+    pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+}
+
 void ProcedureTransactions::commit() {
+    pg::call([] { PopActiveSnapshot(); });
     work_->commit();
     work_.reset();
     pg::commit_and_chain();

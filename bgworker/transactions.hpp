@@ -45,7 +45,7 @@ class WorkerTransactions : public Transactions {
 // work stands in a subtransaction, so that an error in it leaves SPI as it was for the rollback.
 class ProcedureTransactions : public Transactions {
   public:
-    void begin() override { work_.emplace(); }
+    void begin() override;
     void commit() override;
     void rollback() override;
 

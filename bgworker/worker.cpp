@@ -18,6 +18,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <map>
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
@@ -30,6 +31,9 @@ extern "C" {
 namespace insync {
 
 namespace {
+
+// How long a worker may linger in all; DROP DATABASE waits five seconds for those who are connected.
+constexpr TimestampTz longest_stay = 4 * USECS_PER_SEC;
 
 // For the exit callback, which may come at any moment.
 int agenda_index = -1;
@@ -70,6 +74,7 @@ class Worker {
     std::string server_;
     WorkerTransactions transactions_;
     SourceSession session_;
+    std::map<int, TimestampTz> polled_;  // when this worker last ran each stream
 };
 
 // Whether this database has the extension, and is not a restored copy.
@@ -87,7 +92,7 @@ bool Worker::may_run() {
 
 // Puts each server of the database on the launcher's agenda.
 TimestampTz Worker::survey() {
-    auto due = transactions_.run([&] { return due_streams(""); });
+    auto due = transactions_.run([&] { return due_streams("", {}); });
     for (const auto& item : due) {
         const char* name = item.server.c_str();
         Oid server = transactions_.run([&] { return pg::call([&] { return get_foreign_server_oid(name, true); }); });
@@ -112,15 +117,19 @@ TimestampTz Worker::work() {
         return definition.connections();
     });
     shared::set_wanted(agenda_index, connections);
+    TimestampTz arrived = GetCurrentTimestamp();
     for (;;) {
         if (!may_run()) return DT_NOEND;
-        auto due = transactions_.run([&] { return due_streams(server_); });
+        auto due = transactions_.run([&] { return due_streams(server_, polled_); });
         TimestampTz now = GetCurrentTimestamp();
         auto ready = std::count_if(due.begin(), due.end(), [&](const auto& item) { return item.due <= now; });
         if (ready > 1 && connections > 1) shared::make_due(agenda_.database, agenda_.server, now);
         if (ready == 0) {
             TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
-            if (next == DT_NOEND || next > now + settings::linger().count() * 1000) return next;
+            // Not for long: others may wait for a worker, and DROP DATABASE for this one.
+            bool stays = next <= now + settings::linger().count() * 1000 && now < arrived + longest_stay &&
+                         !shared::somebody_waits();
+            if (!stays) return next;
             idle_until(next);
             continue;
         }
@@ -139,6 +148,7 @@ TimestampTz Worker::work() {
 
 void Worker::run(const DueStream& due) {
     std::string name;
+    polled_[due.stream_id] = GetCurrentTimestamp();
     try {
         auto stream = transactions_.run([&] {
             close_interrupted_runs(due.stream_id);
@@ -151,11 +161,14 @@ void Worker::run(const DueStream& due) {
     } catch (const pg::Error& error) {
         transactions_.rollback();
         log_failure(name, error);
+        // What couldn't be recorded would be due again at once: leave, and come back after the launcher's back-off.
+        if (!error.recorded) throw;
     }
     pg::call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
 }
 
 void Worker::idle_until(TimestampTz time) {
+    shared::set_lingering(agenda_index, true);
     pg::call([&] {
         long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L),
@@ -167,6 +180,7 @@ void Worker::idle_until(TimestampTz time) {
             ProcessConfigFile(PGC_SIGHUP);
         }
     });
+    shared::set_lingering(agenda_index, false);
 }
 
 }  // namespace
@@ -190,6 +204,7 @@ void insync_worker_main(Datum argument) {
             SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
             SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
             SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+            SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
         });
         try {
             Worker worker(agenda);

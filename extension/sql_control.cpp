@@ -149,6 +149,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         if (mode) check_mode(stream, *mode);
         release_at_exit();
         pg::Spi outer(true);
+        pg::commit_and_chain();  // the caller's transaction has a snapshot, and so an isolation level, already
         ProcedureTransactions transactions;
         StreamLock lock(stream.id, StreamLock::short_patience_ms);
         if (!lock.held()) already_running(stream);
@@ -271,7 +272,7 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         auto watermark = text_argument(fcinfo, 1);
-        StreamLock lock(stream.id, StreamLock::short_patience_ms);
+        StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) already_running(stream);
         if (watermark && stream.watermark.empty())
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");

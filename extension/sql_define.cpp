@@ -3,6 +3,7 @@
 
 extern "C" {
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 }
@@ -108,6 +109,11 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         stream.owner_oid = GetUserId();
 
         // Everything is checked before anything is stored.
+        if (int encoding = GetDatabaseEncoding(); encoding != PG_UTF8) {
+            throw pg::Error(
+                ERRCODE_FEATURE_NOT_SUPPORTED,
+                std::string("streams need a database with encoding UTF8, not ") + pg_encoding_to_char(encoding));
+        }
         require_new_name(stream.name);
         check_stream_options(stream.options);
         if (stream.schedule) check_schedule(*stream.schedule);
@@ -215,7 +221,6 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
         }
         Bookkeeping bookkeeping;
         pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {std::to_string(stream.id)});
-        shared::forget_live(stream.id);
         return Datum(0);
     });
 }

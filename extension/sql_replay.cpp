@@ -127,8 +127,7 @@ INSYNC_SQL_FUNCTION(sync_replay);
 Datum sync_replay(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
-        // Lasts as long as this function; after it, what was replayed is protected by its own row locks until commit.
-        StreamLock lock(stream.id, StreamLock::short_patience_ms);
+        StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) {
             throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
                             "Call sync_replay() again when the run has ended.");

@@ -8,6 +8,7 @@ extern "C" {
 }
 
 #include <cmath>
+#include <set>
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/shared_state.hpp"
@@ -24,6 +25,23 @@ pg::Value time_text(TimestampTz time) {
     return std::string(text);
 }
 
+// The streams whose state, messages of errors included, the current role may see.
+std::set<int> visible_streams() {
+    Oid caller = GetUserId();
+    pg::Rows rows;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query(
+            "SELECT s.id FROM insync.stream AS s LEFT JOIN pg_roles AS r ON r.rolname = s.owner"
+            " WHERE CASE WHEN r.oid IS NULL THEN (SELECT c.rolsuper FROM pg_roles AS c WHERE c.oid = $1::oid)"
+            " ELSE pg_has_role($1::oid, r.oid, 'USAGE') END",
+            {std::to_string(caller)});
+    }
+    std::set<int> ids;
+    for (const auto& row : rows.rows) ids.insert(std::stoi(*row[0]));
+    return ids;
+}
+
 }  // namespace
 
 extern "C" {
@@ -33,7 +51,9 @@ INSYNC_SQL_FUNCTION(sync_grant);
 Datum insync_live(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
+        auto visible = visible_streams();
         for (const auto& live : shared::all_live()) {
+            if (!visible.contains(live.stream_id)) continue;
             std::string message = live.message;
             result.add({std::to_string(live.stream_id), live_state_name(live.state),
                         live.pid != 0 ? pg::Value(std::to_string(live.pid)) : std::nullopt,

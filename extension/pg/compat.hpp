@@ -5,6 +5,8 @@ extern "C" {
 #include "postgres.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 }
 
@@ -17,6 +19,18 @@ inline bool has_server_usage(Oid server, Oid role) {
 #else
     return pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK;
 #endif
+}
+
+// This process's number among PostgreSQL's, and the latch of the process with a number.
+inline int process_number() {
+#if PG_VERSION_NUM >= 170000
+    return GetNumberFromPGProc(MyProc);
+#else
+    return MyProc->pgprocno;
+#endif
+}
+inline Latch* process_latch(int number) {
+    return &ProcGlobal->allProcs[number].procLatch;
 }
 
 }  // namespace insync::compat

@@ -60,6 +60,7 @@ struct Error : std::exception {
     std::string query;  // the inner statement that the position is in
     int position = 0;   // characters from 1; 0: none
     ErrorClass error_class = ErrorClass::database;
+    bool recorded = false;     // the run that it failed has it in its books
     long retry_after_ms = -1;  // what the source asked for; -1: nothing
 };
 
