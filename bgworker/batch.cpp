@@ -33,7 +33,6 @@ constexpr std::array<TransportInfo, 15> transports{{{"bool", 1},
                                                     {"jsonb", -1}}};
 
 constexpr std::size_t max_columns = 1600;
-constexpr std::size_t max_name = 63;  // PostgreSQL's NAMEDATALEN - 1
 
 std::string text_member(const nlohmann::json& object, const char* name) {
     auto found = object.find(name);
@@ -46,13 +45,13 @@ std::string_view transport_name(Transport transport) {
     return transports[static_cast<std::size_t>(transport)].name;
 }
 
-std::string fold_name(std::string_view name) {
+std::string fold_name(std::string_view name, std::size_t limit) {
     std::string folded(name);
     for (char& c : folded) {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
-    if (folded.size() > max_name) {
-        std::size_t end = max_name;
+    if (folded.size() > limit) {
+        std::size_t end = limit;
         while (end > 0 && (static_cast<unsigned char>(folded[end]) & 0xC0) == 0x80) end--;
         folded.resize(end);
     }
@@ -88,7 +87,7 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.field = fold_name(column.name);
         for (int suffix = 2; !taken.insert(column.field).second; suffix++) {
             std::string tail = "_" + std::to_string(suffix);
-            column.field = fold_name(column.name).substr(0, max_name - tail.size()) + tail;
+            column.field = fold_name(column.name, max_name - tail.size()) + tail;
         }
         columns.push_back(std::move(column));
     }

@@ -55,8 +55,11 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description);
 // The inverse, as stored with a stream.
 nlohmann::json to_json(const std::vector<SourceColumn>& columns);
 
-// SQL's folding of an unquoted name, cut to PostgreSQL's 63 bytes at a character's border.
-std::string fold_name(std::string_view name);
+// The longest name that PostgreSQL keeps, in bytes (NAMEDATALEN - 1).
+inline constexpr std::size_t max_name = 63;
+
+// SQL's folding of an unquoted name, cut to `limit` bytes at a character's border.
+std::string fold_name(std::string_view name, std::size_t limit = max_name);
 
 // One field of a row, inside the batch's bytes.
 struct Field {

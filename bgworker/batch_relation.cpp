@@ -117,6 +117,7 @@ Datum decode(Transport transport, const char* data, int length) {
         case Transport::jsonb:
             // A version byte and text; not jsonb_recv, which takes the text for the client's encoding.
             if (length < 1 || *data != 1) elog(ERROR, "unsupported jsonb version");
+            pg_verifymbstr(data + 1, length - 1, false);
             return DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(data + 1, length - 1)));
     }
     pg_unreachable();

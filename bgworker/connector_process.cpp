@@ -32,8 +32,8 @@ using Clock = std::chrono::steady_clock;
 // Room for about one batch between the two processes; Linux lets anybody have this much.
 constexpr int pipe_bytes = 1 << 20;
 constexpr std::size_t read_bytes = 256 * 1024;
-// Nesting of a frame's JSON; the protocol's own is below ten, the rest is for records that hold JSON as text.
-constexpr std::size_t max_depth = 5000;
+// Nesting of a frame's JSON; the protocol's own is below ten.
+constexpr std::size_t max_depth = 64;
 
 // The children of this process, for the exits that don't unwind (FATAL, proc_exit).
 constexpr int max_children = 8;
@@ -75,9 +75,14 @@ constexpr const char* passed_variables[] = {"PATH",         "HOME",          "OD
 }  // namespace
 
 nlohmann::json Frame::json() const {
-    // Counted before it is parsed, as values are copied and compared by recursion. Brackets in texts count too.
+    // Counted before it is parsed, as values are copied and compared by recursion.
     std::size_t depth = 0;
-    for (char c : payload) {
+    bool in_text = false;
+    for (std::size_t i = 0; i < payload.size(); i++) {
+        char c = payload[i];
+        if (c == '"') in_text = !in_text;
+        if (in_text && c == '\\') i++;
+        if (in_text) continue;
         if (c == '[' || c == '{') depth++;
         if ((c == ']' || c == '}') && depth > 0) depth--;
         if (depth > max_depth) throw ProtocolError("a frame of JSON nested too deeply");
@@ -121,7 +126,8 @@ ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall) : stall_(sta
         if (build == payload.end() || *build != INSYNC_BUILD_ID) {
             throw pg::Error(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pg_insync_connector is of another build than the library",
-                "Library " INSYNC_BUILD_ID ", connector " + (build != payload.end() ? build->dump() : "unknown") + ".",
+                "Library " INSYNC_BUILD_ID ", connector " +
+                    (build != payload.end() && build->is_string() ? build->get<std::string>() : "unknown") + ".",
                 "Install both from the same build; setting insync.connector names the program.");
         }
     } catch (...) {

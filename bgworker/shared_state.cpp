@@ -250,9 +250,21 @@ bool somebody_waits() {
     });
 }
 
-void set_lingering(int index, bool lingers) {
+void clear_due(int index) {
     Locked locked;
-    state->agenda[index].lingering = lingers ? compat::process_number() : -1;
+    state->agenda[index].due = DT_NOEND;
+}
+
+bool begin_lingering(int index) {
+    Locked locked;
+    if (state->agenda[index].due != DT_NOEND) return false;
+    state->agenda[index].lingering = compat::process_number();
+    return true;
+}
+
+void end_lingering(int index) {
+    Locked locked;
+    state->agenda[index].lingering = -1;
 }
 
 void set_launcher(bool is) {

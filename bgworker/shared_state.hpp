@@ -73,8 +73,12 @@ void forget_database(Oid database);
 void adopt_agenda();
 // Is a server due that has no worker, as all are busy?
 bool somebody_waits();
-// The worker of an agenda begins or ends to wait for its next run: make_due() wakes it.
-void set_lingering(int index, bool lingers);
+// A worker is about to look for itself what is due.
+void clear_due(int index);
+// The worker of an agenda begins or ends to wait for its next run: make_due() wakes it. It is not to wait (false) if
+// something became due since it looked.
+bool begin_lingering(int index);
+void end_lingering(int index);
 
 // This process is the launcher, or is it no more.
 void set_launcher(bool is);

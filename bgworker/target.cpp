@@ -290,7 +290,7 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
         bool key = std::find(stream.key.begin(), stream.key.end(), column.name) != stream.key.end();
         if (auto expression = named.find(column.name); expression != named.end()) {
             shape.columns.push_back(map_column(column, expression->get<std::string>(), key));
-        } else if (const SourceColumn* source = find_field(columns, column.name);
+        } else if (const SourceColumn* source = find_field(columns, fold_name(column.name));
                    source != nullptr && !only_named && !column.generated && column.name != deleted) {
             shape.columns.push_back(map_column(column, default_expression(*source, column, zone), key));
         } else {

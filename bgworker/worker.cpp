@@ -118,19 +118,20 @@ TimestampTz Worker::work() {
     });
     shared::set_wanted(agenda_index, connections);
     TimestampTz arrived = GetCurrentTimestamp();
-    for (;;) {
+    for (bool worked = false;; worked = true) {
         if (!may_run()) return DT_NOEND;
+        shared::clear_due(agenda_index);  // what was asked for until now is in the tables
         auto due = transactions_.run([&] { return due_streams(server_, polled_); });
         TimestampTz now = GetCurrentTimestamp();
+        // Not for long: others may wait for a worker, and DROP DATABASE for this one.
+        bool may_stay = now < arrived + longest_stay && !shared::somebody_waits();
+        TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
+        if (worked && !may_stay) return next;
         auto ready = std::count_if(due.begin(), due.end(), [&](const auto& item) { return item.due <= now; });
         if (ready > 1 && connections > 1) shared::make_due(agenda_.database, agenda_.server, now);
         if (ready == 0) {
-            TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
-            // Not for long: others may wait for a worker, and DROP DATABASE for this one.
-            bool stays = next <= now + settings::linger().count() * 1000 && now < arrived + longest_stay &&
-                         !shared::somebody_waits();
-            if (!stays) return next;
-            idle_until(next);
+            if (!may_stay || next > now + settings::linger().count() * 1000) return next;
+            idle_until(std::min(next, arrived + longest_stay));
             continue;
         }
         bool ran = false;
@@ -168,7 +169,7 @@ void Worker::run(const DueStream& due) {
 }
 
 void Worker::idle_until(TimestampTz time) {
-    shared::set_lingering(agenda_index, true);
+    if (!shared::begin_lingering(agenda_index)) return;
     pg::call([&] {
         long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L),
@@ -180,7 +181,7 @@ void Worker::idle_until(TimestampTz time) {
             ProcessConfigFile(PGC_SIGHUP);
         }
     });
-    shared::set_lingering(agenda_index, false);
+    shared::end_lingering(agenda_index);
 }
 
 }  // namespace

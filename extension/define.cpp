@@ -183,10 +183,11 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     // The source's key, for reading in order.
     auto named = named_columns(stream);
     std::vector<std::string> from_key;  // source columns that fill the given key as they are
-    for (const auto& name : stream.key) {
+    for (auto& name : stream.key) {
         const SourceColumn* column = find_source(stream.source_columns, name);
         if (column != nullptr && !named.contains(name)) {
             from_key.push_back(column->name);
+            if (!target || target->find(name) == nullptr) name = column->field;  // given as the source spells it
         } else if (!named.contains(name)) {
             unknown_column("key", name, stream.source_columns);
         }

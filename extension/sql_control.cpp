@@ -185,12 +185,20 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
             pg::Rows rows;
             {
                 Bookkeeping bookkeeping;
-                rows = pg::query("SELECT r.status, r.stream FROM insync.run AS r WHERE r.id = $1::bigint", {run_id});
+                rows = pg::query(
+                    "SELECT r.status, r.stream, r.xmin::text = pg_current_xact_id_if_assigned()::xid::text FROM "
+                    "insync.run AS r WHERE r.id = $1::bigint",
+                    {run_id});
             }
             if (rows.empty())
                 throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "run " + run_id + " does not exist", "",
                                 "SELECT id, stream, status FROM insync.run lists the runs.");
             if (!checked) (void)load_stream(*rows.first()[1]);  // the caller must own it
+            if (rows.first()[2] == "t") {
+                throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                                "run " + run_id + " begins when this transaction commits", "",
+                                "Call sync_wait() in a transaction after that of sync_trigger().");
+            }
             checked = true;
             const std::string& status = *rows.first()[0];
             if (status != "queued" && status != "running") {

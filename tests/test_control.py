@@ -352,3 +352,22 @@ def test_failures_that_repeat_on_schedule_are_one_row(stream, shop):
     shop.execute("ALTER TABLE vendidas RENAME TO ventas")
     stream.wait_for_state("ventas", "idle")
     assert stream.status("ventas")["failures"] == 0
+
+
+def test_waiting_in_the_transaction_of_the_trigger_is_refused(stream):
+    """The run begins at commit, so it would be waited for in vain."""
+    with pytest.raises(psycopg.Error, match="begins when this transaction commits"):
+        stream.execute("SELECT sync_wait(run_id) FROM sync_trigger('ventas')")
+
+
+def test_a_trigger_wakes_a_worker_that_lingers(own_cluster, own_db, sqlite):
+    """A worker that waits for its next run takes up what is triggered meanwhile, and doesn't sleep on."""
+    own_cluster.write_settings(**{"insync.linger": "3s"})
+    own_cluster.reload()
+    sqlite.script("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a')")
+    own_db.create_server("tienda", **sqlite.server_options())
+    own_db.create_stream("t", "tienda", "t", schedule="3 seconds")
+    own_db.create_stream("u", "tienda", "t", target="u")
+    for number in range(2, 12):
+        sqlite.execute("INSERT INTO t VALUES (?, 'b')", (number,))
+        assert own_db.run("u")["inserted"] >= 1

@@ -114,6 +114,11 @@ TEST(Batch, RefusesAFixedTypeOfAnotherSize) {
     }
 }
 
+TEST(Batch, RefusesRowsBeforeTheirColumns) {
+    Batch batch;
+    EXPECT_THROW(batch.append_rows(row_of({}), {}), ProtocolError);
+}
+
 TEST(Batch, AnEmptyFrameHoldsNoRows) {
     Batch batch;
     batch.append_rows("", columns_of({"text"}));
@@ -127,11 +132,11 @@ TEST(Batch, APositionCountsRowsAndRejects) {
     Batch batch;
     batch.append_rows(row_of({"a"}) + row_of({"b"}), columns);
     batch.append_reject({{"key", {{"id", "3"}}}, {"record", {{"id", "3"}}}, {"sqlstate", "22P05"}});
-    json payload = {{"position", {{"phase", "changes"}}}, {"watermark", "7"}, {"rows", 3}};
+    json payload = {{"position", {{"phase", "changes"}}}, {"watermark", "7"}, {"rows", 3u}};
     batch.set_position(payload);
     EXPECT_EQ(batch.position["phase"], "changes");
     EXPECT_EQ(batch.watermark, "7");
-    for (const json& wrong : {json(2), json(4), json(-3), json("3"), json(3.5), json(), json(~std::uint64_t{0})}) {
+    for (const json& wrong : {json(2u), json(4u), json(-3), json("3"), json(3.5), json(), json(~std::uint64_t{0})}) {
         payload["rows"] = wrong;
         EXPECT_THROW(batch.set_position(payload), ProtocolError) << wrong;
     }
@@ -184,7 +189,7 @@ TEST(Batch, ClearLeavesNothing) {
     Batch batch;
     batch.append_rows(row_of({"a"}), columns_of({"text"}));
     batch.append_reject(json::object());
-    batch.set_position({{"position", {{"phase", "full"}}}, {"rows", 2}, {"watermark", "w"}});
+    batch.set_position({{"position", {{"phase", "full"}}}, {"rows", 2u}, {"watermark", "w"}});
     batch.clear();
     EXPECT_EQ(batch.rows() + batch.bytes() + batch.rejects.size(), 0u);
     EXPECT_TRUE(batch.position.is_null());
@@ -205,6 +210,18 @@ TEST(Columns, HostileDescriptionsAreRefused) {
                              R"([{"name": "a", "type": "money"}])", R"([{"name": "a", "type": 5}])",
                              R"([{"name": "a", "type": "TEXT"}])"}) {
         EXPECT_THROW(parse_columns(json::parse(text)), ProtocolError) << text;
+    }
+}
+
+TEST(Columns, ATypeForATableIsATypeAndNoMoreSql) {
+    auto typed = [](const char* type) {
+        return parse_columns(json::array({{{"name", "a"}, {"type", "text"}, {"pg_type", type}}}))[0].pg_type;
+    };
+    for (const char* type : {"text", "numeric(10,2)", "timestamp(3) without time zone", "integer[]"}) {
+        EXPECT_EQ(typed(type), type);
+    }
+    for (const char* type : {"text); DROP TABLE t; --", "text DEFAULT 'x'", "\"t\"", "text/**/", "text\ninteger"}) {
+        EXPECT_THROW(typed(type), ProtocolError) << type;
     }
 }
 
