@@ -10,24 +10,28 @@ namespace insync {
 
 namespace {
 
-// A rejected row that is seen again with the same record and reason is left alone, without a lock on its row.
+// A rejected row that is seen again with the same record and reason is left alone, without a lock on its row; and so is
+// one that was mended here while the source still sends it as it was.
 constexpr const char* unknown =
     " NOT EXISTS (SELECT FROM insync.error AS o WHERE o.stream_id = $1::integer AND o.fingerprint = r.fingerprint"
-    " AND o.record = r.record AND o.message = r.message AND o.sqlstate = r.sqlstate)";
+    " AND o.record = r.record AND o.message = r.message AND o.sqlstate = r.sqlstate)"
+    " AND NOT EXISTS (SELECT FROM insync.mended AS d WHERE d.stream_id = $1::integer AND d.fingerprint = r.fingerprint"
+    " AND d.source_hash = md5(r.record::text))";
 
 constexpr const char* on_conflict =
     " ON CONFLICT (stream_id, fingerprint) DO UPDATE SET run_id = NULL, operation = excluded.operation,"
     " sqlstate = excluded.sqlstate, error_type = excluded.error_type, message = excluded.message, column_name = "
     "excluded.column_name,"
     " constraint_name = excluded.constraint_name, record = excluded.record, watermark = excluded.watermark, "
-    "occurred_at = excluded.occurred_at";
+    "occurred_at = excluded.occurred_at,"
+    " source_hash = excluded.source_hash";
 
 constexpr const char* insert_columns =
     "INSERT INTO insync.error AS e (stream_id, stream, key, operation, sqlstate, error_type, message, column_name,"
-    " constraint_name, record, watermark, occurred_at, fingerprint)"
+    " constraint_name, record, watermark, occurred_at, fingerprint, source_hash)"
     " SELECT $1::integer, $2, r.key, 'upsert', r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, "
     "r.record,"
-    " r.watermark, clock_timestamp(), r.fingerprint FROM (";
+    " r.watermark, clock_timestamp(), r.fingerprint, md5(r.record::text) FROM (";
 
 pg::Value optional_text(const std::string& text) {
     return text.empty() ? pg::Value() : pg::Value(text);
@@ -121,14 +125,17 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
     if (has_errors_) {
         auto rejected = nlohmann::json::object();
         for (const auto& reject : rows) rejected[std::to_string(reject.row)] = true;
-        pg::query(
-            "DELETE FROM insync.error AS e USING (SELECT DISTINCT ON (x.fingerprint) x.* FROM (SELECT b.insync_row AS "
-            "row_number, " +
-                fingerprint_ +
-                " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS r"
-                " WHERE e.stream_id = $1::integer AND e.fingerprint = r.fingerprint AND NOT $2::jsonb ? "
-                "r.row_number::text",
-            {std::to_string(stream_.id), dump(rejected)});
+        // A newer version that was applied settles what is known of the row.
+        for (const char* table : {"insync.error", "insync.mended"}) {
+            pg::query(
+                std::string("DELETE FROM ") + table +
+                    " AS e USING (SELECT DISTINCT ON (x.fingerprint) x.* FROM (SELECT b.insync_row AS row_number, " +
+                    fingerprint_ +
+                    " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS r"
+                    " WHERE e.stream_id = $1::integer AND e.fingerprint = r.fingerprint"
+                    " AND NOT $2::jsonb ? r.row_number::text",
+                {std::to_string(stream_.id), dump(rejected)});
+        }
     }
     std::int64_t stored = 0;
     if (!rows.empty()) stored += store_rows(rows, watermark);

@@ -165,6 +165,7 @@ StreamState load_state(int stream_id) {
     auto rows = pg::query(
         "SELECT w.position, w.watermark, w.failures, EXISTS (SELECT FROM insync.error AS e WHERE e.stream_id = "
         "$1::integer)"
+        " OR EXISTS (SELECT FROM insync.mended AS d WHERE d.stream_id = $1::integer)"
         " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
         {number(stream_id)});
     StreamState state;

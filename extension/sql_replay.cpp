@@ -70,9 +70,12 @@ class Replay {
                 "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = "
                 "$1::integer"
                 " AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " +
-                    std::to_string(replay_rows) + ") RETURNING e.id, e.record, e.key",
+                    std::to_string(replay_rows) +
+                    ") RETURNING e.id, e.record, e.key, e.fingerprint, e.source_hash, e.source_hash <> "
+                    "md5(e.record::text)",
                 {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)});
         }
+        taken_ = rows.rows;
         batch.clear();
         pg::PinnedSettings settings;
         pg::Spi spi;
@@ -81,6 +84,23 @@ class Replay {
             encode(*row[1], row[2], batch);
         }
         return !rows.empty();
+    }
+
+    // After the rows of next() were applied: those that were mended and fit are remembered, so that the source's own
+    // version isn't rejected again; those that don't fit yet keep the mark of the version that the source sent.
+    void remember_mended() {
+        Bookkeeping bookkeeping;
+        for (const auto& row : taken_) {
+            auto still = pg::query(
+                "UPDATE insync.error AS e SET source_hash = $3 WHERE e.stream_id = $1::integer AND e.fingerprint = $2",
+                {std::to_string(stream_.id), row[3], row[4]});
+            if (still.processed > 0 || row[5] != "t") continue;
+            pg::query(
+                "INSERT INTO insync.mended AS d (stream_id, fingerprint, source_hash) VALUES ($1::integer, $2, $3)"
+                " ON CONFLICT (stream_id, fingerprint) DO UPDATE SET source_hash = excluded.source_hash, mended_at = "
+                "excluded.mended_at",
+                {std::to_string(stream_.id), row[3], row[4]});
+        }
     }
 
     void mark_last() {
@@ -116,6 +136,7 @@ class Replay {
 
     const Stream& stream_;
     std::string encode_;
+    std::vector<std::vector<pg::Value>> taken_;
     std::int64_t last_ = 0;
 };
 
@@ -145,6 +166,8 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
         for (Batch batch; replay.next(&after, batch);) {
             run();
             counts.add(applier.apply(batch, run));
+            applier.committed();
+            replay.remember_mended();
         }
         if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
         return record_result(fcinfo,

@@ -113,6 +113,7 @@ CREATE TABLE insync.error (
     watermark text,
     occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     fingerprint text NOT NULL,
+    source_hash text NOT NULL,
     UNIQUE (stream_id, fingerprint)
 );
 COMMENT ON TABLE insync.error IS
@@ -121,6 +122,17 @@ COMMENT ON COLUMN insync.error.key IS 'the source key''s values, as text';
 COMMENT ON COLUMN insync.error.record IS 'the whole row as the source sent it, by the names of the relation batch';
 COMMENT ON COLUMN insync.error.error_type IS 'conversion, constraint or source: who refused the row';
 COMMENT ON COLUMN insync.error.fingerprint IS 'identifies the row within its stream';
+COMMENT ON COLUMN insync.error.source_hash IS 'tells the record as the source sent it from a mended one';
+
+CREATE TABLE insync.mended (
+    stream_id integer NOT NULL REFERENCES insync.stream ON DELETE CASCADE,
+    fingerprint text NOT NULL,
+    source_hash text NOT NULL,
+    mended_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (stream_id, fingerprint)
+);
+COMMENT ON TABLE insync.mended IS
+    'rows that were mended in insync.error and replayed: while the source sends the same bad row again, it is not rejected again';
 
 /* A role sees what belongs to streams of the roles that it is a member of; the extension's owner sees all. */
 CREATE FUNCTION insync.is_owner(owner name) RETURNS boolean
@@ -139,6 +151,7 @@ ALTER TABLE insync.stream ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.watermark ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.run ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.error ENABLE ROW LEVEL SECURITY;
+ALTER TABLE insync.mended ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner_reads ON insync.stream FOR SELECT USING (insync.is_owner(owner));
 CREATE POLICY owner_reads ON insync.watermark FOR SELECT USING (insync.is_stream_owner(stream_id));
 CREATE POLICY owner_reads ON insync.run FOR SELECT USING (insync.is_stream_owner(stream_id));
@@ -148,6 +161,7 @@ SELECT pg_catalog.pg_extension_config_dump('insync.home', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.watermark', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.error', '');
+SELECT pg_catalog.pg_extension_config_dump('insync.mended', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.stream_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.error_id_seq', '');
