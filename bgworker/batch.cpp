@@ -1,8 +1,6 @@
 // Checks and stores the rows of a batch; see batch.hpp.
 #include "bgworker/batch.hpp"
 
-#include <algorithm>
-#include <array>
 #include <set>
 
 #include "bgworker/wire.hpp"
@@ -10,27 +8,6 @@
 namespace insync {
 
 namespace {
-
-struct TransportInfo {
-    std::string_view name;
-    int size;  // bytes of a value; -1: any
-};
-
-constexpr std::array<TransportInfo, 15> transports{{{"bool", 1},
-                                                    {"int2", 2},
-                                                    {"int4", 4},
-                                                    {"int8", 8},
-                                                    {"float4", 4},
-                                                    {"float8", 8},
-                                                    {"numeric", -1},
-                                                    {"text", -1},
-                                                    {"bytea", -1},
-                                                    {"date", 4},
-                                                    {"time", 8},
-                                                    {"timestamp", 8},
-                                                    {"timestamptz", 8},
-                                                    {"uuid", 16},
-                                                    {"jsonb", -1}}};
 
 constexpr std::size_t max_columns = 1600;
 
@@ -40,10 +17,6 @@ std::string text_member(const nlohmann::json& object, const char* name) {
 }
 
 }  // namespace
-
-std::string_view transport_name(Transport transport) {
-    return transports[static_cast<std::size_t>(transport)].name;
-}
 
 std::string fold_name(std::string_view name, std::size_t limit) {
     std::string folded(name);
@@ -79,10 +52,9 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         }
         column.nullable = item.value("nullable", true);
         std::string type = text_member(item, "type");
-        auto found =
-            std::find_if(transports.begin(), transports.end(), [&](const auto& info) { return info.name == type; });
-        if (found == transports.end()) throw ProtocolError("unknown transport type \"" + type + "\"");
-        column.transport = static_cast<Transport>(found - transports.begin());
+        auto transport = transport_of(type);
+        if (!transport) throw ProtocolError("unknown transport type \"" + type + "\"");
+        column.transport = *transport;
         if (column.name.empty()) column.name = "column" + std::to_string(columns.size() + 1);
         column.field = fold_name(column.name);
         for (int suffix = 2; !taken.insert(column.field).second; suffix++) {
@@ -98,7 +70,7 @@ nlohmann::json to_json(const std::vector<SourceColumn>& columns) {
     auto array = nlohmann::json::array();
     for (const auto& column : columns) {
         array.push_back({{"name", column.name},
-                         {"type", transport_name(column.transport)},
+                         {"type", name_of(column.transport)},
                          {"pg_type", column.pg_type},
                          {"source_type", column.source_type},
                          {"nullable", column.nullable}});
@@ -124,7 +96,7 @@ void Batch::append_rows(std::string_view payload, const std::vector<SourceColumn
             std::int32_t length = wire::get_int32(payload.data() + at);
             at += 4;
             if (length == -1) continue;
-            int size = transports[static_cast<std::size_t>(column.transport)].size;
+            int size = size_of(column.transport);
             if (length < 0 || (size >= 0 && length != size)) {
                 throw ProtocolError("a field of column \"" + column.name + "\" has length " + std::to_string(length));
             }

@@ -11,26 +11,9 @@
 #include <string_view>
 #include <vector>
 
-namespace insync {
+#include "bgworker/transport.hpp"
 
-// The closed set of types in which rows travel.
-enum class Transport {
-    boolean,
-    int2,
-    int4,
-    int8,
-    float4,
-    float8,
-    numeric,
-    text,
-    bytea,
-    date,
-    time,
-    timestamp,
-    timestamptz,
-    uuid,
-    jsonb
-};
+namespace insync {
 
 // One column as the connector announces it.
 struct SourceColumn {
@@ -46,9 +29,6 @@ struct SourceColumn {
 struct ProtocolError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
-
-// The name of a transport type in the protocol, which is also the PostgreSQL type of that column in `batch`.
-std::string_view transport_name(Transport transport);
 
 // Parses the payload of a columns frame, or the "columns" of a description. Throws ProtocolError.
 std::vector<SourceColumn> parse_columns(const nlohmann::json& description);

@@ -236,7 +236,7 @@ void add_column(const Target& target, const NewColumn& column) {
 
 std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone) {
     if (is_naive_time(column) && !source_time_zone.empty()) return "timestamptz";
-    return column.pg_type.empty() ? std::string(transport_name(column.transport)) : column.pg_type;
+    return column.pg_type.empty() ? std::string(name_of(column.transport)) : column.pg_type;
 }
 
 bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns) {

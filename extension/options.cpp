@@ -226,7 +226,7 @@ constexpr Option table[] = {
      .where = stream,
      .kinds = odbc,
      .description = "Share of the target's rows, or number of rows, that one run may delete; a run that would delete "
-                    "more fails and deletes none. Ten rows or fewer pass a share, unless the source is empty."},
+                    "more fails and deletes none; ten rows or fewer pass a share, unless the source is empty."},
     // When it runs, and for how long.
     {.name = "time_zone",
      .type = text,
@@ -269,7 +269,7 @@ constexpr Option table[] = {
      .where = stream,
      .kinds = odbc,
      .description = "Number of rejected rows, or share of the rows read, with which a run fails; without it, no "
-                    "number does. A single row passes a share."},
+                    "number does; a single row passes a share."},
 };
 
 std::string limit_text(const Option& option, std::int64_t limit) {

@@ -5,6 +5,8 @@ extern "C" {
 #include "fmgr.h"
 }
 
+#include <cmath>
+
 #include "bgworker/apply.hpp"
 #include "bgworker/batch_relation.hpp"
 #include "bgworker/bookkeeping.hpp"
@@ -20,6 +22,14 @@ pg::Value text_of(const nlohmann::json& object, const char* name) {
     auto found = object.find(name);
     if (found == object.end() || found->is_null()) return std::nullopt;
     return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+// How long a step took, to a tenth of a millisecond.
+pg::Value milliseconds(const nlohmann::json& step) {
+    auto found = step.find("ms");
+    if (found == step.end() || !found->is_number()) return std::nullopt;
+    auto tenths = std::llround(found->get<double>() * 10);
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
 }
 
 std::string join(const nlohmann::json& array) {
@@ -44,7 +54,7 @@ Datum sync_test(PG_FUNCTION_ARGS) {
             ConnectorProcess connector(server.stall());
             for (const auto& step : connector.call(server.open_request("check"))) {
                 if (!step.contains("step")) continue;
-                result.add({text_of(step, "step"), text_of(step, "ok"), text_of(step, "ms"), text_of(step, "message")});
+                result.add({text_of(step, "step"), text_of(step, "ok"), milliseconds(step), text_of(step, "message")});
             }
         } catch (const pg::Error& error) {
             // Only what the connector says: an error of this server has broken the transaction.

@@ -35,9 +35,9 @@ std::string send_expression(const SourceColumn& column) {
         case Transport::int8:
         case Transport::float4:
         case Transport::float8:
-            return std::string(transport_name(column.transport)) + "send(" + field + ")";
+            return std::string(name_of(column.transport)) + "send(" + field + ")";
         default:
-            return std::string(transport_name(column.transport)) + "_send(" + field + ")";
+            return std::string(name_of(column.transport)) + "_send(" + field + ")";
     }
 }
 
@@ -56,7 +56,7 @@ class Replay {
         for (const auto& column : stream.source_columns) {
             fields += (fields.empty() ? "" : ", ") + send_expression(column);
             types += (types.empty() ? "" : ", ") + pg::quote_identifier(column.field) + " " +
-                     std::string(transport_name(column.transport));
+                     std::string(name_of(column.transport));
         }
         encode_ = "SELECT " + fields + " FROM jsonb_to_record($1::jsonb) AS r (" + types + ")";
     }

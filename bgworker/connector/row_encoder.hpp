@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "bgworker/connector/frame_writer.hpp"
-#include "bgworker/connector/transport.hpp"
+#include "bgworker/connector/column.hpp"
 
 namespace insync {
 

@@ -201,7 +201,7 @@ TEST(Batch, ClearLeavesNothing) {
 TEST(Columns, EveryTransportTypeIsKnownByItsName) {
     for (const char* type : {"bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "bytea", "date",
                              "time", "timestamp", "timestamptz", "uuid", "jsonb"}) {
-        EXPECT_EQ(transport_name(columns_of({type})[0].transport), type);
+        EXPECT_EQ(name_of(columns_of({type})[0].transport), type);
     }
 }
 

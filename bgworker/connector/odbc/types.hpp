@@ -13,7 +13,7 @@
 #include <sqlext.h>
 
 #include "bgworker/connector/odbc/dialect.hpp"
-#include "bgworker/connector/transport.hpp"
+#include "bgworker/connector/column.hpp"
 
 namespace insync::odbc {
 

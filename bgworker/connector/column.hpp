@@ -1,34 +1,14 @@
-// The closed set of types in which values travel to the worker, and how a column is described to it.
+// How a column is described to the worker.
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "bgworker/transport.hpp"
+
 namespace insync {
-
-enum class Transport {
-    boolean,
-    int2,
-    int4,
-    int8,
-    float4,
-    float8,
-    numeric,
-    text,
-    bytea,
-    date,
-    time,
-    timestamp,
-    timestamptz,
-    uuid,
-    jsonb,
-};
-
-// The protocol's name of a transport type, which is also PostgreSQL's internal name of that type.
-std::string_view name_of(Transport type);
 
 struct Column {
     std::string name;
