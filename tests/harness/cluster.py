@@ -194,12 +194,21 @@ class Cluster:
     # ---------------------------------------------------------------------------------------------------- talking to it
 
     def connect(self, dbname="postgres", user=SUPERUSER, **more):
-        """A psycopg connection (autocommit unless told otherwise)."""
+        """A psycopg connection (autocommit unless told otherwise); waits while the server recovers from a crash."""
         import psycopg
 
         more.setdefault("autocommit", True)
         more.setdefault("connect_timeout", 30)
-        return psycopg.connect(host=str(self.directory), port=self.port, dbname=dbname, user=user, **more)
+
+        def attempt():
+            try:
+                return psycopg.connect(host=str(self.directory), port=self.port, dbname=dbname, user=user, **more)
+            except psycopg.OperationalError as error:
+                if "recovery mode" in str(error) or "starting up" in str(error):
+                    return None
+                raise
+
+        return wait_for(attempt, "the server to recover")
 
     def query(self, sql, *parameters, dbname="postgres", user=SUPERUSER):
         """Runs one statement in a connection of its own and returns its rows (None where it has none)."""
