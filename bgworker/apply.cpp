@@ -21,12 +21,6 @@ constexpr std::int64_t guard_floor = 10;
 // A share of rejects is judged from this many on: a poll that finds one row, a bad one, is no flood.
 constexpr std::int64_t rejects_floor = 2;
 
-const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
-    auto found =
-        std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
-    return found != columns.end() ? &*found : nullptr;
-}
-
 std::string error_type(const pg::Error& error) {
     return ERRCODE_TO_CATEGORY(error.sqlstate) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ? "constraint" : "conversion";
 }

@@ -1,6 +1,7 @@
 // Checks and stores the rows of a batch; see batch.hpp.
 #include "bgworker/batch.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "bgworker/wire.hpp"
@@ -64,6 +65,12 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         columns.push_back(std::move(column));
     }
     return columns;
+}
+
+const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
+    auto found =
+        std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
+    return found != columns.end() ? &*found : nullptr;
 }
 
 nlohmann::json to_json(const std::vector<SourceColumn>& columns) {

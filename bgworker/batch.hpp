@@ -32,7 +32,9 @@ struct ProtocolError : std::runtime_error {
 
 // Parses the payload of a columns frame, or the "columns" of a description. Throws ProtocolError.
 std::vector<SourceColumn> parse_columns(const nlohmann::json& description);
-// The inverse, as stored with a stream.
+// The column of that name in the relation `batch`; nullptr if there is none.
+const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field);
+// The inverse of parse_columns, as stored with a stream.
 nlohmann::json to_json(const std::vector<SourceColumn>& columns);
 
 // The longest name that PostgreSQL keeps, in bytes (NAMEDATALEN - 1).

@@ -45,7 +45,6 @@ class ConnectorProcess {
 
     bool alive() const { return pid_ > 0; }
     int pid() const { return pid_; }
-    void set_stall(std::chrono::milliseconds stall) { stall_ = stall; }
     // Kills the child: always safe, whatever it was doing.
     void kill() noexcept;
 

@@ -51,9 +51,8 @@ Rejects::Rejects(const Stream& stream, const std::vector<SourceColumn>& columns,
     : stream_(stream), has_errors_(has_errors) {
     std::string pairs, missing;
     for (const auto& name : stream.source_key) {
-        auto found =
-            std::find_if(columns.begin(), columns.end(), [&](const auto& c) { return c.field == fold_name(name); });
-        if (found == columns.end()) continue;
+        const SourceColumn* found = find_field(columns, fold_name(name));
+        if (found == nullptr) continue;
         std::string field = "b." + pg::quote_identifier(found->field);
         pairs += (pairs.empty() ? "" : ", ") + pg::quote_literal(found->field) + ", " + field + "::text";
         missing += (missing.empty() ? "" : " OR ") + field + " IS NULL";

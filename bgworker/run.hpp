@@ -36,10 +36,6 @@ class Run {
     // Records that the run failed before it could read (the server can't be reached, say).
     void fail(const pg::Error& error);
 
-    std::int64_t run_id() const { return run_id_; }
-    // When a failed run is to be tried again; DT_NOEND: at its schedule.
-    TimestampTz retry_at() const { return retry_at_; }
-
     // The read request for a stream in a state: what sync_explain() shows as well.
     static nlohmann::json read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position,
                                        std::int64_t extra_lookback_s);

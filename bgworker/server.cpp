@@ -143,7 +143,8 @@ std::chrono::milliseconds Server::stall() const {
     return longest + std::clamp<std::chrono::milliseconds>(longest / 4, shortest_margin, longest_margin);
 }
 
-int Server::connections() const {
+int connections_of(Oid server) {
+    OptionMap options = to_map(pg::call([&] { return GetForeignServer(server)->options; }));
     auto found = options.find("connections");
     auto count = found != options.end() ? parse_integer(found->second) : Parsed<std::int64_t>{1, ""};
     return count ? static_cast<int>(*count) : 1;

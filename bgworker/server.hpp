@@ -18,11 +18,13 @@ struct Server {
     nlohmann::json open_request(const char* verb) const;
     // How long the connector may be silent in a request before it is taken for hanging.
     std::chrono::milliseconds stall() const;
-    int connections() const;
 };
 
 // Reads a server by name with the mapping of `role` (or PUBLIC's). Throws pg::Error where the server doesn't exist
 // (with near misses), is another wrapper's, the role has no USAGE on it, or its driver isn't allowed.
 Server load_server(const std::string& name, Oid role);
+
+// How many workers may be at a server at the same time: its option connections.
+int connections_of(Oid server);
 
 }  // namespace insync

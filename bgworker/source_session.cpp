@@ -24,7 +24,7 @@ ConnectorProcess& SourceSession::open(const std::string& server, Oid role, Trans
 }
 
 RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session,
-                     Transactions& transactions, std::int64_t* run_id) {
+                     Transactions& transactions) {
     Run run(stream, request, transactions);
     ConnectorProcess* connector = nullptr;
     try {
@@ -44,9 +44,7 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
         throw;
     }
     try {
-        RunCounts counts = run.execute(*connector);
-        *run_id = run.run_id();
-        return counts;
+        return run.execute(*connector);
     } catch (const pg::Error&) {
         // In the middle of an answer, or dead: a new one costs ten milliseconds and is in a known state.
         session.close();

@@ -84,11 +84,6 @@ Oid extension_owner() {
     return extension_row().owner;
 }
 
-std::string extension_schema() {
-    Oid schema = extension_row().schema;
-    return pg::call([&] { return get_namespace_name(schema); });
-}
-
 namespace {
 Oid required_owner() {
     Oid owner = extension_owner();

@@ -36,8 +36,6 @@ struct Stream {
 
 // The role that owns the extension; InvalidOid where it isn't installed in this database.
 Oid extension_owner();
-// The schema of the extension's functions.
-std::string extension_schema();
 
 // Reads a stream by name; throws pg::Error (undefined object, with near misses) if there is none or the current role
 // doesn't own it.

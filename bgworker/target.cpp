@@ -80,12 +80,6 @@ std::string list(const std::vector<std::string>& items) {
     return text;
 }
 
-const SourceColumn* find_field(const std::vector<SourceColumn>& columns, const std::string& field) {
-    auto found =
-        std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.field == field; });
-    return found != columns.end() ? &*found : nullptr;
-}
-
 bool is_naive_time(const SourceColumn& column) {
     return column.transport == Transport::timestamp;
 }

@@ -106,16 +106,7 @@ TimestampTz Worker::work() {
     if (!OidIsValid(agenda_.server)) return survey();
     std::string application = "pg_insync worker: " + server_;
     pg::call([&] { SetConfigOption("application_name", application.c_str(), PGC_USERSET, PGC_S_SESSION); });
-    int connections = transactions_.run([&] {
-        Oid oid = agenda_.server;
-        ForeignServer* server = pg::call([&] { return GetForeignServer(oid); });
-        Server definition;
-        for (int i = 0; server->options != nullptr && i < server->options->length; i++) {
-            auto* element = static_cast<DefElem*>(list_nth(server->options, i));
-            definition.options[element->defname] = pg::call([&] { return defGetString(element); });
-        }
-        return definition.connections();
-    });
+    int connections = transactions_.run([&] { return connections_of(agenda_.server); });
     shared::set_wanted(agenda_index, connections);
     TimestampTz arrived = GetCurrentTimestamp();
     for (bool worked = false;; worked = true) {
@@ -157,8 +148,7 @@ void Worker::run(const DueStream& due) {
         });
         if (!stream) return;
         name = stream->name;
-        std::int64_t run_id = 0;
-        run_stream(*stream, due.request, session_, transactions_, &run_id);
+        run_stream(*stream, due.request, session_, transactions_);
     } catch (const pg::Error& error) {
         transactions_.rollback();
         log_failure(name, error);

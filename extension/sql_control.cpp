@@ -159,8 +159,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         request.trigger = "call";
         request.mode = mode.value_or("");
         request.notices = true;
-        std::int64_t run_id = 0;
-        RunCounts counts = run_stream(stream, request, session, transactions, &run_id);
+        RunCounts counts = run_stream(stream, request, session, transactions);
         std::string text = stream.name + ": done, " + std::to_string(counts.rows_read) + " rows read, " +
                            std::to_string(counts.inserted) + " inserted, " + std::to_string(counts.updated) +
                            " updated, " + std::to_string(counts.deleted + counts.vanished) + " deleted, " +

@@ -78,7 +78,7 @@ Datum sync_grant(PG_FUNCTION_ARGS) {
         }
         const char* name = role.c_str();
         pg::call([&] { (void)get_role_oid(name, false); });
-        std::string schema = pg::quote_identifier(extension_schema()), to = " TO " + pg::quote_identifier(role);
+        std::string to = " TO " + pg::quote_identifier(role);
         Bookkeeping bookkeeping;
         pg::query("GRANT USAGE ON SCHEMA insync" + to);
         pg::query(

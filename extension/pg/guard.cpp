@@ -203,10 +203,6 @@ PinnedSettings::~PinnedSettings() {
     if (std::uncaught_exceptions() == exceptions_) AtEOXact_GUC(false, nest_level_);
 }
 
-char* copy_string(const std::string& text) {
-    return call([&] { return pnstrdup(text.data(), text.size()); });
-}
-
 void check_interrupts() {
     if (INTERRUPTS_PENDING_CONDITION()) call([] { CHECK_FOR_INTERRUPTS(); });
 }

@@ -162,8 +162,6 @@ class PinnedSettings {
     int exceptions_;
 };
 
-// palloc'd copy, in the current memory context.
-char* copy_string(const std::string& text);
 // Checks for cancel and shutdown; throws Error.
 void check_interrupts();
 

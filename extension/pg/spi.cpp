@@ -89,11 +89,6 @@ Rows query(const std::string& sql, const std::vector<Value>& parameters) {
     return plain.cells != nullptr ? to_rows(plain) : Rows{{}, plain.processed};
 }
 
-Rows run_query(const std::string& sql, const std::vector<Value>& parameters) {
-    Spi spi;
-    return query(sql, parameters);
-}
-
 Plan::Plan(const std::string& sql) : plan_(nullptr) {
     const char* text = sql.c_str();
     plan_ = call([&] {

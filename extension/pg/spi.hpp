@@ -46,9 +46,6 @@ class Spi {
 // Runs one statement with text parameters. Needs an Spi in scope. Throws Error.
 Rows query(const std::string& sql, const std::vector<Value>& parameters = {});
 
-// The same, in an Spi of its own.
-Rows run_query(const std::string& sql, const std::vector<Value>& parameters = {});
-
 // A statement planned once and run for many batches; the relations that it reads by name must be registered.
 class Plan {
   public:
