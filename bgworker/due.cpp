@@ -57,11 +57,12 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
         rows = pg::query(
             "SELECT s.id, s.server, s.schedule, s.options ->> 'time_zone', q.id, q.mode,"
             " EXISTS (SELECT FROM insync.run AS x WHERE x.stream_id = s.id AND x.status = 'running'),"
-            " (extract(epoch FROM w.retry_at) * 1000000)::bigint, (extract(epoch FROM l.started_at) * 1000000)::bigint"
+            " (extract(epoch FROM w.retry_at) * 1000000)::bigint, (extract(epoch FROM l.last_poll) * 1000000)::bigint"
             " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
             " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = "
             "'queued' ORDER BY r.id LIMIT 1) AS q ON true"
-            " LEFT JOIN LATERAL (SELECT r.started_at FROM insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS "
+            " LEFT JOIN LATERAL (SELECT CASE WHEN r.polls > 1 THEN r.ended_at ELSE r.started_at END AS last_poll FROM "
+            "insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS "
             "NOT NULL AND r.mode <> 'replay' ORDER BY r.id DESC LIMIT 1) AS l ON true"
             " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused",
             {server});

@@ -81,7 +81,7 @@ void on_exit(int, Datum) {
 
 struct RunningWorker {
     BackgroundWorkerHandle* handle;
-    int agenda;
+    Place place;
 };
 
 class Launcher {
@@ -92,7 +92,7 @@ class Launcher {
     void survey_all();
     void start_due(TimestampTz* next);
     void reap();
-    bool start(int index);
+    bool start(Place place);
 
     std::vector<RunningWorker> workers_;
     bool said_full_ = false;
@@ -107,8 +107,8 @@ void Launcher::survey_all() {
     }
 }
 
-bool Launcher::start(int index) {
-    Agenda agenda = shared::read_agenda(index);
+bool Launcher::start(Place place) {
+    Agenda agenda = shared::read_agenda(place.agenda);
     auto databases = list_databases();
     auto database =
         std::find_if(databases.begin(), databases.end(), [&](const auto& item) { return item.oid == agenda.database; });
@@ -117,7 +117,7 @@ bool Launcher::start(int index) {
             return name == "*" || name == NameStr(database->name);
         })) {
         shared::forget_database(agenda.database);
-        shared::start_failed(index, DT_NOEND);
+        shared::start_failed(place, DT_NOEND);
         return true;
     }
     BackgroundWorkerHandle* handle = pg::call([&] {
@@ -130,7 +130,7 @@ bool Launcher::start(int index) {
         worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
         worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
         worker.bgw_restart_time = BGW_NEVER_RESTART;
-        worker.bgw_main_arg = Int32GetDatum(index);
+        worker.bgw_main_arg = Int32GetDatum(place.encoded());
         worker.bgw_notify_pid = MyProcPid;
         BackgroundWorkerHandle* started = nullptr;
         MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
@@ -139,7 +139,7 @@ bool Launcher::start(int index) {
         return registered ? started : nullptr;
     });
     if (handle == nullptr) {
-        shared::start_failed(index, GetCurrentTimestamp() + retry_start);
+        shared::start_failed(place, GetCurrentTimestamp() + retry_start);
         if (!said_full_) {
             pg::call([] {
                 ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -151,7 +151,7 @@ bool Launcher::start(int index) {
         return false;
     }
     said_full_ = false;
-    workers_.push_back({handle, index});
+    workers_.push_back({handle, place});
     return true;
 }
 
@@ -163,7 +163,7 @@ void Launcher::reap() {
             return GetBackgroundWorkerPid(worker.handle, &pid) == BGWH_STOPPED;
         });
         if (stopped) {
-            shared::worker_reaped(worker.agenda);
+            shared::worker_reaped(worker.place);
             pfree(worker.handle);
         }
         return stopped;
@@ -172,8 +172,8 @@ void Launcher::reap() {
 
 void Launcher::start_due(TimestampTz* next) {
     reap();
-    while (auto index = shared::take_due(GetCurrentTimestamp(), settings::max_workers(), next)) {
-        if (!start(*index)) {
+    while (auto place = shared::take_due(GetCurrentTimestamp(), settings::max_workers(), next)) {
+        if (!start(*place)) {
             *next = GetCurrentTimestamp() + retry_start;
             break;
         }

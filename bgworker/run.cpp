@@ -238,8 +238,13 @@ void Run::apply(const Batch& batch) {
     for (int attempt = 0;; attempt++) {
         std::int64_t run_before = run_id_;
         try {
-            transactions_.run([&] { apply_once(batch); });
+            RunCounts total = transactions_.run([&] { return apply_once(batch); });
             applier_->committed();
+            counts_ = total;
+            if (!keeps_position(batch)) {
+                position_ = batch.position;
+                watermark_ = batch.watermark;
+            }
             break;
         } catch (const pg::Error& error) {
             run_id_ = run_before;
@@ -269,7 +274,8 @@ void Run::apply(const Batch& batch) {
     }
 }
 
-void Run::apply_once(const Batch& batch) {
+// Changes nothing of the run but its id, as the commit may fail. Returns the counts that the run then has.
+RunCounts Run::apply_once(const Batch& batch) {
     RunCounts counts = applier_->apply(batch, [&] {
         record_start();
         return run_id_;
@@ -282,11 +288,7 @@ void Run::apply_once(const Batch& batch) {
         if (moved) save_position(stream_.id, batch.position, batch.watermark);
         save_progress(run_id_, total);
     }
-    counts_ = total;
-    if (moved) {
-        position_ = batch.position;
-        watermark_ = batch.watermark;
-    }
+    return total;
 }
 
 void Run::record_start() {
@@ -317,10 +319,12 @@ void Run::check_deadline() const {
 // Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
 void Run::finish() {
     if (compares_keys_ && applier_) {
-        transactions_.run([&] {
-            counts_.vanished += applier_->delete_vanished();
-            if (counts_.vanished > 0) record_start();
-            if (run_id_ != 0) save_progress(run_id_, counts_);
+        counts_ = transactions_.run([&] {
+            RunCounts total = counts_;
+            total.vanished += applier_->delete_vanished();
+            if (total.vanished > 0) record_start();
+            if (run_id_ != 0) save_progress(run_id_, total);
+            return total;
         });
         if (applier_->unreadable_rows() > 0) {
             note_ = "nothing was deleted, because " + std::to_string(applier_->unreadable_rows()) +
@@ -330,7 +334,8 @@ void Run::finish() {
     double lag =
         done_.contains("lag_seconds") && done_["lag_seconds"].is_number() ? done_["lag_seconds"].get<double>() : NAN;
     std::string message = closing_message();
-    bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule";
+    bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule" &&
+                 shared::read_live(stream_.id).has_value();
     if (!quiet) {
         transactions_.run([&] {
             record_start();

@@ -44,7 +44,7 @@ class Run {
     void load();
     bool next_batch(Batch& batch);
     void apply(const Batch& batch);
-    void apply_once(const Batch& batch);
+    RunCounts apply_once(const Batch& batch);
     void finish();
     void record_start();
     bool keeps_position(const Batch& batch) const;

@@ -13,6 +13,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -31,7 +32,6 @@ namespace shared {
 
 namespace {
 
-constexpr int max_agenda = 1024;
 constexpr TimestampTz first_backoff = 5 * USECS_PER_SEC;
 constexpr TimestampTz longest_backoff = 5 * USECS_PER_MINUTE;
 
@@ -39,19 +39,23 @@ struct State {
     LWLock* lock;
     ConditionVariable run_ended;
     int launcher;  // number of its process; -1: none
+    int capacity;  // of each of the two arrays: insync.max_streams
     int agenda_count;
-    int live_capacity;
     int live_count;
-    Agenda agenda[max_agenda];
     LiveStream live[FLEXIBLE_ARRAY_MEMBER];
+    // and behind it the agenda: a stream more makes at most a server more
 };
 
 State* state;
+
+Agenda* agenda_items() {
+    return reinterpret_cast<Agenda*>(state->live + state->capacity);
+}
 shmem_request_hook_type next_request;
 shmem_startup_hook_type next_startup;
 
 Size state_size() {
-    return add_size(offsetof(State, live), mul_size(sizeof(LiveStream), settings::max_streams()));
+    return add_size(offsetof(State, live), mul_size(sizeof(LiveStream) + sizeof(Agenda), settings::max_streams()));
 }
 
 void on_request() {
@@ -68,7 +72,7 @@ void on_startup() {
     if (!found) {
         std::memset(static_cast<void*>(state), 0, state_size());
         state->lock = &GetNamedLWLockTranche("pg_insync")->lock;
-        state->live_capacity = settings::max_streams();
+        state->capacity = settings::max_streams();
         state->launcher = -1;
         ConditionVariableInit(&state->run_ended);
     }
@@ -85,8 +89,8 @@ class Locked {
 };
 
 Agenda* find_agenda(Oid database, Oid server) {
-    auto* end = state->agenda + state->agenda_count;
-    auto* found = std::find_if(state->agenda, end,
+    auto* end = agenda_items() + state->agenda_count;
+    auto* found = std::find_if(agenda_items(), end,
                                [&](const Agenda& item) { return item.database == database && item.server == server; });
     return found != end ? found : nullptr;
 }
@@ -99,15 +103,25 @@ LiveStream* find_live(int stream_id) {
     return found != end ? found : nullptr;
 }
 
-// An entry for another stream: a new one, or the one that nobody runs and that was polled the longest ago.
+// An entry for another stream: a new one, or the one that was polled the longest ago of those that nobody runs and that
+// hold nothing which the tables don't have.
 LiveStream* free_live() {
-    if (state->live_count < state->live_capacity) return &state->live[state->live_count++];
+    if (state->live_count < state->capacity) return &state->live[state->live_count++];
     LiveStream* oldest = nullptr;
     for (int i = 0; i < state->live_count; i++) {
         LiveStream& item = state->live[i];
-        if (item.pid == 0 && (oldest == nullptr || item.last_poll < oldest->last_poll)) oldest = &item;
+        if (item.pid == 0 && item.polls == 0 && (oldest == nullptr || item.last_poll < oldest->last_poll))
+            oldest = &item;
     }
     return oldest;
+}
+
+std::uint64_t bit(Place place) {
+    return std::uint64_t{1} << place.number;
+}
+
+int workers_of(const Agenda& item) {
+    return std::popcount(item.starting | item.running);
 }
 
 }  // namespace
@@ -123,21 +137,21 @@ bool available() {
     return state != nullptr;
 }
 
-void make_due(Oid database, Oid server, TimestampTz due) {
-    if (state == nullptr) return;
+bool make_due(Oid database, Oid server, TimestampTz due) {
+    if (state == nullptr) return true;
     {
         Locked locked;
         Agenda* item = find_agenda(database, server);
         if (item == nullptr) {
             // A slot of a server that is gone for good can be taken over.
-            auto* end = state->agenda + state->agenda_count;
-            item = std::find_if(state->agenda, end,
-                                [](const Agenda& a) { return a.running == 0 && a.reported == 0 && a.due == DT_NOEND; });
+            auto* end = agenda_items() + state->agenda_count;
+            item = std::find_if(agenda_items(), end,
+                                [](const Agenda& a) { return workers_of(a) == 0 && a.due == DT_NOEND; });
             if (item == end) {
-                if (state->agenda_count == max_agenda) return;
+                if (state->agenda_count == state->capacity) return false;
                 state->agenda_count++;
             }
-            *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 0, 1, 0, 0, -1};
+            *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 1, 0, -1, 0, 0};
         }
         item->due = std::min(item->due, due);
         if (item->lingering >= 0) {
@@ -146,19 +160,20 @@ void make_due(Oid database, Oid server, TimestampTz due) {
         }
     }
     wake_launcher();
+    return true;
 }
 
-std::optional<int> take_due(TimestampTz now, int max_workers, TimestampTz* next) {
+std::optional<Place> take_due(TimestampTz now, int max_workers, TimestampTz* next) {
     Locked locked;
     *next = DT_NOEND;
-    int running = 0;
-    for (int i = 0; i < state->agenda_count; i++) running += state->agenda[i].running;
-    if (running >= max_workers) return std::nullopt;  // whoever ends wakes the launcher
+    int busy = 0;
+    for (int i = 0; i < state->agenda_count; i++) busy += workers_of(agenda_items()[i]);
+    if (busy >= max_workers) return std::nullopt;  // whoever ends wakes the launcher
     int chosen = -1;
     TimestampTz earliest = DT_NOEND;
     for (int i = 0; i < state->agenda_count; i++) {
-        Agenda& item = state->agenda[i];
-        if (item.running >= item.wanted) continue;
+        const Agenda& item = agenda_items()[i];
+        if (workers_of(item) >= item.wanted) continue;
         TimestampTz at = std::max(item.due, item.not_before);
         if (at < earliest) {
             earliest = at;
@@ -169,36 +184,51 @@ std::optional<int> take_due(TimestampTz now, int max_workers, TimestampTz* next)
         *next = earliest;
         return std::nullopt;
     }
-    state->agenda[chosen].running++;
-    state->agenda[chosen].due = DT_NOEND;
-    return chosen;
+    Agenda& item = agenda_items()[chosen];
+    Place place{chosen, std::countr_one(item.starting | item.running)};
+    item.starting |= bit(place);
+    item.due = DT_NOEND;
+    return place;
 }
 
 Agenda read_agenda(int index) {
     Locked locked;
-    return state->agenda[index];
+    return agenda_items()[index];
 }
 
-void start_failed(int index, TimestampTz retry) {
+void start_failed(Place place, TimestampTz retry) {
     Locked locked;
-    Agenda& item = state->agenda[index];
-    item.running = std::max(0, item.running - 1);
+    Agenda& item = agenda_items()[place.agenda];
+    item.starting &= ~bit(place);
     item.due = std::min(item.due, retry);
 }
 
-void worker_ended(int index, TimestampTz next_due, bool crashed) {
+void worker_began(Place place) {
+    Locked locked;
+    Agenda& item = agenda_items()[place.agenda];
+    item.starting &= ~bit(place);
+    item.running |= bit(place);
+}
+
+namespace {
+
+void back_off(Agenda& item) {
+    item.crashes = std::min(item.crashes + 1, 20);
+    TimestampTz backoff = std::min<TimestampTz>(longest_backoff, first_backoff << std::min(item.crashes - 1, 10));
+    item.not_before = GetCurrentTimestamp() + backoff;
+}
+
+}  // namespace
+
+void worker_ended(Place place, TimestampTz next_due, bool crashed) {
     {
         Locked locked;
-        Agenda& item = state->agenda[index];
-        item.running = std::max(0, item.running - 1);
-        item.reported++;
+        Agenda& item = agenda_items()[place.agenda];
+        item.running &= ~bit(place);
         item.lingering = -1;
         item.due = std::min(item.due, next_due);
         if (crashed) {
-            item.crashes = std::min(item.crashes + 1, 20);
-            TimestampTz backoff =
-                std::min<TimestampTz>(longest_backoff, first_backoff << std::min(item.crashes - 1, 10));
-            item.not_before = GetCurrentTimestamp() + backoff;
+            back_off(item);
         } else {
             item.crashes = 0;
             item.not_before = DT_NOBEGIN;
@@ -207,29 +237,24 @@ void worker_ended(int index, TimestampTz next_due, bool crashed) {
     wake_launcher();
 }
 
-void worker_reaped(int index) {
-    bool silent = false;
-    {
-        Locked locked;
-        Agenda& item = state->agenda[index];
-        silent = item.reported == 0;
-        if (!silent) item.reported--;
-    }
-    if (!silent) return;
-    worker_ended(index, GetCurrentTimestamp(), true);
+void worker_reaped(Place place) {
     Locked locked;
-    state->agenda[index].reported--;
+    Agenda& item = agenda_items()[place.agenda];
+    if ((item.starting & bit(place)) == 0) return;
+    item.starting &= ~bit(place);
+    item.due = std::min(item.due, GetCurrentTimestamp());
+    back_off(item);
 }
 
 void set_wanted(int index, int workers) {
     Locked locked;
-    state->agenda[index].wanted = workers;
+    agenda_items()[index].wanted = std::min(workers, max_places);
 }
 
 void forget_database(Oid database) {
     Locked locked;
     for (int i = 0; i < state->agenda_count; i++) {
-        if (state->agenda[i].database == database) state->agenda[i].due = DT_NOEND;
+        if (agenda_items()[i].database == database) agenda_items()[i].due = DT_NOEND;
     }
     for (int i = state->live_count - 1; i >= 0; i--) {
         if (state->live[i].database == database && state->live[i].pid == 0)
@@ -239,32 +264,32 @@ void forget_database(Oid database) {
 
 void adopt_agenda() {
     Locked locked;
-    for (int i = 0; i < state->agenda_count; i++) state->agenda[i].reported = 0;
+    for (int i = 0; i < state->agenda_count; i++) agenda_items()[i].starting = 0;
 }
 
 bool somebody_waits() {
     TimestampTz now = GetCurrentTimestamp();
     Locked locked;
-    return std::any_of(state->agenda, state->agenda + state->agenda_count, [&](const Agenda& item) {
-        return item.running == 0 && item.due <= now && item.not_before <= now;
+    return std::any_of(agenda_items(), agenda_items() + state->agenda_count, [&](const Agenda& item) {
+        return workers_of(item) == 0 && item.due <= now && item.not_before <= now;
     });
 }
 
 void clear_due(int index) {
     Locked locked;
-    state->agenda[index].due = DT_NOEND;
+    agenda_items()[index].due = DT_NOEND;
 }
 
 bool begin_lingering(int index) {
     Locked locked;
-    if (state->agenda[index].due != DT_NOEND) return false;
-    state->agenda[index].lingering = compat::process_number();
+    if (agenda_items()[index].due != DT_NOEND) return false;
+    agenda_items()[index].lingering = compat::process_number();
     return true;
 }
 
 void end_lingering(int index) {
     Locked locked;
-    state->agenda[index].lingering = -1;
+    agenda_items()[index].lingering = -1;
 }
 
 void set_launcher(bool is) {

@@ -26,6 +26,7 @@ extern "C" {
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
 #include "bgworker/stream_lock.hpp"
+#include "extension/pg/compat.hpp"
 #include "extension/settings.hpp"
 
 namespace insync {
@@ -34,16 +35,18 @@ namespace {
 
 // How long a worker may linger in all; DROP DATABASE waits five seconds for those who are connected.
 constexpr TimestampTz longest_stay = 4 * USECS_PER_SEC;
+// When to look again for servers that found no room on the agenda.
+constexpr TimestampTz crowded_pause = USECS_PER_MINUTE;
 
 // For the exit callback, which may come at any moment.
-int agenda_index = -1;
+Place own_place{-1, 0};
 TimestampTz next_due;
 bool clean_exit;
 
 void on_exit(int, Datum) {
     shared::release_live();
-    if (agenda_index >= 0)
-        shared::worker_ended(agenda_index, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
+    if (own_place.agenda >= 0)
+        shared::worker_ended(own_place, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
 }
 
 void log_failure(const std::string& stream, const pg::Error& error) {
@@ -90,15 +93,22 @@ bool Worker::may_run() {
     });
 }
 
-// Puts each server of the database on the launcher's agenda.
+// Puts each server of the database on the launcher's agenda; where that is full, comes back for the rest.
 TimestampTz Worker::survey() {
     auto due = transactions_.run([&] { return due_streams("", {}); });
+    bool all = true;
     for (const auto& item : due) {
         const char* name = item.server.c_str();
         Oid server = transactions_.run([&] { return pg::call([&] { return get_foreign_server_oid(name, true); }); });
-        if (OidIsValid(server)) shared::make_due(agenda_.database, server, item.due);
+        if (OidIsValid(server)) all &= shared::make_due(agenda_.database, server, item.due);
     }
-    return DT_NOEND;
+    if (all) return DT_NOEND;
+    pg::call([] {
+        ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                          errmsg("more servers are due than pg_insync has room for"),
+                          errhint("You might need to increase insync.max_streams.")));
+    });
+    return GetCurrentTimestamp() + crowded_pause;
 }
 
 TimestampTz Worker::work() {
@@ -107,11 +117,11 @@ TimestampTz Worker::work() {
     std::string application = "pg_insync worker: " + server_;
     pg::call([&] { SetConfigOption("application_name", application.c_str(), PGC_USERSET, PGC_S_SESSION); });
     int connections = transactions_.run([&] { return connections_of(agenda_.server); });
-    shared::set_wanted(agenda_index, connections);
+    shared::set_wanted(own_place.agenda, connections);
     TimestampTz arrived = GetCurrentTimestamp();
     for (bool worked = false;; worked = true) {
         if (!may_run()) return DT_NOEND;
-        shared::clear_due(agenda_index);  // what was asked for until now is in the tables
+        shared::clear_due(own_place.agenda);  // what was asked for until now is in the tables
         auto due = transactions_.run([&] { return due_streams(server_, polled_); });
         TimestampTz now = GetCurrentTimestamp();
         // Not for long: others may wait for a worker, and DROP DATABASE for this one.
@@ -159,7 +169,7 @@ void Worker::run(const DueStream& due) {
 }
 
 void Worker::idle_until(TimestampTz time) {
-    if (!shared::begin_lingering(agenda_index)) return;
+    if (!shared::begin_lingering(own_place.agenda)) return;
     pg::call([&] {
         long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L),
@@ -171,7 +181,7 @@ void Worker::idle_until(TimestampTz time) {
             ProcessConfigFile(PGC_SIGHUP);
         }
     });
-    shared::end_lingering(agenda_index);
+    shared::end_lingering(own_place.agenda);
 }
 
 }  // namespace
@@ -183,19 +193,21 @@ void insync_worker_main(Datum argument) {
         pqsignal(SIGTERM, die);
         pqsignal(SIGINT, StatementCancelHandler);
         pqsignal(SIGHUP, SignalHandlerForConfigReload);
-        agenda_index = DatumGetInt32(argument);
+        own_place = Place::decode(DatumGetInt32(argument));
         next_due = DT_NOEND;
         pg::call([] {
             before_shmem_exit(on_exit, 0);
+            shared::worker_began(own_place);
             BackgroundWorkerUnblockSignals();
         });
-        Agenda agenda = shared::read_agenda(agenda_index);
+        Agenda agenda = shared::read_agenda(own_place.agenda);
         pg::call([&] {
             BackgroundWorkerInitializeConnectionByOid(agenda.database, InvalidOid, 0);
             SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
             SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
             SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
             SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+            compat::disable_transaction_timeout();
         });
         try {
             Worker worker(agenda);

@@ -8,6 +8,7 @@ extern "C" {
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 }
 
 namespace insync::compat {
@@ -31,6 +32,13 @@ inline int process_number() {
 }
 inline Latch* process_latch(int number) {
     return &ProcGlobal->allProcs[number].procLatch;
+}
+
+// A transaction of ours may take as long as its batch does. May ereport: call it through pg::call.
+inline void disable_transaction_timeout() {
+#if PG_VERSION_NUM >= 170000
+    SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+#endif
 }
 
 }  // namespace insync::compat
