@@ -19,8 +19,6 @@ SELECT a.attname,
        pg_catalog.format_type(base.oid, NULL) AS base_type,
        a.attgenerated <> '' AS generated,
        a.attidentity = 'a' AS identity_always,
-       a.atthasdef OR a.attidentity <> '' AS has_default,
-       a.attnotnull,
        CASE WHEN op.oid IS NOT NULL AND opn.nspname <> 'pg_catalog'
             THEN 'OPERATOR(' || pg_catalog.quote_ident(opn.nspname) || '.' || op.oprname || ')' ELSE '' END AS equality,
        op.oid IS NULL OR opn.nspname <> 'pg_catalog' OR coalesce(NOT c.collisdeterministic, false) AS compare_as_text,
@@ -195,14 +193,12 @@ std::optional<Target> describe_target(const std::string& schema, const std::stri
         column.base_type = *row[2];
         column.generated = *row[3] == "t";
         column.identity_always = *row[4] == "t";
-        column.has_default = *row[5] == "t";
-        column.not_null = *row[6] == "t";
-        column.equality = *row[7];
-        column.compare_as_text = *row[8] == "t";
-        if (row[9]) {
-            column.length_type = "pg_catalog." + pg::quote_identifier(*row[9]);
+        column.equality = *row[5];
+        column.compare_as_text = *row[6] == "t";
+        if (row[7]) {
+            column.length_type = "pg_catalog." + pg::quote_identifier(*row[7]);
             column.length_function = column.length_type;
-            column.length_modifier = std::stoi(*row[10]);
+            column.length_modifier = std::stoi(*row[8]);
         }
         target.columns.push_back(std::move(column));
     }

@@ -18,7 +18,7 @@ struct TargetColumn {
     std::string name;
     std::string type;       // as SQL, schema-qualified, with modifier
     std::string base_type;  // the same without domains and modifier: for deciding about zones
-    bool generated = false, identity_always = false, has_default = false, not_null = false;
+    bool generated = false, identity_always = false;
     std::string length_function, length_type;  // see MappedColumn
     int length_modifier = -1;
     std::string equality;
