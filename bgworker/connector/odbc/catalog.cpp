@@ -200,7 +200,20 @@ std::vector<ResultColumn> describe_result(Connection& connection, const std::str
         near.empty() ? "sync_discover() lists the sources of a server." : "Perhaps you meant \"" + near + "\".");
 }
 
+// SQLite runs in this process, and its driver adds functions that read and write files and load libraries as the
+// server's user. SQLite has no way to write a name but letter by letter, so one that isn't in the text isn't called.
+void require_harmless_query(const std::string& source) {
+    std::string lower = source;
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    for (const char* name : {"blob_export", "blob_import", "load_extension", "fts3_tokenizer"}) {
+        if (lower.find(name) == std::string::npos) continue;
+        throw Failure(FailureClass::config, std::string("a source must not use SQLite's function ") + name + "()",
+                      "It reaches files of the database server.");
+    }
+}
+
 Relation load_query(Connection& connection, const std::string& source) {
+    if (connection.dialect() == Dialect::sqlite) require_harmless_query(source);
     Relation relation;
     relation.is_query = true;
     relation.text = source;

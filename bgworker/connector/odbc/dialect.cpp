@@ -133,6 +133,9 @@ std::optional<std::string> clock_statement(Dialect dialect, bool utc) {
 
 std::vector<SessionStatement> session_statements(Dialect dialect, int query_timeout_seconds) {
     switch (dialect) {
+        case Dialect::sqlite:
+            // Views of the file must not call what the driver adds: blob_export() writes files of this machine.
+            return {{"PRAGMA trusted_schema = OFF"}};
         case Dialect::mysql:
             // MariaDB knows one of the two timeouts, MySQL the other. The character set is the connection string's
             // business: the driver refuses SET NAMES.
