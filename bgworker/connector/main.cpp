@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bgworker/connector/request_loop.hpp"
@@ -17,6 +18,7 @@ int main() {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) return 0;  // it died before we asked to be told
     signal(SIGPIPE, SIG_IGN);
+    umask(077);  // what a driver writes, a log or a trace, may hold what it was told
     // Drivers convert texts by the locale's character set; numbers and messages stay as in the C locale.
     if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) std::setlocale(LC_CTYPE, "en_US.UTF-8");
     setenv("NLS_LANG", "AMERICAN_AMERICA.AL32UTF8", 1);

@@ -67,23 +67,56 @@ TEST(ConnectorConnectString, SpeaksEachDriversKeywords) {
         server["driver"] = driver;
         return built(server);
     };
-    const std::string login = "UID=etl;PWD={p;w}}d};";
+    const std::string login = "UID=etl;PWD={p;w}}d};", plain = "UID=etl;PWD=pwd;";
+    auto with_plain = [&](const char* driver) {
+        OpenRequest request = request_for(place);
+        request.server["driver"] = driver;
+        request.password = "pwd";
+        return odbc::build_connect_string(request);
+    };
     EXPECT_EQ(with("MariaDB Unicode"),
               "DRIVER={MariaDB Unicode};SERVER=db.example;PORT=1234;TCPIP=1;DATABASE=shop;CHARSET=utf8mb4;" + login);
-    EXPECT_EQ(with("FreeTDS"),
+    EXPECT_EQ(with_plain("FreeTDS"),
               "DRIVER={FreeTDS};SERVER=db.example;PORT=1234;TDS_Version=7.4;ClientCharset=UTF-8;DATABASE=shop;"
               "APP=pg_insync;" +
-                  login);
+                  plain);
     EXPECT_EQ(with("ODBC Driver 18 for SQL Server"),
               "DRIVER={ODBC Driver 18 for SQL Server};SERVER=db.example,1234;ApplicationIntent=ReadOnly;DATABASE=shop;"
               "APP=pg_insync;" +
                   login);
-    EXPECT_EQ(with("Oracle 21 ODBC driver"),
-              "DRIVER={Oracle 21 ODBC driver};DBQ=//db.example:1234/shop;FEN=T;" + login);
+    EXPECT_EQ(with_plain("Oracle 21 ODBC driver"),
+              "DRIVER={Oracle 21 ODBC driver};DBQ=//db.example:1234/shop;FEN=T;" + plain);
     EXPECT_NE(with("PostgreSQL Unicode").find("Servername=db.example;Port=1234;Database=shop;BoolsAsChar=0;"),
               std::string::npos);
-    EXPECT_EQ(with("Something Else"), "DRIVER={Something Else};SERVER=db.example;PORT=1234;DATABASE=shop;" + login);
-    EXPECT_EQ(built({{"dsn", "erp"}}), "DSN=erp;" + login);
+    EXPECT_EQ(with_plain("Something Else"),
+              "DRIVER={Something Else};SERVER=db.example;PORT=1234;DATABASE=shop;" + plain);
+    OpenRequest named = request_for({{"dsn", "erp"}});
+    named.password = "pwd";
+    EXPECT_EQ(odbc::build_connect_string(named), "DSN=erp;" + plain);
+}
+
+TEST(ConnectorConnectString, CredentialsAddNoKeywords) {
+    auto built = [](const char* driver, const char* user, const char* password) {
+        OpenRequest request = request_for({{"driver", driver}, {"host", "h"}, {"database", "/d"}});
+        request.user = user;
+        request.password = password;
+        return odbc::build_connect_string(request);
+    };
+    // SQLite's driver reads to the next semicolon, braces or not; FreeTDS takes "}}" for an end.
+    EXPECT_EQ(built("SQLite3", "u;LoadExt=/x.so", "p;Tracefile=/x").find("=/x"), std::string::npos);
+    EXPECT_THROW(built("FreeTDS", "u", "p};DumpFile=/x;a={"), Failure);
+    EXPECT_THROW(built("FreeTDS", "u};DumpFile=/x;a={", "p"), Failure);
+    EXPECT_NE(built("FreeTDS", "u", "p;x").find("PWD={p;x};"), std::string::npos);
+    // Of a driver that nobody has tried neither is known.
+    EXPECT_THROW(built("Something Else", "u", "p;x=y"), Failure);
+    EXPECT_THROW(built("Oracle 21 ODBC driver", "u", "p}"), Failure);
+}
+
+TEST(ConnectorConnectString, PsqlodbcWritesNoLog) {
+    OpenRequest request = request_for({{"driver", "PostgreSQL Unicode"}, {"driver_options", "CommLog=1;Debug=1"}});
+    const std::string text = odbc::build_connect_string(request);
+    EXPECT_GT(text.rfind("CommLog=0;"), text.rfind("CommLog=1;"));
+    EXPECT_GT(text.rfind("Debug=0;"), text.rfind("Debug=1;"));
 }
 
 TEST(ConnectorConnectString, UsersOptionsStandBeforeOurs) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <tuple>
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/dialect.hpp"
@@ -75,12 +76,18 @@ void add_postgresql(ConnectString& out, const std::string& host, const std::stri
     out.add("UpdatableCursors", "0");
     out.add("RowVersioning", "0");
     out.add("KeepaliveTime", "60");
+    // Its logs go to /tmp and hold the password. Of two values this driver takes the last, so nothing turns them on.
+    out.add("Debug", "0");
+    out.add("CommLog", "0");
+}
+
+bool is_freetds(const std::string& driver) {
+    return lower(driver).find("tds") != std::string::npos;
 }
 
 void add_sqlserver(ConnectString& out, const std::string& driver, const std::string& host, const std::string& port,
                    const std::string& database) {
-    const bool freetds = driver.find("freetds") != std::string::npos || driver.find("tds") != std::string::npos;
-    if (freetds) {
+    if (is_freetds(driver)) {
         // host\instance goes without a port: the browser service tells it.
         out.add("SERVER", host);
         out.add("PORT", port.empty() && !host.empty() && host.find('\\') == std::string::npos ? "1433" : port);
@@ -118,7 +125,7 @@ void add_defaults(ConnectString& out, const std::string& driver, const std::stri
         case Dialect::postgresql:
             return add_postgresql(out, host, port, database);
         case Dialect::sqlserver:
-            return add_sqlserver(out, lower(driver), host, port, database);
+            return add_sqlserver(out, driver, host, port, database);
         case Dialect::oracle:
             return add_oracle(out, host, port, database);
         case Dialect::generic:
@@ -135,6 +142,35 @@ std::string driver_in(const std::string& connection_string) {
         if (lower(name) == "dsn") return driver_of_dsn(value);
     }
     return "";
+}
+
+// Characters that a driver may take for the end of a text in braces, doubled or not. Whoever may write a user mapping
+// could add keywords behind them: files to write, libraries to load.
+std::string_view unquotable(const std::string& driver) {
+    switch (dialect_of_driver(driver)) {
+        case Dialect::mysql:
+        case Dialect::postgresql:
+            return "";
+        case Dialect::sqlserver:
+            return is_freetds(driver) ? "}" : "";
+        default:
+            return ";}";
+    }
+}
+
+void add_credentials(ConnectString& out, const std::string& driver, const OpenRequest& request) {
+    // A file has no users, and SQLite's driver knows no quotes: everything behind a semicolon is a keyword to it.
+    if (dialect_of_driver(driver) == Dialect::sqlite) return;
+    for (const auto& [keyword, name, value] :
+         {std::tuple{"UID", "user", &request.user}, std::tuple{"PWD", "password", &request.password}}) {
+        if (const std::size_t at = value->find_first_of(unquotable(driver)); at != std::string::npos) {
+            throw Failure(
+                FailureClass::config,
+                std::string("the driver can't be given a ") + name + " that contains \"" + (*value)[at] + "\"", "",
+                "Choose another " + std::string(name) + " at the source.");
+        }
+        out.add(keyword, *value);
+    }
 }
 
 }  // namespace
@@ -173,15 +209,16 @@ std::string build_connect_string(const OpenRequest& request) {
     const std::string database = option_text(request.server, "database");
 
     ConnectString out;
+    const std::string driver_name = !given.empty() ? driver_in(given) : !dsn.empty() ? driver_of_dsn(dsn) : driver;
     // ODBC takes the first of several values of a key, so what the user wrote stands in front of our defaults.
     if (!given.empty()) {
         out.add_raw(given);
-        add_defaults(out, driver_in(given), "", "", "");
+        add_defaults(out, driver_name, "", "", "");
     } else if (!dsn.empty()) {
         out.add("DSN", dsn);
         out.add_raw(option_text(request.server, "driver_options"));
         out.add("DATABASE", database);
-        add_defaults(out, driver_of_dsn(dsn), "", "", "");
+        add_defaults(out, driver_name, "", "", "");
     } else if (!driver.empty()) {
         out.add_raw("DRIVER={" + driver + "}");
         out.add_raw(option_text(request.server, "driver_options"));
@@ -194,8 +231,7 @@ std::string build_connect_string(const OpenRequest& request) {
         throw Failure(FailureClass::config, "the server names no driver", "",
                       "Set one of the server options driver, dsn and connection_string.");
     }
-    if (!request.user.empty()) out.add("UID", request.user);
-    if (!request.password.empty()) out.add("PWD", request.password);
+    add_credentials(out, driver_name, request);
     return out.text();
 }
 
