@@ -42,6 +42,7 @@ Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool h
       rejects_(stream, columns_, has_errors),
       context_(nullptr),
       descriptor_(nullptr) {
+    require_owner(stream_);
     {
         Bookkeeping bookkeeping;
         target_is_shared_ = !pg::query(

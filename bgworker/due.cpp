@@ -49,6 +49,13 @@ void settle_home_database() {
               "excluded.database_oid");
 }
 
+void require_home_database() {
+    if (is_home_database()) return;
+    throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "this database is a restored copy, so its streams are stopped", "",
+                    "If it is to take over: SELECT sync_resume().");
+}
+
 std::vector<DueStream> due_streams(const std::string& server, const std::map<int, TimestampTz>& polled) {
     pg::Rows rows;
     pg_tz* default_zone = session_timezone;

@@ -22,6 +22,8 @@ struct DueStream {
 bool is_home_database();
 // Makes it so.
 void settle_home_database();
+// Throws in a restored copy: what reads sources there is asked for first.
+void require_home_database();
 
 // Every stream that has a next run, soonest first; of one server, or of all. `polled`: when the caller itself last ran
 // them, for polls that found no room in shared memory. Needs a transaction.

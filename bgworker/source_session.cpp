@@ -28,14 +28,7 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
     Run run(stream, request, transactions);
     ConnectorProcess* connector = nullptr;
     try {
-        if (!OidIsValid(stream.owner_oid)) {
-            pg::Error error(ERRCODE_UNDEFINED_OBJECT,
-                            "the owner of the stream, role \"" + stream.owner + "\", does not exist", "",
-                            "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) +
-                                ", '{\"owner\": \"…\"}').");
-            error.error_class = pg::ErrorClass::config;
-            throw error;
-        }
+        require_owner(stream);
         connector = &session.open(stream.server, stream.owner_oid, transactions);
     } catch (pg::Error& error) {
         session.close();

@@ -45,10 +45,15 @@ ExtensionRow extension_row() {
     });
 }
 
-constexpr const char* select_stream =
-    "SELECT s.id, s.name, s.owner, s.server, s.source, s.target_schema, s.target_table, array_to_json(s.key),"
-    " array_to_json(s.watermark), array_to_json(s.source_key), s.source_key_unique, s.mode, s.schedule, s.options,"
-    " s.source_columns, s.watermark_kind, s.paused FROM insync.stream AS s ";
+std::string select_stream(const char* condition) {
+    return std::string(
+               "SELECT s.id, s.name, s.owner, s.server, s.source, s.target_schema, s.target_table, "
+               "array_to_json(s.key),"
+               " array_to_json(s.watermark), array_to_json(s.source_key), s.source_key_unique, s.mode, s.schedule, "
+               "s.options,"
+               " s.source_columns, s.watermark_kind, s.paused, r.oid FROM insync.stream AS s ") +
+           join_owner + condition;
+}
 
 Stream to_stream(const std::vector<pg::Value>& row) {
     Stream stream;
@@ -69,8 +74,7 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     stream.source_columns = parse_columns(nlohmann::json::parse(*row[14]));
     stream.watermark_kind = row[15].value_or("");
     stream.paused = *row[16] == "t";
-    const char* owner = stream.owner.c_str();
-    stream.owner_oid = pg::call([&] { return get_role_oid(owner, true); });
+    stream.owner_oid = row[17] ? static_cast<Oid>(std::stoul(*row[17])) : InvalidOid;
     return stream;
 }
 
@@ -102,26 +106,53 @@ std::string Stream::option(const char* name) const {
     return option != nullptr ? std::string(option->default_text) : std::string();
 }
 
-Stream load_stream(const std::string& name) {
+void record_owners(int stream_id) {
+    Bookkeeping bookkeeping;
+    // The tables of 0.1 know owners by name only.
+    if (pg::query(
+            "SELECT FROM pg_attribute AS a WHERE a.attrelid = 'insync.stream'::regclass AND a.attname = 'owner_id'")
+            .empty())
+        return;
+    pg::query(
+        "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner"
+        " AND (s.id = $1::integer OR $1::integer = 0)",
+        {number(stream_id)});
+}
+
+bool is_owner(const Stream& stream) {
     Oid caller = GetUserId();
-    pg::Rows rows, names;
+    return pg::call([&] {
+        return OidIsValid(stream.owner_oid) ? has_privs_of_role(caller, stream.owner_oid) : superuser_arg(caller);
+    });
+}
+
+void require_owner(const Stream& stream) {
+    if (OidIsValid(stream.owner_oid)) return;
+    const char* name = stream.owner.c_str();
+    bool another = OidIsValid(pg::call([&] { return get_role_oid(name, true); }));
+    pg::Error error(ERRCODE_UNDEFINED_OBJECT,
+                    another ? "role \"" + stream.owner + "\" is not the one that owned stream \"" + stream.name + "\""
+                            : "the owner of the stream, role \"" + stream.owner + "\", does not exist",
+                    another ? "The owner was dropped, and its name given to another role." : "",
+                    "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) +
+                        ", '{\"owner\": \"…\"}').");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+Stream load_stream(const std::string& name) {
+    pg::Rows rows;
     {
         Bookkeeping bookkeeping;
-        rows = pg::query(std::string(select_stream) + "WHERE s.name = $1", {name});
-        if (rows.empty()) names = pg::query("SELECT s.name FROM insync.stream AS s");
+        rows = pg::query(select_stream(" WHERE s.name = $1"), {name});
     }
-    std::optional<Stream> stream;
-    if (!rows.empty()) stream = to_stream(rows.first());
-    if (stream && pg::call([&] {
-            return OidIsValid(stream->owner_oid) ? has_privs_of_role(caller, stream->owner_oid) : superuser_arg(caller);
-        })) {
-        return *stream;
+    if (!rows.empty()) {
+        Stream stream = to_stream(rows.first());
+        if (is_owner(stream)) return stream;
+        throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream.name);
     }
-    if (stream) throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream->name);
-    std::vector<std::string> candidates;
-    for (auto& row : names.rows) candidates.push_back(*row[0]);
-    std::vector<std::string_view> views(candidates.begin(), candidates.end());
-    std::string near = closest(name, views);
+    std::vector<std::string> own = matching_streams("%");  // others' names are not to be told
+    std::string near = closest(name, std::vector<std::string_view>(own.begin(), own.end()));
     throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "stream \"" + name + "\" does not exist", "",
                     near.empty() ? "SELECT stream FROM sync_status() lists the streams."
                                  : "Perhaps you meant the stream \"" + near + "\".");
@@ -129,7 +160,7 @@ Stream load_stream(const std::string& name) {
 
 std::optional<Stream> load_stream(int id) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query(std::string(select_stream) + "WHERE s.id = $1::integer", {number(id)});
+    auto rows = pg::query(select_stream(" WHERE s.id = $1::integer"), {number(id)});
     if (rows.empty()) return std::nullopt;
     return to_stream(rows.first());
 }
@@ -139,10 +170,9 @@ std::vector<std::string> matching_streams(const std::string& pattern) {
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;
-        rows = pg::query(
-            "SELECT s.name, r.oid FROM insync.stream AS s LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
-            " WHERE s.name LIKE $1 ORDER BY s.name",
-            {pattern});
+        rows = pg::query(std::string("SELECT s.name, r.oid FROM insync.stream AS s ") + join_owner +
+                             " WHERE s.name LIKE $1 ORDER BY s.name",
+                         {pattern});
     }
     std::vector<std::string> names;
     for (auto& row : rows.rows) {

@@ -27,7 +27,7 @@ struct Stream {
     std::vector<SourceColumn> source_columns;
     std::string watermark_kind;
     bool paused = false;
-    Oid owner_oid = InvalidOid;
+    Oid owner_oid = InvalidOid;  // InvalidOid: the role was dropped, even if another has its name now
 
     // An option's value as text, or its default from the options table (empty where that has none).
     std::string option(const char* name) const;
@@ -36,6 +36,19 @@ struct Stream {
 
 // The role that owns the extension; InvalidOid where it isn't installed in this database.
 Oid extension_owner();
+
+// Joins insync.stream AS s with its owner, pg_roles AS r, who must be the role that it was and not another of that
+// name.
+inline constexpr const char* join_owner =
+    "LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
+    " AND r.oid = coalesce((to_jsonb(s) ->> 'owner_id')::oid, r.oid)";
+// The role that has the owner's name now is the owner: of one stream, or (0) of all.
+void record_owners(int stream_id);
+
+// Has the current role the rights of the stream's owner? An ownerless stream is the superusers'.
+bool is_owner(const Stream& stream);
+// Throws where the owner is gone: nobody else's rights may stand in for his.
+void require_owner(const Stream& stream);
 
 // Reads a stream by name; throws pg::Error (undefined object, with near misses) if there is none or the current role
 // doesn't own it.

@@ -235,6 +235,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
 }
 
 std::map<std::string, std::string> check_expressions(const Stream& stream) {
+    require_owner(stream);
     std::map<std::string, std::string> types;
     pg::PinnedSettings settings;
     pg::RunAs identity(stream.owner_oid);

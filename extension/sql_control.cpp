@@ -104,11 +104,7 @@ Datum sync_trigger(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         auto mode = text_argument(fcinfo, 1);
         require_workers();
-        if (!is_home_database()) {
-            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                            "this database is a restored copy, so its streams are stopped", "",
-                            "If it is to take over: SELECT sync_resume().");
-        }
+        require_home_database();
         for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"))) {
             Stream stream = load_stream(name);
             if (mode) check_mode(stream, *mode);
@@ -147,6 +143,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         auto mode = text_argument(fcinfo, 1);
         Stream stream = load_stream(name);
         if (mode) check_mode(stream, *mode);
+        require_home_database();
         release_at_exit();
         pg::Spi outer(true);
         pg::commit_and_chain();  // the caller's transaction has a snapshot, and so an isolation level, already
@@ -179,26 +176,26 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
             return DatumGetTimestampTz(
                 DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), interval));
         });
-        bool checked = false;
         for (;;) {
             pg::Rows rows;
             {
                 Bookkeeping bookkeeping;
                 rows = pg::query(
-                    "SELECT r.status, r.stream, r.xmin::text = pg_current_xact_id_if_assigned()::xid::text FROM "
+                    "SELECT r.status, r.stream_id, r.xmin::text = pg_current_xact_id_if_assigned()::xid::text FROM "
                     "insync.run AS r WHERE r.id = $1::bigint",
                     {run_id});
             }
-            if (rows.empty())
+            std::optional<Stream> stream;
+            if (!rows.empty()) stream = load_stream(std::stoi(*rows.first()[1]));
+            // Numbers can be guessed: a run of somebody else's stream answers as one that doesn't exist.
+            if (!stream || !is_owner(*stream))
                 throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "run " + run_id + " does not exist", "",
                                 "SELECT id, stream, status FROM insync.run lists the runs.");
-            if (!checked) (void)load_stream(*rows.first()[1]);  // the caller must own it
             if (rows.first()[2] == "t") {
                 throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                                 "run " + run_id + " begins when this transaction commits", "",
                                 "Call sync_wait() in a transaction after that of sync_trigger().");
             }
-            checked = true;
             const std::string& status = *rows.first()[0];
             if (status != "queued" && status != "running") {
                 const char* text = status.c_str();
@@ -207,7 +204,7 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
             TimestampTz now = GetCurrentTimestamp();
             if (now >= deadline)
                 throw pg::Error(ERRCODE_QUERY_CANCELED,
-                                "run " + run_id + " of stream \"" + *rows.first()[1] + "\" is still " + status, "",
+                                "run " + run_id + " of stream \"" + stream->name + "\" is still " + status, "",
                                 "The run goes on; sync_wait() can be called again.");
             long left = static_cast<long>((deadline - now) / 1000 + 1);
             shared::wait_for_run_end(std::min(left, wait_step_ms));
@@ -264,6 +261,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
                                 "only the owner of pg_insync may let a restored copy of the database run its streams");
             }
             settle_home_database();
+            record_owners(0);  // roles have other numbers where the copy came from
         }
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), false)) {
             Stream stream = load_stream(name);

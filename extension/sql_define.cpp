@@ -137,6 +137,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             create_stream_target(stream, types);
         }
         stream.id = insert_stream(stream);
+        record_owners(stream.id);
         Applier(stream, stream.source_columns, false).check();
         if (is_home_database()) settle_home_database();
         tell_findings(stream, description, existing);
@@ -154,7 +155,8 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         nlohmann::json changes = json_argument(fcinfo, 1);
         if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
-        std::string new_name = stream.name, new_owner = stream.owner;
+        std::string new_name = stream.name;
+        std::optional<std::string> new_owner;
         auto text = [&](const char* member, const nlohmann::json& value) {
             if (!value.is_string() || value.get<std::string>().empty())
                 throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, std::string(member) + " must be a text");
@@ -177,10 +179,14 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             }
         }
         check_stream_options(stream.options);
-        if (new_owner != stream.owner) {
-            const char* role = new_owner.c_str();
-            pg::call([&] { check_is_member_of_role(GetUserId(), get_role_oid(role, false)); });
-            stream.owner_oid = pg::call([&] { return get_role_oid(role, false); });
+        if (new_owner) {
+            const char* role = new_owner->c_str();
+            stream.owner_oid = pg::call([&] {
+                Oid oid = get_role_oid(role, false);
+                check_is_member_of_role(GetUserId(), oid);
+                return oid;
+            });
+            stream.owner = *new_owner;
         }
         std::string mode = stream.option("mode");
         stream.mode = mode == "full" || stream.watermark.empty() ? "full" : "incremental";
@@ -193,7 +199,8 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             pg::query(
                 "UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6 "
                 "WHERE s.id = $1::integer",
-                {std::to_string(stream.id), new_name, new_owner, stream.schedule, stream.options.dump(), stream.mode});
+                {std::to_string(stream.id), new_name, stream.owner, stream.schedule, stream.options.dump(),
+                 stream.mode});
             pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer",
                       {std::to_string(stream.id)});
             if (new_name != stream.name) {
@@ -203,6 +210,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                           {std::to_string(stream.id), new_name});
             }
         }
+        if (new_owner) record_owners(stream.id);
         Applier(stream, stream.source_columns, false).check();
         wake_at_commit(stream.server);
         return Datum(0);

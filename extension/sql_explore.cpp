@@ -126,6 +126,7 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        require_owner(stream);
         StreamState state = load_state(stream.id);
         Server server = load_server(stream.server, stream.owner_oid);
         SourceSession session;

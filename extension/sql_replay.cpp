@@ -153,6 +153,12 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
                             "Call sync_replay() again when the run has ended.");
         }
+        {
+            // Applying makes constraints immediate, which fires what is deferred: what the caller has deferred is to
+            // be fired by the caller, and not as the stream's owner.
+            pg::Spi spi;
+            pg::query("SET CONSTRAINTS ALL IMMEDIATE");
+        }
         stream.options["max_rejects"] = nullptr;  // every row here was rejected before
         Applier applier(stream, stream.source_columns, true);
         Replay replay(stream);

@@ -32,9 +32,9 @@ std::set<int> visible_streams() {
     {
         Bookkeeping bookkeeping;
         rows = pg::query(
-            "SELECT s.id FROM insync.stream AS s LEFT JOIN pg_roles AS r ON r.rolname = s.owner"
-            " WHERE CASE WHEN r.oid IS NULL THEN (SELECT c.rolsuper FROM pg_roles AS c WHERE c.oid = $1::oid)"
-            " ELSE pg_has_role($1::oid, r.oid, 'USAGE') END",
+            std::string("SELECT s.id FROM insync.stream AS s ") + join_owner +
+                " WHERE CASE WHEN r.oid IS NULL THEN (SELECT c.rolsuper FROM pg_roles AS c WHERE c.oid = $1::oid)"
+                " ELSE pg_has_role($1::oid, r.oid, 'USAGE') END",
             {std::to_string(caller)});
     }
     std::set<int> ids;

@@ -26,8 +26,15 @@ Oid pending[capacity];
 int pending_count;
 bool pending_all;
 
-// Part of the C side of the wall: nothing here can raise an error.
+// Part of the C side of the wall: but for the refusal before a PREPARE, nothing here can raise an error.
 void on_transaction_end(XactEvent event, void*) {
+    if (event == XACT_EVENT_PRE_PREPARE && (pending_count > 0 || pending_all)) {
+        pg::entry([]() -> int {
+            // Whoever commits it later, in whatever session, would wake nobody. PostgreSQL refuses NOTIFY alike.
+            throw pg::Error(ERRCODE_FEATURE_NOT_SUPPORTED,
+                            "cannot PREPARE a transaction that has triggered, changed or resumed a stream");
+        });
+    }
     if (event == XACT_EVENT_COMMIT) {
         TimestampTz now = GetCurrentTimestamp();
         if (pending_all) shared::make_due(MyDatabaseId, InvalidOid, now);
