@@ -145,8 +145,9 @@ void resolve_postgresql(SourceColumn& column, const TypeName& type) {
     if (!type.is_array) {
         if (is_one_of(base, {"bool", "boolean"})) return plain(Transport::boolean, "boolean", Fetch::int64);
         if (is_one_of(base, {"int2", "smallint"})) return plain(Transport::int2, "smallint", Fetch::int64);
-        if (is_one_of(base, {"int4", "integer"})) return plain(Transport::int4, "integer", Fetch::int64);
-        if (is_one_of(base, {"int8", "bigint"})) return plain(Transport::int8, "bigint", Fetch::int64);
+        // The driver calls the columns of a query that count by themselves "serial", which is no type to cast to.
+        if (is_one_of(base, {"int4", "integer", "serial"})) return plain(Transport::int4, "integer", Fetch::int64);
+        if (is_one_of(base, {"int8", "bigint", "bigserial"})) return plain(Transport::int8, "bigint", Fetch::int64);
         if (base == "oid") return plain(Transport::int8, "bigint", Fetch::int64);
         if (is_one_of(base, {"float4", "real"})) return plain(Transport::float4, "real", Fetch::float64);
         if (is_one_of(base, {"float8", "double precision"})) {
