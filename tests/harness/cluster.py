@@ -19,6 +19,7 @@ from .environment import (
     give_to,
     locked,
     new_directory,
+    parents,
     remove,
     server_user,
     wait_for,
@@ -126,6 +127,16 @@ class Cluster:
     def running(self):
         return (pid := self.postmaster_pid()) is not None and alive(pid)
 
+    def put_aside(self, directory):
+        """Stops the server and moves what is left of it to `directory`, for who looks for a cause; returns that."""
+        if self.running():
+            with contextlib.suppress(RuntimeError):
+                self.stop("immediate")
+        atexit.unregister(self.destroy)
+        remove(directory)
+        directory.parent.mkdir(exist_ok=True)
+        return shutil.move(self.directory, directory)
+
     def destroy(self):
         """Stops the server and removes its directory."""
         if self.running():
@@ -145,21 +156,16 @@ class Cluster:
     def children(self, pid=None):
         """Process ids of the children of `pid` (the postmaster by default), as /proc lists them."""
         parent = pid or self.postmaster_pid()
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                    found.append(int(entry.name))
-        return found
+        return [child for child, its_parent in parents().items() if its_parent == parent]
 
     def connectors(self):
         """Process ids of the connectors of this cluster's workers."""
-        found = []
-        for child in self.children():
-            for grandchild in self.children(child):
+        parent_of, postmaster, found = parents(), self.postmaster_pid(), []
+        for pid, parent in parent_of.items():
+            if parent_of.get(parent) == postmaster:
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    if b"pg_insync_connector" in Path(f"/proc/{grandchild}/cmdline").read_bytes():
-                        found.append(grandchild)
+                    if b"pg_insync_connector" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        found.append(pid)
         return found
 
     def workers(self, database=None):

@@ -114,6 +114,15 @@ def alive(pid):
         return False
 
 
+def parents():
+    """Every process id of the machine with its parent's, as /proc lists them."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
 def wait_for(condition, what=None, timeout=60, interval=0.05):
     """Calls `condition` until it returns something true and returns that; fails after `timeout` seconds, saying `what`
     was waited for. The time-out is only there to end a hanging test: nothing is asserted by it."""

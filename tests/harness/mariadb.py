@@ -58,7 +58,8 @@ class MariaDB:
 
     user, password = USER, PASSWORD
 
-    def __init__(self, keep=False):
+    def __init__(self, keep=False, options=()):
+        self.options = (*OPTIONS, *options)
         self.run_as = server_user("mysql")
         self.directory = new_directory("mariadb")
         self.port = free_port()
@@ -88,7 +89,7 @@ class MariaDB:
                     f"--socket={self.socket}",
                     f"--pid-file={self.pid_file}",
                     f"--port={self.port}",
-                    *OPTIONS,
+                    *self.options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,105 @@
+"""What breaks at the source, and between it and the connector."""
+
+import contextlib
+import sqlite3
+
+from .changes import now
+from .faults import caught, fault
+
+# The words are the drivers'; the classes are ours. A source that is down, cut off or refuses is 08006; one that is there but
+# can't answer in time is that, too, whoever of driver and worker finds it out.
+LOST = ("08006", r"(?i)connect|server|lost|gone|closed|network|packet|socket|terminat|shut|recovery|starting up|read|EOF|SSL|communication")
+SLOW = ("08006", r"(?i)silent|time.?out|timed out|cancel|max_statement_time|interrupted|lost|gone away")
+
+
+def has_server(world, stream):
+    return stream.source.has_server
+
+
+def has_proxy(world, stream):
+    return stream.source.proxy is not None
+
+
+@fault("source killed and restarted", fails=(LOST,), fits=has_server)
+def kill_source(world, stream):
+    met = caught(world, stream)
+    stream.source.kill()
+    held = world.hold(0, 1)
+    stream.source.restart()
+    return f"{met}, down for {held}"
+
+
+@fault("source file locked", fails=(("08006", "(?i)locked|busy|silent"), ("HV000", "(?i)locked|busy")),
+       fits=lambda world, stream: not stream.source.has_server)  # fmt: skip
+def lock_file(world, stream):
+    met = caught(world, stream)
+    try:
+        release = stream.source.lock_out()
+    except sqlite3.OperationalError as error:  # the reader holds it for longer than we wait
+        return f"{met}, {error}"
+    held = world.hold(0.5, 4.5)
+    release()
+    return f"{met}, for {held}"
+
+
+@fault("connection cut", fails=(LOST,), fits=has_proxy)
+def cut(world, stream):
+    met = caught(world, stream)
+    stream.source.proxy.cut()
+    return met
+
+
+@fault("connection cut in the middle of an answer", fails=(LOST, ("HV000", "(?i)lost|malformed|packet")), fits=has_proxy)
+def cut_after(world, stream):
+    after = world.chance.choice((1, 20, 100, 1000, 5000, 20000))
+    world.touch(stream)
+    stream.source.proxy.cut(after)
+    met = caught(world, stream)
+    world.hold(0.2, 0.8)
+    stream.source.proxy.cut_after = None
+    stream.source.proxy.cut()
+    return f"{met}, after {after} bytes"
+
+
+@fault("connection refused", fails=(LOST,), fits=has_proxy)
+def refuse(world, stream):
+    met = caught(world, stream)
+    stream.source.proxy.refuse()
+    stream.source.proxy.cut()
+    held = world.hold(0.3, 2)
+    stream.source.proxy.refuse(False)
+    return f"{met}, for {held}"
+
+
+@fault("connection stalled", fails=(SLOW, LOST), fits=has_proxy)
+def stall(world, stream):
+    """For less or more than the time-out of a request."""
+    met = caught(world, stream)
+    stream.source.proxy.stall()
+    held = world.hold(0.3, 6)
+    stream.source.proxy.flow()
+    return f"{met}, for {held}"
+
+
+@fault("connection slow", fails=(SLOW,), fits=has_proxy)
+def slow(world, stream):
+    stream.source.proxy.throttle(rate := world.chance.choice((20_000, 100_000)))
+    with contextlib.ExitStack() as mended:
+        mended.callback(stream.source.proxy.throttle, None)
+        met = caught(world, stream)
+        world.hold(0.3, 2)
+    return f"{met}, {rate} bytes a second"
+
+
+@fault("rows of the far future", fits=lambda world, stream: stream.table == "sales")
+def future(world, stream):
+    """A row dated next year comes over, and doesn't take the watermark with it."""
+    met = caught(world, stream)
+    row = stream.source.changes.last_id["sales"]
+    next_year = f"{int(now()[:4]) + 1}-01-01 00:00:00"
+    with contextlib.suppress(Exception), stream.source.lock:
+        stream.source.run([f"UPDATE sales SET changed = '{next_year}' WHERE id = {row}"])
+    held = world.hold(0.2, 1)
+    with stream.source.lock:
+        stream.source.run([f"UPDATE sales SET changed = '{now()}' WHERE changed = '{next_year}'"])
+    return f"{met}, for {held}"
