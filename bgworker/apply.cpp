@@ -135,6 +135,7 @@ void Applier::collect_keys() {
     Scope scope(stream_);
     BatchRelation relation(descriptor_);
     seen_ = std::make_unique<SeenKeys>(plan(keys_, keys_statement(shape_)));
+    rejects_.remember_seen();
 }
 
 void Applier::write(RunCounts& counts) {
@@ -364,8 +365,9 @@ std::int64_t Applier::delete_vanished() {
     seen_->register_relation();
     std::string part = delete_scope();
     std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
+    if (vanished > 0) guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
+    rejects_.forget_vanished();
     if (vanished == 0) return 0;
-    guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
     pg::query(nothing_deferred);
     return static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
 }

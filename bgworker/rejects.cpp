@@ -33,6 +33,10 @@ constexpr const char* insert_columns =
     "r.record,"
     " r.watermark, clock_timestamp(), r.fingerprint, md5(r.record::text) FROM (";
 
+constexpr const char* source_fingerprint =
+    "md5(CASE WHEN jsonb_typeof(i.item -> 'key') <> 'object' OR EXISTS (SELECT FROM jsonb_path_query(i.item -> 'key',"
+    " '$.* ? (@ == null)')) THEN (i.item -> 'record')::text ELSE (i.item -> 'key')::text END)";
+
 pg::Value optional_text(const std::string& text) {
     return text.empty() ? pg::Value() : pg::Value(text);
 }
@@ -43,6 +47,12 @@ nlohmann::json optional_json(const std::string& text) {
 
 std::string dump(const nlohmann::json& value) {
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+nlohmann::json row_numbers(const std::vector<RowReject>& rows) {
+    auto numbers = nlohmann::json::object();
+    for (const auto& reject : rows) numbers[std::to_string(reject.row)] = true;
+    return numbers;
 }
 
 }  // namespace
@@ -107,11 +117,10 @@ std::int64_t Rejects::store_source(const std::vector<SourceReject>& rejects) {
                       "'source' AS type,"
                       " x.item ->> 'message' AS message, x.item ->> 'column' AS column_name, NULL AS constraint_name, "
                       "x.item -> 'record' AS record,"
-                      " x.item ->> 'watermark' AS watermark, x.fingerprint FROM (SELECT i.item,"
-                      " md5(CASE WHEN jsonb_typeof(i.item -> 'key') <> 'object' OR EXISTS (SELECT FROM "
-                      "jsonb_path_query(i.item -> 'key', '$.* ? (@ == null)'))"
-                      " THEN (i.item -> 'record')::text ELSE (i.item -> 'key')::text END) AS fingerprint"
-                      " FROM jsonb_array_elements($3::jsonb) AS i (item)) AS x ORDER BY x.fingerprint) AS r WHERE" +
+                      " x.item ->> 'watermark' AS watermark, x.fingerprint FROM (SELECT i.item, " +
+                      source_fingerprint +
+                      " AS fingerprint FROM jsonb_array_elements($3::jsonb) AS i (item)) AS x ORDER BY x.fingerprint) "
+                      "AS r WHERE" +
                       unknown + on_conflict,
                   {std::to_string(stream_.id), stream_.name, dump(items)});
     return static_cast<std::int64_t>(result.processed);
@@ -121,9 +130,9 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
                              const std::function<std::int64_t()>& run_id, const std::string& watermark) {
     if (rows.empty() && from_source.empty() && !has_errors_) return 0;
     ExtensionIdentity identity;  // in the Spi that knows the batch
+    if (remembers_) remember(rows, from_source);
     if (has_errors_) {
-        auto rejected = nlohmann::json::object();
-        for (const auto& reject : rows) rejected[std::to_string(reject.row)] = true;
+        auto rejected = row_numbers(rows);
         // A newer version that was applied settles what is known of the row.
         for (const char* table : {"insync.error", "insync.mended"}) {
             pg::query(
@@ -146,6 +155,33 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
             {std::to_string(stream_.id), std::to_string(run_id())});
     }
     return stored;
+}
+
+void Rejects::remember(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source) {
+    pg::Rows found;
+    if (!rows.empty()) {
+        found = pg::query("SELECT " + fingerprint_ + " FROM batch AS b WHERE $1::jsonb ? b.insync_row::text",
+                          {dump(row_numbers(rows))});
+        for (const auto& row : found.rows) seen_[*row[0]] = true;
+    }
+    if (!from_source.empty()) {
+        auto items = nlohmann::json::array();
+        for (const auto& reject : from_source) items.push_back({{"key", reject.key}, {"record", reject.record}});
+        found =
+            pg::query(std::string("SELECT ") + source_fingerprint + " FROM jsonb_array_elements($1::jsonb) AS i (item)",
+                      {dump(items)});
+        for (const auto& row : found.rows) seen_[*row[0]] = true;
+    }
+}
+
+void Rejects::forget_vanished() {
+    if (!has_errors_) return;
+    ExtensionIdentity identity;
+    for (const char* table : {"insync.error", "insync.mended"}) {
+        pg::query(std::string("DELETE FROM ") + table +
+                      " AS e WHERE e.stream_id = $1::integer AND NOT $2::jsonb ? e.fingerprint",
+                  {std::to_string(stream_.id), dump(seen_)});
+    }
 }
 
 }  // namespace insync

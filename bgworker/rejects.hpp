@@ -30,7 +30,13 @@ class Rejects {
     std::int64_t settle(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
                         const std::function<std::int64_t()>& run_id, const std::string& watermark);
 
+    // For a read of everything: begins to remember which rows were rejected, …
+    void remember_seen() { remembers_ = true; }
+    // … and at its end removes what was rejected before and wasn't met any more. Called through an Spi.
+    void forget_vanished();
+
   private:
+    void remember(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source);
     std::int64_t store_rows(const std::vector<RowReject>& rows, const std::string& watermark);
     std::int64_t store_source(const std::vector<SourceReject>& rejects);
 
@@ -38,6 +44,9 @@ class Rejects {
     std::string key_;          // SQL over b: the source key as jsonb of texts
     std::string fingerprint_;  // SQL over b
     bool has_errors_;
+    bool remembers_ = false;
+    nlohmann::json seen_ = nlohmann::json::object();  // fingerprints; also of batches that were rolled back, which met
+                                                      // the row all the same
 };
 
 }  // namespace insync

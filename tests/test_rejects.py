@@ -177,3 +177,33 @@ def test_a_mended_row_stays_mended_while_the_source_still_sends_it_bad(stream, s
     stream.run("ventas")
     assert stream.errors("ventas") == [] and stream.value("SELECT count(*) FROM insync.mended") == 0
     assert stream.value("SELECT cantidad FROM ventas WHERE id = 5") == 2
+
+
+@pytest.mark.parametrize("deletes", ["hard", "soft", "ignore"])
+def test_a_rejected_row_that_vanished_leaves_the_errors(db, shop, deletes):
+    """What a full read doesn't find any more can't be replayed: it would bring a deleted row back. Others stay."""
+    db.execute(
+        "CREATE TABLE ventas (id bigint PRIMARY KEY, producto text, cantidad int CHECK (cantidad < 5), precio numeric,"
+        " actualizado timestamp, borrado timestamptz)"
+    )
+    options = {"deletes": deletes, "max_deletes": "100%", "batch_rows": 2} | ({"deleted_column": "borrado"} if deletes == "soft" else {})
+    db.create_stream("ventas", "tienda", "ventas", options=options)
+    db.run("ventas")
+    assert [error["key"] for error in db.errors("ventas")] == [{"id": "3"}, {"id": "5"}]
+    shop.execute("DELETE FROM ventas WHERE id IN (1, 3)")
+    db.run("ventas")
+    expected = [{"id": "5"}] if deletes != "ignore" else [{"id": "3"}, {"id": "5"}]
+    assert [error["key"] for error in db.errors("ventas")] == expected
+    shop.execute("DELETE FROM ventas WHERE id = 5")
+    db.run("ventas")
+    assert len(db.errors("ventas")) == (0 if deletes != "ignore" else 2)
+
+
+def test_rejected_rows_stay_while_deletes_are_refused(db, shop):
+    """A source that seems empty is no reason to forget anything."""
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, producto text, cantidad int CHECK (cantidad < 5), precio numeric, actualizado timestamp)")
+    db.create_stream("ventas", "tienda", "ventas", options={"deletes": "hard"})
+    db.run("ventas")
+    shop.execute("DELETE FROM ventas")
+    db.run("ventas", expect="failed")
+    assert len(db.errors("ventas")) == 2
