@@ -38,6 +38,14 @@ bool has_deletes(const ApplyShape& shape) {
     return !shape.delete_condition.empty() && shape.deletes != DeleteMode::ignore;
 }
 
+// What the column gets. Of a row that says that it was deleted only the key counts: a value in it that the target
+// couldn't hold must not keep the row alive.
+std::string value(const ApplyShape& shape, const MappedColumn& column) {
+    if (column.key || !has_deletes(shape)) return cast(column);
+    return "CASE WHEN (" + shape.delete_condition + "\n) THEN NULL::" + column.base_type + " ELSE " + cast(column) +
+           " END";
+}
+
 // Does `left` hold another value than `right`?
 std::string differs(const MappedColumn& column) {
     std::string t = "t." + column.name, s = "s." + column.name;
@@ -85,10 +93,10 @@ std::string changed(const ApplyShape& shape) {
 
 // The batch through the mapping, before duplicates of a key are settled.
 std::string mapped(const ApplyShape& shape) {
-    std::string text =
-        "SELECT " +
-        join(shape.columns, ",\n    ", [](const auto& column) { return cast(column) + " AS " + column.name; }) +
-        ",\n    " + row_number;
+    std::string text = "SELECT " +
+                       join(shape.columns, ",\n    ",
+                            [&](const auto& column) { return value(shape, column) + " AS " + column.name; }) +
+                       ",\n    " + row_number;
     if (has_deletes(shape)) text += ",\n    coalesce((" + shape.delete_condition + "\n), false) AS " + delete_flag;
     return text + "\n  FROM batch" + where_filter(shape);
 }
@@ -152,12 +160,13 @@ std::string insert_statement(const ApplyShape& shape) {
 }
 
 std::string check_statement(const ApplyShape& shape) {
-    return "SELECT count(ROW(" + join(shape.columns, ",\n  ", [](const auto& column) { return cast(column); }) + "))" +
+    return "SELECT count(ROW(" +
+           join(shape.columns, ",\n  ", [&](const auto& column) { return value(shape, column); }) + "))" +
            "\n  FROM batch" + where_filter(shape);
 }
 
 std::string check_statement(const ApplyShape& shape, const MappedColumn& column) {
-    return "SELECT count(ROW(" + cast(column) + "))\n  FROM batch" + where_filter(shape);
+    return "SELECT count(ROW(" + value(shape, column) + "))\n  FROM batch" + where_filter(shape);
 }
 
 std::string keys_statement(const ApplyShape& shape) {

@@ -12,8 +12,9 @@ namespace insync {
 
 // One target column and the SQL over `batch` that fills it.
 struct MappedColumn {
-    std::string name;  // quoted identifier of the target column
-    std::string type;  // its type as SQL, schema-qualified, with modifier
+    std::string name;       // quoted identifier of the target column
+    std::string type;       // its type as SQL, schema-qualified, with modifier
+    std::string base_type;  // the same without modifier, and of a domain the type beneath, which can always be NULL
     // For types with a length, whose explicit cast would cut without a word: the function that checks the length
     // (pg_catalog."varchar"), its type, and the length's modifier; as an assignment would.
     std::string length_function, length_type;

@@ -100,6 +100,7 @@ MappedColumn map_column(const TargetColumn& target, std::string expression, bool
     MappedColumn mapped;
     mapped.name = pg::quote_identifier(target.name);
     mapped.type = target.type;
+    mapped.base_type = target.base_type;
     mapped.expression = std::move(expression);
     mapped.length_function = target.length_function;
     mapped.length_type = target.length_type;

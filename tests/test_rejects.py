@@ -207,3 +207,26 @@ def test_rejected_rows_stay_while_deletes_are_refused(db, shop):
     shop.execute("DELETE FROM ventas")
     db.run("ventas", expect="failed")
     assert len(db.errors("ventas")) == 2
+
+
+@pytest.mark.parametrize("deletes", ["hard", "soft"])
+def test_a_delete_needs_nothing_but_its_key(db, sqlite, deletes):
+    """A change table repeats a row's values when it was deleted. Bad ones must neither keep the row nor be rejected."""
+    sqlite.script(
+        "CREATE TABLE cambios (seq INTEGER PRIMARY KEY, op CHAR(1), id INTEGER, codigo TEXT, cantidad INTEGER);"
+        "INSERT INTO cambios VALUES (1, 'I', 1, '10', 1), (2, 'I', 2, '20', 2), (3, 'I', 3, '30', 3);"
+    )
+    db.create_server("tienda", **sqlite.server_options())
+    db.execute("CREATE DOMAIN entero AS int NOT NULL CHECK (VALUE > 0)")
+    db.execute("CREATE TABLE estado (id bigint PRIMARY KEY, codigo int, cantidad entero, borrado boolean DEFAULT false)")
+    db.create_stream(
+        "estado", "tienda", "SELECT * FROM cambios WHERE seq >= :watermark", target="estado", key="id", watermark="seq",
+        options={"deletes": deletes, "operation_column": "op", "lookback": 0} | ({"deleted_column": "borrado"} if deletes == "soft" else {}),
+    )  # fmt: skip
+    db.run("estado")
+    sqlite.script(
+        "INSERT INTO cambios VALUES (4, 'U', 1, 'n/a', 1), (5, 'D', 1, 'n/a', 1), (6, 'D', 2, '20', -5), (7, 'D', 3, NULL, NULL)"
+    )
+    run = db.run("estado")
+    assert run["rejected"] == 0 and db.errors("estado") == []
+    assert db.value("SELECT count(*) FROM estado" + (" WHERE NOT borrado" if deletes == "soft" else "")) == 0
