@@ -1,12 +1,18 @@
 """Private servers for the tests and the demo: PostgreSQL with pg_insync, MariaDB, SQLite files, and a proxy that breaks
 connections. Everything lives below the run directory, on loopback, on free ports, and is stopped by process id."""
 
+from . import copies
+from .busy_shop import BusyShop
 from .cluster import Cluster
 from .compare import assert_equal_tables
 from .database import Database
 from .environment import wait_for
 from .mariadb import MariaDB
 from .proxy import Proxy
+from .session import Session
 from .sources import PostgresSource, SqliteSource
 
-__all__ = ["Cluster", "Database", "MariaDB", "PostgresSource", "Proxy", "SqliteSource", "assert_equal_tables", "wait_for"]
+__all__ = [
+    "BusyShop", "Cluster", "Database", "MariaDB", "PostgresSource", "Proxy", "Session", "SqliteSource", "assert_equal_tables", "copies",
+    "wait_for",
+]  # fmt: skip

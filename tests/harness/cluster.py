@@ -42,7 +42,16 @@ BASE_SETTINGS = {
     "autovacuum_naptime": "1h",
 }
 
-HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+HBA = "local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+
+def new_system(data):
+    """A data directory from initdb. Those that are copied from the template have one system identifier, as clusters have
+    that were copied as files; this one has its own."""
+    execute(
+        BIN / "initdb", "-D", data, "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust",
+        "--no-sync", "--no-instructions", user=server_user(),
+    )  # fmt: skip
 
 
 def _template():
@@ -53,22 +62,20 @@ def _template():
         remove(template)
         template.mkdir(parents=True)
         give_to(user, template)
-        execute(
-            BIN / "initdb", "-D", template / "data", "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust",
-            "--no-sync", "--no-instructions", user=user,
-        )  # fmt: skip
+        new_system(template / "data")
         (template / "complete").touch()
     return template / "data"
 
 
 class Cluster:
     """One data directory and its postmaster. `settings` overrides BASE_SETTINGS; None as a value leaves a setting out.
+    `make_data`, called with the path, makes another data directory than a copy of the template.
 
     >>> with Cluster() as cluster:
     ...     cluster.query("SELECT 1")
     """
 
-    def __init__(self, name="postgres", settings=None, keep=False):
+    def __init__(self, name="postgres", settings=None, keep=False, make_data=None):
         self.user = server_user()
         self.directory = new_directory(name)
         self.data = self.directory / "data"
@@ -77,8 +84,12 @@ class Cluster:
         self.keep = keep  # survives this process: ./dev stop ends it
         self.settings = BASE_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self.directory)}
         self.settings |= settings or {}
-        with locked("template"):
-            shutil.copytree(_template(), self.data, symlinks=True)
+        if make_data:
+            give_to(self.user, self.directory)
+            make_data(self.data)
+        else:
+            with locked("template"):
+                shutil.copytree(_template(), self.data, symlinks=True)
         self.data.chmod(0o700)
         give_to(self.user, self.directory)
         (self.data / "pg_hba.conf").write_text(HBA)
@@ -176,17 +187,26 @@ class Cluster:
         )
         return [pid for (pid,) in rows]
 
-    def kill_postmaster(self):
-        """kill -9 of the postmaster; returns when it and every child is gone, so that start() can recover."""
+    def kill_postmaster(self, processes=None):
+        """kill -9 of the postmaster (or of these processes); returns when it and every child is gone, so that start()
+        can recover."""
         postmaster = self.postmaster_pid()
         children = self.children(postmaster)
         grandchildren = [grandchild for child in children for grandchild in self.children(child)]
-        os.kill(postmaster, signal.SIGKILL)
+        for pid in processes or [postmaster]:
+            os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not any(alive(pid) for pid in [postmaster, *children, *grandchildren]), "the server to be gone")
         # Where nobody reaps orphans (a container without an init), the dead postmaster stays a zombie, and its lock
         # files would seem to be held.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         (self.directory / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
+
+    def crash(self):
+        """kill -9 of every process of the server at once: nobody writes what he still has in memory."""
+        processes = [self.postmaster_pid(), *self.children()]
+        for pid in processes:
+            self.kill(pid, signal.SIGSTOP)  # so that nobody sees another one's death
+        self.kill_postmaster(processes)
 
     @staticmethod
     def kill(pid, number=signal.SIGKILL):

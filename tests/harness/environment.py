@@ -66,10 +66,10 @@ def execute(*command, user=None, check=True, **more):
     """Runs a command as `user` in a clean environment and returns the CompletedProcess with its text output. A failure
     raises with what the command said."""
     environment = CLEAN_ENVIRONMENT | more.pop("env", {})
+    more.setdefault("cwd", RUN)
     done = subprocess.run(
         [str(part) for part in command],
         env=environment,
-        cwd=RUN,
         capture_output=True,
         text=True,
         **identity(user),
