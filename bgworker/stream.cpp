@@ -2,48 +2,20 @@
 #include "bgworker/stream.hpp"
 
 extern "C" {
-#include "catalog/pg_extension.h"
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "commands/extension.h"
 #include "common/pg_prng.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/installation.hpp"
 #include "extension/near_miss.hpp"
 #include "extension/options.hpp"
 
 namespace insync {
 
 namespace {
-
-struct ExtensionRow {
-    Oid owner, schema;
-};
-
-// Reads pg_extension itself: cheap, and without an Spi.
-ExtensionRow extension_row() {
-    return pg::call([] {
-        ExtensionRow row{InvalidOid, InvalidOid};
-        Relation relation = table_open(ExtensionRelationId, AccessShareLock);
-        ScanKeyData key;
-        ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("pg_insync"));
-        SysScanDesc scan = systable_beginscan(relation, ExtensionNameIndexId, true, nullptr, 1, &key);
-        HeapTuple tuple = systable_getnext(scan);
-        if (HeapTupleIsValid(tuple)) {
-            auto* form = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple));
-            row = {form->extowner, form->extnamespace};
-        }
-        systable_endscan(scan);
-        table_close(relation, AccessShareLock);
-        return row;
-    });
-}
 
 std::string select_stream(const char* condition) {
     return std::string(
@@ -84,21 +56,7 @@ std::string number(std::int64_t value) {
 
 }  // namespace
 
-Oid extension_owner() {
-    return extension_row().owner;
-}
-
-namespace {
-Oid required_owner() {
-    Oid owner = extension_owner();
-    if (!OidIsValid(owner))
-        throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "extension pg_insync is not installed in this database", "",
-                        "CREATE EXTENSION pg_insync;");
-    return owner;
-}
-}  // namespace
-
-ExtensionIdentity::ExtensionIdentity() : identity_(required_owner(), false) {}
+ExtensionIdentity::ExtensionIdentity() : identity_(usable_extension(), false) {}
 
 std::string Stream::option(const char* name) const {
     if (has_option(name)) return options[name].is_string() ? options[name].get<std::string>() : options[name].dump();

@@ -34,9 +34,6 @@ struct Stream {
     bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
 };
 
-// The role that owns the extension; InvalidOid where it isn't installed in this database.
-Oid extension_owner();
-
 // Joins insync.stream AS s with its owner, pg_roles AS r, who must be the role that it was and not another of that
 // name.
 inline constexpr const char* join_owner =

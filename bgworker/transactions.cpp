@@ -1,6 +1,8 @@
 // A worker's transactions; see transactions.hpp.
 #include "bgworker/transactions.hpp"
 
+#include "bgworker/installation.hpp"
+
 extern "C" {
 #include "access/xact.h"
 #include "pgstat.h"
@@ -14,8 +16,9 @@ void WorkerTransactions::begin() {
     pg::call([] {
         SetCurrentStatementStartTimestamp();
         StartTransactionCommand();
-        PushActiveSnapshot(GetTransactionSnapshot());
     });
+    lock_extension();
+    pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
 }
 
 void WorkerTransactions::commit() {
@@ -35,6 +38,7 @@ void ProcedureTransactions::begin() {
     pg::call([] {
         if (!FirstSnapshotSet) SetConfigOption("transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
     });
+    lock_extension();
     work_.emplace();
     pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
 }

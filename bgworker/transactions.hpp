@@ -9,15 +9,15 @@ namespace insync {
 class Transactions {
   public:
     virtual ~Transactions() = default;
-    virtual void begin() = 0;
+    virtual void begin() = 0;  // locks the extension first of all
     virtual void commit() = 0;
     virtual void rollback() = 0;  // also where none is open
 
     // Runs `body` in a transaction of its own; rolls back if it throws.
     template <typename Body>
     auto run(Body&& body) {
-        begin();
         try {
+            begin();
             if constexpr (std::is_void_v<decltype(body())>) {
                 body();
                 commit();

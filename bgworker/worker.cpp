@@ -22,6 +22,7 @@ extern "C" {
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
+#include "bgworker/installation.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
@@ -80,10 +81,9 @@ class Worker {
     std::map<int, TimestampTz> polled_;  // when this worker last ran each stream
 };
 
-// Whether this database has the extension, and is not a restored copy.
+// Whether the server is still there and the database is not a copy of the one whose streams these are.
 bool Worker::may_run() {
     return transactions_.run([&] {
-        if (!OidIsValid(extension_owner())) return false;
         if (OidIsValid(agenda_.server)) {
             ForeignServer* server = pg::call([&] { return GetForeignServerExtended(agenda_.server, FSV_MISSING_OK); });
             if (server == nullptr) return false;
@@ -212,6 +212,11 @@ void insync_worker_main(Datum argument) {
         try {
             Worker worker(agenda);
             next_due = worker.work();
+        } catch (const UnusableExtension& error) {
+            // Said once, not at every due time: ALTER EXTENSION … UPDATE wakes a worker again.
+            WorkerTransactions().rollback();
+            if (!error.missing) log_failure("", error);
+            next_due = DT_NOEND;
         } catch (const pg::Error& error) {
             // A cancel between two runs ends nothing but this round.
             if (error.sqlstate != ERRCODE_QUERY_CANCELED) throw;

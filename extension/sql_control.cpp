@@ -16,6 +16,7 @@ extern "C" {
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
+#include "bgworker/installation.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
@@ -98,9 +99,11 @@ INSYNC_SQL_FUNCTION(sync_cancel);
 INSYNC_SQL_FUNCTION(sync_pause);
 INSYNC_SQL_FUNCTION(sync_resume);
 INSYNC_SQL_FUNCTION(sync_reset);
+INSYNC_SQL_FUNCTION(insync_wake);
 
 Datum sync_trigger(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_trigger()");
         ResultSet result(fcinfo);
         auto mode = text_argument(fcinfo, 1);
         require_workers();
@@ -139,6 +142,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
                             "sync_run() can't run inside a transaction block, as it commits after each batch", "",
                             "CALL it by itself, or ask the workers: SELECT sync_trigger('…').");
         }
+        begin_change("sync_run()");
         std::string name = required_text(fcinfo, 0, "name");
         auto mode = text_argument(fcinfo, 1);
         Stream stream = load_stream(name);
@@ -214,6 +218,7 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
 
 Datum sync_cancel(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_cancel()");
         ResultSet result(fcinfo);
         for (const auto& name : matching_streams(required_text(fcinfo, 0, "pattern"))) {
             Stream stream = load_stream(name);
@@ -243,6 +248,7 @@ Datum sync_cancel(PG_FUNCTION_ARGS) {
 
 Datum sync_pause(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_pause()");
         ResultSet result(fcinfo);
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), true)) {
             result.add({name});
@@ -253,6 +259,7 @@ Datum sync_pause(PG_FUNCTION_ARGS) {
 
 Datum sync_resume(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_resume()");
         ResultSet result(fcinfo);
         if (!is_home_database()) {
             Oid owner = extension_owner();
@@ -275,6 +282,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
 
 Datum sync_reset(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_reset()");
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         auto watermark = text_argument(fcinfo, 1);
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
@@ -291,6 +299,15 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
             "failures = 0,"
             " retry_at = NULL, updated_at = clock_timestamp()",
             {std::to_string(stream.id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+        return Datum(0);
+    });
+}
+
+// For update scripts, at their end: the workers left when they met the version before.
+Datum insync_wake(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return pg::entry([] {
+        wake_all_at_commit();
         return Datum(0);
     });
 }

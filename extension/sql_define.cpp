@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
+#include "bgworker/installation.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
@@ -96,6 +97,7 @@ INSYNC_SQL_FUNCTION(sync_drop);
 
 Datum sync_create(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_create()");
         Stream stream;
         stream.name = required_text(fcinfo, 0, "name");
         stream.server = required_text(fcinfo, 1, "server");
@@ -153,6 +155,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
 Datum sync_alter(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        begin_change("sync_alter()");
         nlohmann::json changes = json_argument(fcinfo, 1);
         if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
         std::string new_name = stream.name;
@@ -220,6 +223,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
 Datum sync_drop(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        begin_change("sync_drop()");
         if (PG_GETARG_BOOL(1)) {
             pg::PinnedSettings settings;
             pg::RunAs identity(OidIsValid(stream.owner_oid) ? stream.owner_oid : GetUserId(), false);

@@ -7,6 +7,7 @@ extern "C" {
 
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/installation.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "bgworker/wire.hpp"
 #include "extension/result_set.hpp"
@@ -147,6 +148,7 @@ INSYNC_SQL_FUNCTION(sync_replay);
 
 Datum sync_replay(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_replay()");
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) {

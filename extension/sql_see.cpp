@@ -11,6 +11,7 @@ extern "C" {
 #include <set>
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/installation.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream.hpp"
 #include "extension/result_set.hpp"
@@ -71,6 +72,7 @@ Datum insync_live(PG_FUNCTION_ARGS) {
 
 Datum sync_grant(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
+        begin_change("sync_grant()");
         std::string role = required_text(fcinfo, 0, "role");
         Oid owner = extension_owner();
         if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); })) {

@@ -63,6 +63,10 @@ void wake_at_commit(const std::string& server) {
     }
 }
 
+void wake_all_at_commit() {
+    pending_all = true;
+}
+
 bool workers_available() {
     if (!shared::available()) return false;
     const char* database = pg::call([] { return get_database_name(MyDatabaseId); });

@@ -10,6 +10,8 @@ void install_wake();
 
 // At commit of the current transaction, `server`'s streams are looked at.
 void wake_at_commit(const std::string& server);
+// The same for every server of the database.
+void wake_all_at_commit();
 
 // Throws pg::Error where no worker could answer: the library isn't preloaded, or this database isn't among
 // insync.databases.

@@ -1,0 +1,250 @@
+"""ALTER EXTENSION pg_insync UPDATE: the library of one version refuses the tables of another, clearly; the update makes
+the same of them as a new installation does; and streams go on after it, each row once."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import psycopg
+import pytest
+from harness import BusyShop, Cluster, Database, Proxy, Session, assert_equal_tables, copies, wait_for
+from harness.cluster import new_system
+from harness.environment import BIN, CHECKOUT, execute
+
+RELEASED = {"pg_insync--0.1.sql": "7908e0eaaf77347d826d994cb3e273c3222a54c3b6c3040d2504a4820fc12246"}
+
+LOCK_WAITS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+# What the extension consists of, as text that must not depend on how it came to be. Columns by name, not number.
+CATALOGS = {
+    "members": "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass"
+    " AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_insync') AND deptype = 'e'",
+    "relations": "SELECT c.oid::regclass, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl,"
+    " obj_description(c.oid, 'pg_class'), CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END"
+    " FROM pg_class AS c WHERE c.relnamespace = 'insync'::regnamespace",
+    "columns": "SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attacl,"
+    " pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)"
+    " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.relnamespace = 'insync'::regnamespace",
+    "constraints": "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint"
+    " WHERE connamespace = 'insync'::regnamespace",
+    "policies": "SELECT polrelid::regclass, polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid),"
+    " pg_get_expr(polwithcheck, polrelid) FROM pg_policy",
+    "routines": "SELECT p.oid::regprocedure, pg_get_functiondef(p.oid), p.proacl, obj_description(p.oid, 'pg_proc') FROM pg_proc AS p"
+    " JOIN pg_depend AS d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'"
+    " WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_insync')",
+    "extension": "SELECT extversion, extnamespace::regnamespace, obj_description(oid, 'pg_extension'),"
+    " (SELECT array_agg(c::regclass::text ORDER BY c::regclass::text) FROM unnest(extconfig) AS c),"
+    " (SELECT array_agg(c ORDER BY c) FROM unnest(extcondition) AS c) FROM pg_extension WHERE extname = 'pg_insync'",
+    "wrappers": "SELECT fdwname, fdwvalidator::regprocedure, fdwacl, obj_description(oid, 'pg_foreign_data_wrapper')"
+    " FROM pg_foreign_data_wrapper",
+    "initial_rights": "SELECT pg_describe_object(classoid, objoid, objsubid), initprivs::text FROM pg_init_privs WHERE privtype = 'e'",
+}
+
+
+@pytest.fixture(scope="module")
+def origin():
+    with Cluster("upgraded") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def shop(seed):
+    with BusyShop(seed) as shop:
+        yield shop
+
+
+@pytest.fixture
+def current(origin):
+    """A database with the extension as CREATE EXTENSION makes it today."""
+    origin.create_database("current")
+    db = Database(origin, "current")
+    yield db
+    db.close()
+    origin.drop_database("current")
+
+
+@pytest.fixture
+def older(origin):
+    """A database with the tables of 0.1, and nothing in them."""
+    origin.create_database("older", extension=False)
+    db = Database(origin, "older")
+    db.execute("CREATE EXTENSION pg_insync VERSION '0.1'")
+    yield db
+    db.close()
+    origin.drop_database("older")
+
+
+def move_streams(origin, older):
+    """Gives the database with the older tables what the streams of the other one had there, in the columns of then; it
+    is their home from now on."""
+    names = ("stream", "watermark", "error", "mended", "run")
+    origin.execute("SELECT sync_pause('%%')")
+    wait_for(lambda: not origin.query("SELECT FROM insync.run WHERE status IN ('queued', 'running')"), "the runs to end")
+    for (options,) in origin.query("SELECT srvoptions FROM pg_foreign_server"):
+        older.create_server("tienda", **dict(option.split("=", 1) for option in options))
+    target = origin.cluster
+    for table in names:
+        columns = ", ".join(
+            name
+            for (name,) in older.query(
+                "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+                f"insync.{table}",
+            )
+        )
+        rows = target.psql(f"COPY (SELECT {columns} FROM insync.{table}) TO STDOUT", origin.name)
+        target.psql(f"COPY insync.{table} ({columns}) FROM STDIN;\n{rows}\\.\n", older.name)
+    dump = copies.tool(target, "pg_dump", "-t", "public.*", origin.name).stdout
+    target.psql(dump, older.name)
+    older.execute("UPDATE insync.stream SET paused = false")
+    older.execute("SELECT setval('insync.run_id_seq', max(id)) FROM insync.run")
+    older.execute("SELECT setval('insync.error_id_seq', max(id)) FROM insync.error")
+    older.execute("SELECT setval('insync.stream_id_seq', max(id)) FROM insync.stream")
+    older.execute(
+        "INSERT INTO insync.home (system_identifier, database_oid)"
+        " SELECT system_identifier::text, oid FROM pg_control_system(), pg_database WHERE datname = current_database()"
+    )
+
+
+def assert_refused(db, statement):
+    with pytest.raises(psycopg.Error, match="extension pg_insync has version 0.1 in database") as refused:
+        db.execute(statement)
+    assert "ALTER EXTENSION pg_insync UPDATE" in refused.value.diag.message_hint
+
+
+def test_released_scripts_never_change():
+    """Who has installed a version gets its changes by an update script alone."""
+    for name, digest in RELEASED.items():
+        assert hashlib.sha256((CHECKOUT / "sql" / name).read_bytes()).hexdigest() == digest, f"{name} was changed"
+
+
+def test_an_update_makes_what_an_installation_makes(current, older):
+    older.execute("ALTER EXTENSION pg_insync UPDATE")
+    for what, query in CATALOGS.items():
+        installed, updated = (sorted(map(repr, db.query(query))) for db in (current, older))
+        assert installed, f"there are no {what}"
+        assert installed == updated, f"{what} differ"
+
+
+def test_streams_go_on_after_an_update(origin, current, older, shop):
+    """Before it nothing runs, and everybody is told why; the update itself wakes the workers."""
+    shop.follow(current)
+    wait_for(lambda: current.errors("ventas"), "the first reject")
+    shop.goes_on(current)
+    move_streams(current, older)
+    with origin.log_of() as log:
+        origin.reload()
+        wait_for(lambda: "ALTER EXTENSION pg_insync UPDATE" in log(), "a worker to say why it leaves")
+    rows = older.query("SELECT count(*), max(version) FROM ventas")
+    for statement in ("SELECT sync_trigger()", "CALL sync_run('ventas')", "SELECT sync_status()", "SELECT sync_pause('ventas')"):
+        assert_refused(older, statement)
+    shop.write()
+    assert older.query("SELECT count(*), max(version) FROM ventas") == rows
+    older.execute("ALTER EXTENSION pg_insync UPDATE")
+    shop.goes_on(older)
+    shop.assert_followed(older)
+
+
+def test_a_dump_of_the_older_version_restores_into_the_newer(current, older, shop):
+    """pg_dump names no version: the tables are those of today, the rows have the columns of then."""
+    shop.follow(current)
+    wait_for(lambda: current.errors("ventas"), "the first reject")
+    move_streams(current, older)
+    folder = copies.new_folder(older.cluster, "older")
+    copies.tool(older.cluster, "pg_dump", "-Fd", "-f", folder / "dump", dbname=older.name)
+    with Cluster("newer", make_data=new_system) as newer:
+        newer.create_database("ventas", extension=False)
+        copies.tool(newer, "pg_restore", "--exit-on-error", "-j2", "-d", "ventas", folder / "dump")
+        restored = Database(newer, "ventas")
+        assert restored.status("ventas")["state"] == "stopped"
+        restored.execute("SELECT sync_resume()")
+        shop.goes_on(restored)
+        shop.assert_followed(restored)
+        restored.close()
+
+
+# ------------------------------------------------------------------------------------- an update in the middle of a run
+
+
+@pytest.fixture
+def updates(current):
+    """Two statements of one transaction that update to a version of the test's own and back: after them the library meets
+    its own version again, so that a run may go on. The scripts change every table, in the order least like a run's."""
+    version = current.value("SELECT default_version FROM pg_available_extensions WHERE name = 'pg_insync'")
+    folder = Path(execute(BIN / "pg_config", "--sharedir").stdout.strip()) / "extension"
+    (first, *_) = (CHECKOUT / "sql/pg_insync--0.1--0.2.sql").read_text().split("COMMENT ON EXTENSION")[1].splitlines()
+    scripts = []
+    for way, change in ((f"{version}--{version}test", "ADD COLUMN test integer"), (f"{version}test--{version}", "DROP COLUMN test")):
+        tables = ("watermark", "run", "error", "stream", "home", "mended")
+        scripts.append(folder / f"pg_insync--{way}.sql")
+        scripts[-1].write_text("\n".join([f"COMMENT ON EXTENSION{first}", *(f"ALTER TABLE insync.{table} {change};" for table in tables)]))
+    yield [f"ALTER EXTENSION pg_insync UPDATE TO '{to}'" for to in (f"{version}test", version)]
+    for script in scripts:
+        script.unlink()
+
+
+def test_an_update_under_load(current, shop, updates):
+    shop.follow(current)
+    for _ in range(5):
+        shop.goes_on(current)
+        Session(current, *updates).end()
+    shop.goes_on(current)
+    shop.assert_followed(current)
+
+
+def test_an_update_while_a_source_is_read(current, postgres, updates):
+    """A run that waits for its source holds no transaction, so nobody waits for it."""
+    postgres.query("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 20000) AS i")
+    with Proxy(int(postgres.server_options["port"])) as proxy:
+        current.create_server("shop", **(postgres.server_options | {"port": proxy.port}))
+        current.create_stream("t", "shop", "t", options={"page_rows": 1000, "batch_rows": 1000})
+        proxy.throttle(400_000)
+        run_id = current.trigger("t")
+        wait_for(lambda: current.value("SELECT count(*) FROM t") > 0, "the first batch")
+        proxy.stall()
+        current.wait_for_state("t", "running")
+        Session(current, *updates).end()
+        assert current.value("SELECT status FROM insync.run WHERE id = %s", run_id) == "running"
+        proxy.throttle(None)
+        proxy.flow()
+        assert current.wait(run_id) == "succeeded"
+    assert_equal_tables(postgres.query("SELECT * FROM t"), current.query("SELECT * FROM t"))
+
+
+@contextlib.contextmanager
+def applying(db, shop):
+    """A run in the middle of a batch: it waits for a row that another session has inserted but not committed."""
+    shop.follow(db, schedule=None)
+    db.run("ventas")
+    shop.rest()
+    with db.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas VALUES (generate_series(%s::int, %s::int), 0, 'blocker', 0)", (shop.rows + 1, shop.rows + 50))
+        shop.write(50)
+        run_id = db.trigger("ventas")
+        wait_for(lambda: db.query(LOCK_WAITS), "the run to wait")
+        yield run_id
+        blocker.rollback()
+
+
+def test_an_update_while_a_batch_is_applied(current, shop, updates):
+    """The update waits for the batch, whoever comes later for the update, and nobody for ever."""
+    with applying(current, shop) as run_id:
+        update = Session(current, *updates)
+        wait_for(update.waits, "the update to wait for the batch")
+        pause = Session(current, "SELECT sync_pause('ventas')", "SELECT sync_resume('ventas')")
+        wait_for(pause.waits, "the function to wait for the update")
+        assert current.value("SELECT status FROM insync.run WHERE id = %s", run_id) == "running"
+    update.end()
+    pause.end()
+    assert current.wait(run_id) == "succeeded"
+    shop.assert_followed(current)
+
+
+def test_drop_extension_while_a_batch_is_applied(origin, current, shop):
+    with applying(current, shop), origin.log_of() as log:
+        drop = Session(current, "DROP EXTENSION pg_insync CASCADE")
+        wait_for(drop.waits, "DROP EXTENSION to wait for the batch")
+    drop.end()
+    wait_for(lambda: not origin.workers(current.name), "the worker to leave")
+    assert "deadlock" not in log()
+    assert current.value("SELECT count(*) FROM ventas") == shop.source.query("SELECT count(*) FROM ventas WHERE cantidad >= 0")[0][0]
