@@ -285,8 +285,8 @@ RunCounts Run::apply_once(const Batch& batch) {
     bool moved = !keeps_position(batch);
     if (counts.wrote() || moved) {
         record_start();
-        if (moved) save_position(stream_.id, batch.position, batch.watermark);
         save_progress(run_id_, total);
+        if (moved) save_position(stream_.id, batch.position, batch.watermark);
     }
     return total;
 }

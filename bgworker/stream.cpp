@@ -207,7 +207,7 @@ void record_quiet_polls(const Stream& stream, const std::string& mode, std::int6
 
 void save_progress(std::int64_t run_id, const RunCounts& counts) {
     Bookkeeping bookkeeping;
-    pg::query(
+    auto saved = pg::query(
         "UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = "
         "$5::bigint,"
         " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint WHERE r.id = "
@@ -215,6 +215,9 @@ void save_progress(std::int64_t run_id, const RunCounts& counts) {
         {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
          number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
          number(counts.rejected), number(counts.bytes)});
+    // Runs go with their stream; nothing else may come after it.
+    if (saved.processed == 0)
+        throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "the stream was dropped while it ran, or its run deleted");
 }
 
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {

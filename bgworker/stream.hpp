@@ -83,6 +83,7 @@ std::int64_t insert_run(const Stream& stream, const std::string& mode, const std
 void start_queued_run(std::int64_t run_id, const std::string& mode);
 void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
                         std::int64_t last_us);
+// Throws where the run is gone, as its stream was dropped.
 void save_progress(std::int64_t run_id, const RunCounts& counts);
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
 void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,

@@ -232,7 +232,11 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
                       pg::quote_identifier(stream.target_table));
         }
         Bookkeeping bookkeeping;
-        pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {std::to_string(stream.id)});
+        std::string id = std::to_string(stream.id);
+        // First with its runs, which waits for a batch that is being committed: what that leaves is seen below.
+        pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {id});
+        for (const char* table : {"watermark", "error", "mended"})
+            pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
         return Datum(0);
     });
 }

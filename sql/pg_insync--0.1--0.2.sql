@@ -13,6 +13,11 @@ CREATE POLICY owner_reads ON insync.stream FOR SELECT
     USING (insync.is_owner(owner) AND owner_id OPERATOR(pg_catalog.=)
            (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) owner));
 
+/* pg_restore -j loads the tables of an extension in any order, and each in a transaction of its own. */
+ALTER TABLE insync.watermark DROP CONSTRAINT watermark_stream_id_fkey;
+ALTER TABLE insync.error DROP CONSTRAINT error_stream_id_fkey;
+ALTER TABLE insync.mended DROP CONSTRAINT mended_stream_id_fkey;
+
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';
 SELECT insync.wake() WHERE EXISTS (SELECT FROM insync.stream);
