@@ -36,10 +36,12 @@ constexpr const char* identity =
 
 bool is_home_database() {
     Bookkeeping bookkeeping;
-    return pg::query(
-               std::string("SELECT FROM insync.home AS h JOIN (") + identity +
-               ") AS i ON (h.system_identifier, h.database_oid) IS DISTINCT FROM (i.system_identifier, i.database_oid)")
-        .empty();
+    // Streams without a home are half of a dump that is being restored.
+    auto rows = pg::query(
+        std::string(
+            "SELECT CASE WHEN EXISTS (SELECT FROM insync.home) THEN EXISTS (SELECT FROM insync.home AS h JOIN (") +
+        identity + ") AS i USING (system_identifier, database_oid)) ELSE NOT EXISTS (SELECT FROM insync.stream) END");
+    return *rows.first()[0] == "t";
 }
 
 void settle_home_database() {
@@ -52,8 +54,8 @@ void settle_home_database() {
 void require_home_database() {
     if (is_home_database()) return;
     throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "this database is a restored copy, so its streams are stopped", "",
-                    "If it is to take over: SELECT sync_resume().");
+                    "the streams of this database are stopped, as they belong to another database or server",
+                    "It was restored, copied or upgraded.", "To run them here: SELECT sync_resume();");
 }
 
 std::vector<DueStream> due_streams(const std::string& server, const std::map<int, TimestampTz>& polled) {

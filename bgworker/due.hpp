@@ -18,7 +18,8 @@ struct DueStream {
     RunRequest request;
 };
 
-// True if this database is the one whose streams may run: not a restored copy of it.
+// True if this database is the one whose streams may run: not a copy of it, however it was made, and not one that is
+// still being restored.
 bool is_home_database();
 // Makes it so.
 void settle_home_database();

@@ -265,7 +265,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
             Oid owner = extension_owner();
             if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); })) {
                 throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                                "only the owner of pg_insync may let a restored copy of the database run its streams");
+                                "only the owner of pg_insync may let a copy of a database run its streams");
             }
             settle_home_database();
             record_owners(0);  // roles have other numbers where the copy came from

@@ -138,10 +138,11 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             create_stream_target(stream, types);
         }
+        bool home = is_home_database();
         stream.id = insert_stream(stream);
         record_owners(stream.id);
         Applier(stream, stream.source_columns, false).check();
-        if (is_home_database()) settle_home_database();
+        if (home) settle_home_database();
         tell_findings(stream, description, existing);
         if (stream.schedule) wake_at_commit(stream.server);
         return record_result(
@@ -154,8 +155,8 @@ Datum sync_create(PG_FUNCTION_ARGS) {
 
 Datum sync_alter(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
-        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         begin_change("sync_alter()");
+        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         nlohmann::json changes = json_argument(fcinfo, 1);
         if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
         std::string new_name = stream.name;
@@ -222,8 +223,8 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
 
 Datum sync_drop(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
-        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         begin_change("sync_drop()");
+        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         if (PG_GETARG_BOOL(1)) {
             pg::PinnedSettings settings;
             pg::RunAs identity(OidIsValid(stream.owner_oid) ? stream.owner_oid : GetUserId(), false);
