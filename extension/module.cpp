@@ -3,6 +3,7 @@
 
 extern "C" {
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "postmaster/bgworker.h"
 }
 
@@ -45,7 +46,8 @@ void _PG_init(void) {
             insync::install_wake();
             if (!preloaded) return;
             insync::shared::request();
-            register_launcher();
+            // While pg_upgrade runs, a transaction of ours would be lost, and its number used a second time.
+            if (!IsBinaryUpgrade) register_launcher();
         });
         return 0;
     });
