@@ -161,6 +161,23 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
                              "::text)) IN (" + values + ")";
 }
 
+[[noreturn]] void refuse_temporary(const std::string& schema, const std::string& table) {
+    throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE,
+                    "target " + pg::quote_identifier(schema) + "." + pg::quote_identifier(table) +
+                        " is a temporary table, which no worker can see",
+                    "", "A target is an ordinary or partitioned table.");
+}
+
+// `table` is quoted already.
+[[noreturn]] void refuse_unlogged(const std::string& table) {
+    throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, "target " + table + " is unlogged",
+                    "A crash of the server empties an unlogged table, but not the record of how far its stream has "
+                    "read: the rows would stay away.",
+                    "ALTER TABLE " + table +
+                        " SET LOGGED; and if a stream has filled it already, have all rows read again, as a crash may "
+                        "have emptied it: sync_reset().");
+}
+
 }  // namespace
 
 const TargetColumn* Target::find(const std::string& name) const {
@@ -173,9 +190,12 @@ std::string Target::qualified() const {
 }
 
 std::optional<Target> describe_target(const std::string& schema, const std::string& table) {
+    if (schema == "pg_temp") refuse_temporary(schema, table);
     auto relation = pg::query(
-        "SELECT c.oid, c.relkind FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = "
-        "c.relnamespace"
+        "SELECT c.oid, c.relkind, c.relpersistence, (SELECT p.relid::pg_catalog.regclass"
+        " FROM pg_catalog.pg_partition_tree(c.oid) AS p JOIN pg_catalog.pg_class AS pc ON pc.oid = p.relid"
+        " WHERE pc.relpersistence = 'u' LIMIT 1)"
+        " FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
         " WHERE n.nspname = $1 AND c.relname = $2",
         {schema, table});
     if (relation.empty()) return std::nullopt;
@@ -187,6 +207,10 @@ std::optional<Target> describe_target(const std::string& schema, const std::stri
         throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, target.qualified() + " is not a table", "",
                         "A target is an ordinary or partitioned table.");
     }
+    const auto& persistence = *relation.first()[2];
+    if (persistence == "t") refuse_temporary(schema, table);
+    if (persistence == "u") refuse_unlogged(target.qualified());
+    if (const auto& partition = relation.first()[3]) refuse_unlogged(*partition);
     for (auto& row : pg::query(columns_query, {std::to_string(target.oid)}).rows) {
         TargetColumn column;
         column.name = *row[0];
