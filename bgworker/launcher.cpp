@@ -10,6 +10,7 @@
 //   * a worker dies: its server is tried again after a back-off that doubles from 5 seconds to 5 minutes
 //   * a database is dropped while its servers are on the agenda: they are forgotten
 //   * a standby: the launcher starts when recovery ends
+//   * pg_upgrade: there is no launcher, as what it had committed would be lost and its transaction ids used again
 #include <vector>
 
 #include "bgworker/shared_state.hpp"

@@ -22,10 +22,16 @@ def elsewhere():
         yield cluster
 
 
-@pytest.fixture
-def shop(seed):
-    with BusyShop(seed) as shop:
+@pytest.fixture(scope="module")
+def the_shop(request):
+    with BusyShop(request.config.getoption("--seed")) as shop:
         yield shop
+
+
+@pytest.fixture
+def shop(the_shop, seed):
+    """The shop of the module, at work again: each test lets it rest in the end."""
+    return the_shop.start()
 
 
 @contextlib.contextmanager
@@ -39,17 +45,23 @@ def database(cluster, name, create=True):
     cluster.drop_database(name)
 
 
-@pytest.fixture
-def busy(origin, shop):
-    """A database that follows the busy shop, with a stream id that isn't the first and with rejected rows."""
+@pytest.fixture(scope="module")
+def following(origin, the_shop):
+    """A database that follows the shop, with a stream id that isn't the first."""
     with database(origin, "ventas") as db:
-        db.create_server("tienda", **shop.source.server_options())
+        db.create_server("tienda", **the_shop.source.server_options())
         db.create_stream("first", "tienda", "ventas")
         db.execute("SELECT sync_drop('first', true)")
-        shop.follow(db)
-        wait_for(lambda: db.errors("ventas"), "the first reject")
-        shop.goes_on(db)
+        the_shop.follow(db)
         yield db
+
+
+@pytest.fixture
+def busy(following, shop):
+    """The same, beyond its first load, with rejected rows."""
+    wait_for(lambda: following.errors("ventas"), "the first reject")
+    shop.goes_on(following)
+    return following
 
 
 def assert_stopped(db):
@@ -157,7 +169,6 @@ def test_a_copy_in_the_same_cluster_stays_stopped(origin, busy, shop):
 
 
 def test_a_renamed_database_goes_on(origin, busy, shop):
-    origin.query("CREATE ROLE visitor")
     busy.close()
     origin.query(f"ALTER DATABASE {busy.name} RENAME TO renamed")
     renamed = Database(origin, "renamed")
@@ -168,7 +179,6 @@ def test_a_renamed_database_goes_on(origin, busy, shop):
     finally:
         renamed.close()
         origin.query(f"ALTER DATABASE renamed RENAME TO {busy.name}")
-        origin.query("DROP ROLE visitor")
 
 
 def test_a_copy_of_the_files_beside_the_original(shop):

@@ -20,28 +20,40 @@ WRITES = [
 ]
 
 
-@pytest.fixture
-def shop(seed):
-    with BusyShop(seed) as shop:
+@pytest.fixture(scope="module")
+def the_shop(request):
+    with BusyShop(request.config.getoption("--seed")) as shop:
         yield shop
 
 
-def follower(cluster, shop):
-    """A database of `cluster` that follows the shop, with a reject and beyond its first load."""
-    cluster.create_database("ventas")
-    db = Database(cluster, "ventas")
-    shop.follow(db)
-    wait_for(lambda: db.errors("ventas"), "the first reject")
-    shop.goes_on(db)
-    return db
+@pytest.fixture
+def shop(the_shop, seed):
+    """The shop of the module, at work again: each test lets it rest in the end."""
+    return the_shop.start()
+
+
+@pytest.fixture(scope="module")
+def following(the_shop):
+    """A database that follows the shop, in a cluster that archives its WAL in `archive`."""
+    with Cluster("primary") as cluster:
+        cluster.archive = copies.new_folder(cluster, "archive")
+        cluster.write_settings(archive_mode="on", archive_command=f"cp %p {cluster.archive}/%f")
+        cluster.restart()
+        cluster.create_database("ventas")
+        db = Database(cluster, "ventas")
+        the_shop.follow(db)
+        yield db
+        db.close()
 
 
 @pytest.fixture
-def primary(shop):
-    with Cluster("primary") as cluster:
-        db = follower(cluster, shop)
-        yield db
-        db.close()
+def primary(following, shop):
+    """The same, started again if it must be, beyond its first load, with rejected rows."""
+    if not following.cluster.running():
+        following.cluster.start()
+    wait_for(lambda: following.errors("ventas"), "the first reject")
+    shop.goes_on(following)
+    return following
 
 
 def assert_rows_counted_once(db):
@@ -121,33 +133,27 @@ def test_where_the_library_is_not_preloaded(primary, shop):
         standby.close()
 
 
-def test_a_restore_to_a_point_in_time_goes_on_from_there(shop):
+def test_a_restore_to_a_point_in_time_goes_on_from_there(primary, shop):
     """Named point, time and position, each between two commits of the load, from one base backup."""
-    with Cluster("archived") as cluster:
-        archive = copies.new_folder(cluster, "archive")
-        cluster.write_settings(archive_mode="on", archive_command=f"cp %p {archive}/%f")
-        cluster.restart()
-        db = follower(cluster, shop)
-        backup = cluster.directory / "backup"
-        copies.base_backup(cluster, backup)
-        shop.goes_on(db)
-        points = {"name": "between", "time": None, "lsn": None}
-        db.execute("SELECT pg_create_restore_point('between')")
-        shop.goes_on(db)
-        points["time"] = db.value("SELECT clock_timestamp()::text")
-        shop.goes_on(db)
-        points["lsn"] = db.value("SELECT pg_current_wal_insert_lsn()::text")
-        shop.goes_on(db)
-        last = db.value("SELECT pg_walfile_name(pg_switch_wal())")
-        wait_for(lambda: db.query("SELECT FROM pg_stat_archiver WHERE last_archived_wal >= %s", last), "the archive")
-        cluster.stop()
-        shop.rest()
-        shop.write()
-        for kind, value in points.items():
-            with copies.restored(cluster, backup, archive, **{kind: value}) as restored:
-                there = Database(restored, "ventas")
-                shop.assert_followed(there)
-                assert "recovery stopping" in restored.log()  # before the end of the archive
-                assert_rows_counted_once(there)
-                there.close()
-        db.close()
+    backup = primary.cluster.directory / "backup"
+    copies.base_backup(primary.cluster, backup)
+    shop.goes_on(primary)
+    primary.execute("SELECT pg_create_restore_point('between')")
+    points = {"name": "between"}
+    shop.goes_on(primary)
+    points["time"] = primary.value("SELECT clock_timestamp()::text")
+    shop.goes_on(primary)
+    points["lsn"] = primary.value("SELECT pg_current_wal_insert_lsn()::text")
+    shop.goes_on(primary)
+    last = primary.value("SELECT pg_walfile_name(pg_switch_wal())")
+    wait_for(lambda: primary.query("SELECT FROM pg_stat_archiver WHERE last_archived_wal >= %s", last), "the archive")
+    primary.cluster.stop()
+    shop.rest()
+    shop.write()
+    for kind, value in points.items():
+        with copies.restored(primary.cluster, backup, **{kind: value}) as restored:
+            there = Database(restored, "ventas")
+            shop.assert_followed(there)
+            assert "recovery stopping" in restored.log()  # before the end of the archive
+            assert_rows_counted_once(there)
+            there.close()

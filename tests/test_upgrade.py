@@ -185,7 +185,7 @@ def updates(current):
 
 def test_an_update_under_load(current, shop, updates):
     shop.follow(current)
-    for _ in range(5):
+    for _ in range(3):
         shop.goes_on(current)
         Session(current, *updates).end()
     shop.goes_on(current)

@@ -19,14 +19,13 @@ class BusyShop:
         self.source = SqliteSource("busy", wal=True)
         self.chance = random.Random(seed)
         self.rows, self.version, self.bad = 0, 0, []
-        self.failure = None
+        self.thread, self.failure = None, None
         self.stopping = threading.Event()
         self.source.script(
             """CREATE TABLE ventas (id INTEGER PRIMARY KEY, cantidad INTEGER, nota TEXT, version INTEGER NOT NULL);
             CREATE INDEX ventas_version ON ventas (version);"""
         )
         self.write(rows)
-        self.thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self):
         self.start()
@@ -36,7 +35,11 @@ class BusyShop:
         self.close()
 
     def start(self):
-        self.thread.start()
+        """Begins to write, also after a rest."""
+        if self.thread is None:
+            self.stopping.clear()
+            self.thread = threading.Thread(target=self._work, daemon=True)
+            self.thread.start()
         return self
 
     def write(self, new=None):
@@ -60,7 +63,7 @@ class BusyShop:
 
     def _work(self):
         try:
-            while not self.stopping.wait(0.01):
+            while not self.stopping.wait(0.02):
                 self.write()
         except Exception as error:
             self.failure = error
@@ -68,15 +71,16 @@ class BusyShop:
     def rest(self):
         """Ends the writing, so that followers can be compared."""
         self.stopping.set()
-        if self.thread.is_alive():
+        if self.thread is not None:
             self.thread.join()
+        self.thread = None
         assert self.failure is None, self.failure
 
     def close(self):
-        self.stopping.set()
-        if self.thread.is_alive():
-            self.thread.join()
-        self.source.close()
+        try:
+            self.rest()
+        finally:
+            self.source.close()
 
     # ----------------------------------------------------------------------------------------------------- followers
 

@@ -32,11 +32,11 @@ def standby(primary, name="standby", **settings):
     return cluster
 
 
-def restored(primary, backup, archive, **target):
-    """A cluster, to be started, that restores a base backup and an archive of WAL up to recovery_target_… = … and begins
-    a life of its own there."""
-    given = _inherited(primary) | {"restore_command": f"cp {archive}/%f %p", "recovery_target_action": "promote"}
-    given |= {f"recovery_target_{name}": value for name, value in target.items()} | {"archive_mode": None, "archive_command": None}
+def restored(primary, backup, **target):
+    """A cluster, to be started, that restores a base backup and the WAL of the primary's `archive` up to recovery_target_… = …
+    and begins a life of its own there."""
+    given = _inherited(primary) | {"restore_command": f"cp {primary.archive}/%f %p", "recovery_target_action": "promote"}
+    given |= {f"recovery_target_{name}": value for name, value in target.items()}
     cluster = Cluster("restored", given, make_data=lambda data: shutil.copytree(backup, data, symlinks=True))
     signal_file(cluster, "recovery.signal")
     return cluster
@@ -66,4 +66,6 @@ def new_folder(cluster, name):
 
 
 def _inherited(cluster):
-    return {name: value for name, value in cluster.settings.items() if name not in ("port", "unix_socket_directories")}
+    """The cluster's settings but for those that are its own: two who archive into one place would mix their WAL."""
+    own = ("port", "unix_socket_directories", "archive_mode", "archive_command")
+    return {name: value for name, value in cluster.settings.items() if name not in own}
