@@ -3,6 +3,7 @@ the same of them as a new installation does; and streams go on after it, each ro
 
 import contextlib
 import hashlib
+import re
 from pathlib import Path
 
 import psycopg
@@ -116,6 +117,15 @@ def test_released_scripts_never_change():
     """Who has installed a version gets its changes by an update script alone."""
     for name, digest in RELEASED.items():
         assert hashlib.sha256((CHECKOUT / "sql" / name).read_bytes()).hexdigest() == digest, f"{name} was changed"
+
+
+def test_update_scripts_lock_the_extension_first():
+    """COMMENT ON EXTENSION takes the one lock that keeps runs out until the update has committed, and deadlocks away."""
+    scripts = list((CHECKOUT / "sql").glob("pg_insync--*--*.sql"))
+    assert scripts
+    for script in scripts:
+        (statement, *_) = re.sub(r"/\*.*?\*/|^\\.*?$|^--.*?$", "", script.read_text(), flags=re.S | re.M).strip().splitlines()
+        assert statement.startswith("COMMENT ON EXTENSION pg_insync IS"), f"{script.name} begins with {statement}"
 
 
 def test_an_update_makes_what_an_installation_makes(current, older):
