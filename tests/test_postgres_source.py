@@ -1,6 +1,6 @@
 """PostgreSQL as a source, through psqlodbc against a running server."""
 
-from harness import assert_equal_tables
+from harness import Proxy, assert_equal_tables, wait_for
 
 
 def test_load_and_follow(db, postgres):
@@ -100,3 +100,21 @@ def test_a_query_over_columns_that_count_by_themselves(db, postgres):
     )  # fmt: skip
     db.run("cambios")
     assert_equal_tables(db.query("SELECT seq, lote, id FROM cambios"), [(150 + i, 150 + i, (150 + i) % 50) for i in range(1, 51)])
+
+
+def test_a_lost_connection_is_called_that(db, postgres):
+    """Whatever the driver was about when it found out: it may say no more than "internal SAVEPOINT failed"."""
+    postgres.query("CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL)")
+    postgres.query("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 6000) i")
+    with Proxy(postgres.server.port) as proxy, db.connect(autocommit=False) as blocker:
+        db.create_server("erp", **(postgres.server_options | {"port": proxy.port}))
+        query = "SELECT id, v FROM t WHERE id >= :watermark"  # read in one transaction of the source
+        db.create_stream("t", "erp", query, target="t", key="id", watermark="id", options={"page_rows": 500, "batch_rows": 100, "max_retries": 0})
+        blocker.execute("INSERT INTO t VALUES (150, 'blocker')")
+        run_id = db.trigger("t")
+        wait_for(lambda: db.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), "the run to wait in its middle")
+        proxy.cut()
+        blocker.rollback()
+        assert db.wait(run_id) == "failed"
+    run = db.dict("SELECT * FROM insync.run WHERE id = %s", run_id)
+    assert run["sqlstate"] == "08006" and "connection to the source was lost" in run["message"], run["message"]

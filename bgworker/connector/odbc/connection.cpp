@@ -149,9 +149,13 @@ std::optional<std::string> Connection::query_value(const std::string& sql, const
 }
 
 Failure Connection::failure(SQLSMALLINT handle_type, SQLHANDLE handle, const std::string& action) {
-    Failure error = failure_from(diagnostics_of(handle_type, handle), dialect_, action, secrets_);
+    const std::vector<Diagnostic> records = diagnostics_of(handle_type, handle);
+    Failure error = failure_from(records, dialect_, action, secrets_);
     if (error.disconnected) dead_ = true;
     if (handle_type == SQL_HANDLE_STMT && is_dead()) {
+        // Drivers find it out in the middle of their own business, and name that: "internal SAVEPOINT failed".
+        if (error.sqlstate != "HYT00")
+            error = failure_from(records, dialect_, "the connection to the source was lost", secrets_);
         error.disconnected = true;
         if (error.kind == FailureClass::source) error.kind = FailureClass::transient;
     }
