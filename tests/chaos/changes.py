@@ -121,7 +121,11 @@ class Changes:
         return Change([*deletes, f"DELETE FROM {table} WHERE id = {id}", *self.inserts(table, [id], None)])
 
     def _spoil(self):
-        table, stamp = self._table(), self._stamp()
+        return self.spoil(self._table())
+
+    def spoil(self, table):
+        """Makes a row or two bad."""
+        stamp = self._stamp()
         return Change(self._set(table, f"id IN ({self._some_ids(table, 2)})", stamp, bad=True), stamp)
 
     def _repair(self):

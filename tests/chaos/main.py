@@ -52,6 +52,12 @@ class Chaos:
         self.times = collections.Counter()
         self.outcomes = collections.defaultdict(collections.Counter)
 
+    def bag_first(self, name):
+        """Has this fault come first."""
+        self.bag = [fault for fault in FAULTS if fault.name != name]
+        self.chance.shuffle(self.bag)
+        self.bag += [fault for fault in FAULTS if fault.name == name]
+
     def choose(self):
         """The next fault of a bag that holds each once, and a stream that it fits."""
         while True:

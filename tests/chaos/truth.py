@@ -44,9 +44,9 @@ def check_status(world):
     assert not lies, "; ".join(sorted(lies))
 
 
-def status_lies(world):
+def status_lies(world, session=None):
     lies = set()
-    rows = world.db.dicts("SELECT s.*, p.pid FROM sync_status() AS s LEFT JOIN insync.progress AS p USING (stream)")
+    rows = (session or world.db).dicts("SELECT s.*, p.pid FROM sync_status() AS s LEFT JOIN insync.progress AS p USING (stream)")
     if len(rows) != len(world.streams):
         lies.add(f"sync_status() shows {len(rows)} of {len(world.streams)} streams")
     for row in rows:

@@ -16,6 +16,7 @@ OWNER = "clerk"  # owns streams and targets, and is no superuser
 SETTINGS = {
     "max_connections": "80",
     "deadlock_timeout": "200ms",
+    "max_prepared_transactions": "2",
     "log_lock_waits": "off",
     "autovacuum_naptime": "5s",
     "insync.linger": "1s",
