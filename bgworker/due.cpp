@@ -112,10 +112,13 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
         if (at && live && live->pid != 0 && live->pid != MyProcPid)
             at = std::max<std::int64_t>(*at, now + busy_pause_us);
         if (at) item.due = *at - unix_epoch_us;
+        if (last) item.last = *last - unix_epoch_us;
         shared::update_live(item.stream_id, [&](LiveStream& entry) { entry.next_run = item.due; });
         if (at) due.push_back(std::move(item));
     }
-    std::stable_sort(due.begin(), due.end(), [](const auto& a, const auto& b) { return a.due < b.due; });
+    // In turn, where more is due than can be run: else a stream with a short schedule would always come first.
+    auto rank = [&](const DueStream& item) { return std::pair(std::max(item.due, now - unix_epoch_us), item.last); };
+    std::stable_sort(due.begin(), due.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
     return due;
 }
 

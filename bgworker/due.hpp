@@ -15,6 +15,7 @@ struct DueStream {
     int stream_id = 0;
     std::string server;
     TimestampTz due = DT_NOEND;
+    TimestampTz last = DT_NOBEGIN;  // when it last ran
     RunRequest request;
 };
 
@@ -26,8 +27,9 @@ void settle_home_database();
 // Throws in a restored copy: what reads sources there is asked for first.
 void require_home_database();
 
-// Every stream that has a next run, soonest first; of one server, or of all. `polled`: when the caller itself last ran
-// them, for polls that found no room in shared memory. Needs a transaction.
+// Every stream that has a next run, soonest first, and of those that are due already the one that has waited for
+// longest since its last run; of one server, or of all. `polled`: when the caller itself last ran them, for polls that
+// found no room in shared memory. Needs a transaction.
 std::vector<DueStream> due_streams(const std::string& server, const std::map<int, TimestampTz>& polled);
 
 }  // namespace insync

@@ -371,3 +371,20 @@ def test_a_trigger_wakes_a_worker_that_lingers(own_cluster, own_db, sqlite):
     for number in range(2, 12):
         sqlite.execute("INSERT INTO t VALUES (?, 'b')", (number,))
         assert own_db.run("u")["inserted"] >= 1
+
+
+def test_streams_take_turns_when_workers_are_few(own_cluster, own_db, sqlite):
+    """With one worker for two busy servers, each visit runs one stream: none may always be the first."""
+    own_cluster.write_settings(**{"insync.max_workers": 1})
+    own_cluster.reload()
+    sqlite.script("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
+    for server in ("tienda", "otra"):
+        own_db.create_server(server, **sqlite.server_options())
+    slow = {"filter": "(SELECT true FROM pg_catalog.pg_sleep(0.8))"}  # longer than a schedule waits
+    for name, server in (("a", "tienda"), ("b", "tienda"), ("c", "otra")):
+        own_db.create_stream(name, server, "t", target=name, schedule="1 second", options=slow)
+    own_db.create_stream("d", "tienda", "t", target="d")
+    requested = own_db.trigger("d")
+    for name in ("a", "b", "c"):
+        wait_for(lambda name=name: own_db.query(f"SELECT FROM {name}"), f"the turn of {name}", timeout=30)
+    assert own_db.wait(requested, "30 s") == "succeeded"
