@@ -15,6 +15,7 @@ COLUMNS = "id, quantity, code, note"
 BAD_CODE = "n/a"
 
 LOOKBACK_S = 8  # of the streams that follow sales
+LOOKBACK_NUMBERS = 1000  # of those that follow order_log
 LATEST_S = 3  # a row is dated at most this long ago when its transaction begins …
 LONGEST_HOLD_S = 2  # … which is then held open for at most this long
 LATE_IDS = 7  # ids that this divides belong to the transactions held open, so that no other waits for them
@@ -65,6 +66,8 @@ class Changes:
 
     def touch(self, table, rows=600):
         """Changes many rows at once, so that the next run has many batches."""
+        if table == "orders":
+            rows = min(rows, 250)  # each takes a number or two, and transactions that began before must stay in reach
         first = self.chance.randrange(1, max(2, self.last_id[table] - rows))
         stamp = now()
         return Change(self._set(table, f"id BETWEEN {first} AND {first + rows} AND id % {LATE_IDS} <> 0", stamp, bad=None), stamp)

@@ -22,7 +22,7 @@ import time
 from harness import MariaDB, PostgresSource, Proxy, SqliteSource
 from harness.environment import CLEAN_ENVIRONMENT
 
-from .changes import LOOKBACK_S, TABLES, Changes, now
+from .changes import LOOKBACK_NUMBERS, LOOKBACK_S, TABLES, Changes, now
 
 SCHEMA = (
     "CREATE TABLE sales (id INTEGER PRIMARY KEY, quantity INTEGER NOT NULL, code VARCHAR(20) NOT NULL,"
@@ -51,7 +51,7 @@ class Source:
     def __init__(self, name, chance):
         self.name = name
         self.changes = Changes(chance, self.escapes)
-        self.late = []  # (transaction, when to commit it)
+        self.late = []  # (transaction, when to commit it, the highest number of the change table when it began)
         self.lock = threading.RLock()  # a writer thread and whoever asks for a touch
 
     def make_tables(self, rows):
@@ -65,7 +65,8 @@ class Source:
         this machine was too slow for that, the rows are dated again."""
         with self.lock:
             if change.hold_s:
-                self.late.append((self.begin(change.statements), time.monotonic() + change.hold_s))
+                top = self._top_number()
+                self.late.append((self.begin(change.statements), time.monotonic() + change.hold_s, top))
                 return
             begun = time.monotonic()
             self.run(change.statements)
@@ -73,12 +74,25 @@ class Source:
                 self.run([f"UPDATE sales SET changed = '{now()}' WHERE changed = '{change.stamp}'"])
 
     def tick(self, at_once=False):
-        """Commits what was held open long enough, and gives up what was held for longer than was promised."""
+        """Commits what was held open long enough, and gives up what was held for longer than was promised: no row may
+        come later than the lookback of its stream."""
         with self.lock:
             due = [item for item in self.late if at_once or time.monotonic() >= item[1]]
             self.late = [item for item in self.late if item not in due]
-            for transaction, until in due:
-                self.end(transaction, commit=time.monotonic() < until + 1)
+            for transaction, until, top in due:
+                self.end(transaction, commit=time.monotonic() < until + 1 and self._is_near(top))
+
+    def _is_near(self, number):
+        try:
+            return self._top_number() < number + LOOKBACK_NUMBERS - 300
+        except Refused:
+            return False
+
+    def _top_number(self):
+        try:
+            return int(self.top("orders") or 0)
+        except Exception as error:  # noqa: BLE001 - whatever its driver says when it is down
+            raise Refused(str(error)) from error
 
     def touch(self, table, rows=600):
         with self.lock:
@@ -92,7 +106,9 @@ class Source:
         if table == "stock":
             return "stock", {"schedule": "2 seconds"}, sizes | {"deletes": "hard", "max_deletes": "100%"}
         query = "SELECT seq, op, id, quantity, code, note FROM order_log WHERE seq >= :watermark"
-        return query, {"watermark": "seq", "schedule": "1 second"}, sizes | {"deletes": "hard", "operation_column": "op"}
+        return query, {"watermark": "seq", "schedule": "1 second"}, sizes | {
+            "deletes": "hard", "operation_column": "op", "lookback": LOOKBACK_NUMBERS,
+        }  # fmt: skip
 
     def rows(self, table):
         return self.query(f"SELECT id, quantity, code, note FROM {table}")
@@ -256,12 +272,15 @@ class Postgres(Source):
     def begin(self, statements):
         import psycopg
 
+        session = None
         try:
             session = self._connect(autocommit=False)
             for statement in statements:
                 session.execute(statement)
             return session
         except psycopg.Error as error:
+            if session:
+                session.close()
             raise Refused(str(error)) from error
 
     def end(self, session, commit):

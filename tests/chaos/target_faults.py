@@ -33,15 +33,16 @@ def deadlock(world, stream):
     """The user updates the target's rows in another order than the stream. Either may lose; the stream tries again."""
     import psycopg
 
-    world.touch(stream)
     with world.session(autocommit=False) as user:
         ids = [id for (id,) in user.execute(f"SELECT id FROM {stream.target} WHERE {stream.mine} ORDER BY random()").fetchall()]
         update = f"UPDATE {stream.target} SET remark = 'seen' WHERE id = ANY (%s) AND {stream.mine}"
         try:
             user.execute(update, (ids[: len(ids) // 8],))
+            world.touch(stream)
             world.db.query("SELECT * FROM sync_trigger(%s)", stream.name)
             with contextlib.suppress(AssertionError):  # it may have had nothing to do with those rows
                 wait_for(lambda: world.admin.query(WAITS), "the stream to wait", timeout=2, interval=0.02)
+            world.hold(0, 0.3)  # whose wait is the older is the one to look for deadlocks
             for start in range(0, len(ids), 50):
                 user.execute(update, (sorted(ids[start : start + 50], reverse=True),))
             user.commit()
@@ -217,15 +218,16 @@ def disk_full(world, stream):
     with world.session() as user:
         user.execute("SET lock_timeout = '20s'")
         user.execute(f"ALTER TABLE {stream.target} SET TABLESPACE small")
+        user.execute(f"VACUUM FULL {stream.target}")  # else what changes would fit where older versions were
     ballast = world.disk / "ballast"
-    world.touch(stream, 900)
-    trigger = threading.Timer(world.chance.uniform(0, 0.3), lambda: fill(ballast))
-    trigger.start()
+    filler = threading.Timer(world.chance.choice((0, 0.1, 0.3)), fill, [ballast])
+    filler.start()
     try:
+        world.touch(stream, 900)
         run_id = world.db.trigger(stream.name)
-        held = world.hold(0.5, 5)
+        held = world.hold(0.5, 6)
     finally:
-        trigger.join()
+        filler.join()
         ballast.unlink(missing_ok=True)
     status = world.db.value("SELECT status FROM insync.run WHERE id = %s", run_id)
     with world.session() as user:
@@ -234,7 +236,9 @@ def disk_full(world, stream):
 
 
 def fill(path):
-    with contextlib.suppress(OSError), open(path, "wb") as file:
-        while True:
-            file.write(bytes(1 << 16))
-            file.flush()
+    """Leaves not a page of the file system free."""
+    with open(path, "wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
