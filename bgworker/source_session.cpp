@@ -28,7 +28,7 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
     Run run(stream, request, transactions);
     ConnectorProcess* connector = nullptr;
     try {
-        require_owner(stream);
+        transactions.run([&] { require_owner(stream); });
         connector = &session.open(stream.server, stream.owner_oid, transactions);
     } catch (pg::Error& error) {
         session.close();

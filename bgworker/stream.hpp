@@ -44,7 +44,7 @@ void record_owners(int stream_id);
 
 // Has the current role the rights of the stream's owner? An ownerless stream is the superusers'.
 bool is_owner(const Stream& stream);
-// Throws where the owner is gone: nobody else's rights may stand in for his.
+// In a transaction: throws where the owner is gone. Nobody else's rights may stand in for his.
 void require_owner(const Stream& stream);
 
 // Reads a stream by name; throws pg::Error (undefined object, with near misses) if there is none or the current role
