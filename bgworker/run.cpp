@@ -2,6 +2,7 @@
 #include "bgworker/run.hpp"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
@@ -29,6 +30,12 @@ std::int64_t to_unix_us(TimestampTz time) {
 void report_activity(const std::string& text) {
     const char* activity = text.c_str();
     pg::call([&] { pgstat_report_activity(STATE_RUNNING, activity); });
+}
+
+// As much of a message as shared memory holds, cut between letters: it is shown as text.
+std::string clipped(const std::string& message) {
+    int size = static_cast<int>(message.size());
+    return message.substr(0, pg_mbcliplen(message.data(), size, sizeof(LiveStream::message) - 1));
 }
 
 void set_live_state(int stream_id, LiveState state) {
@@ -343,13 +350,14 @@ void Run::finish() {
             clear_failures(stream_.id);
         });
     }
+    std::string shown = clipped(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;
         live.pid = 0;
         live.lag_seconds = lag;
         live.last_poll = started_at_;
         live.next_run = retry_at_;  // until the schedule is looked at again
-        strlcpy(live.message, message.c_str(), sizeof live.message);
+        strlcpy(live.message, shown.c_str(), sizeof live.message);
         if (quiet && live.polls++ == 0) live.quiet_since = started_at_;
     });
     shared::announce_run_end();
@@ -386,12 +394,13 @@ void Run::fail(const pg::Error& error) {
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
         }
     });
+    std::string shown = clipped(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;
         live.pid = 0;
         live.last_poll = started_at_;
         live.next_run = retry_at_;  // until the schedule is looked at again
-        strlcpy(live.message, message.c_str(), sizeof live.message);
+        strlcpy(live.message, shown.c_str(), sizeof live.message);
     });
     shared::announce_run_end();
 }
