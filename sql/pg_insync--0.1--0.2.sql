@@ -13,6 +13,77 @@ CREATE POLICY owner_reads ON insync.stream FOR SELECT
     USING (insync.is_owner(owner) AND owner_id OPERATOR(pg_catalog.=)
            (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) owner));
 
+/* What 0.1 left without words. */
+COMMENT ON COLUMN insync.home.only_row IS 'keeps the table at one row';
+COMMENT ON COLUMN insync.home.system_identifier IS 'the cluster, as pg_control_system() has it';
+COMMENT ON COLUMN insync.home.database_oid IS 'the database';
+COMMENT ON COLUMN insync.stream.id IS 'number of the stream, which stays when its name changes';
+COMMENT ON COLUMN insync.stream.name IS 'name of the stream';
+COMMENT ON COLUMN insync.stream.server IS 'foreign server that the stream reads from';
+COMMENT ON COLUMN insync.stream.source IS 'table, view or SELECT at the source';
+COMMENT ON COLUMN insync.stream.target_schema IS 'schema of the target table';
+COMMENT ON COLUMN insync.stream.target_table IS 'table that is written to';
+COMMENT ON COLUMN insync.stream.mode IS 'incremental or full';
+COMMENT ON COLUMN insync.stream.schedule IS 'interval or cron expression; NULL: runs only when asked';
+COMMENT ON COLUMN insync.stream.watermark_kind IS 'how watermarks are compared: time, integer, text or rowversion';
+COMMENT ON COLUMN insync.stream.paused IS 'set by sync_pause(): the stream doesn''t run';
+COMMENT ON COLUMN insync.stream.created_at IS 'when the stream was made';
+COMMENT ON COLUMN insync.watermark.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.watermark.updated_at IS 'when the position last moved';
+COMMENT ON COLUMN insync.run.id IS 'number of the run';
+COMMENT ON COLUMN insync.run.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.run.stream IS 'name of the stream';
+COMMENT ON COLUMN insync.run.mode IS 'incremental, full, or replay of rejected rows';
+COMMENT ON COLUMN insync.run.status IS 'queued, running, succeeded, failed or cancelled';
+COMMENT ON COLUMN insync.run.trigger IS 'what began it: its schedule, a retry, a request by sync_trigger(), or a call of sync_run()';
+COMMENT ON COLUMN insync.run.queued_at IS 'when it was asked for; NULL: nobody asked';
+COMMENT ON COLUMN insync.run.started_at IS 'when it began';
+COMMENT ON COLUMN insync.run.ended_at IS 'when it ended; NULL: it hasn''t';
+COMMENT ON COLUMN insync.run.batches IS 'transactions in which rows were applied';
+COMMENT ON COLUMN insync.run.inserted IS 'rows that were new in the target';
+COMMENT ON COLUMN insync.run.updated IS 'rows of the target that changed';
+COMMENT ON COLUMN insync.run.deleted IS 'rows that were deleted from the target, or marked as deleted';
+COMMENT ON COLUMN insync.run.sqlstate IS 'SQLSTATE of the error that ended it';
+COMMENT ON COLUMN insync.run.message IS 'the error that ended it, or what is to be known of a success';
+COMMENT ON COLUMN insync.error.id IS 'number of the rejected row';
+COMMENT ON COLUMN insync.error.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.error.stream IS 'name of the stream';
+COMMENT ON COLUMN insync.error.run_id IS 'run that rejected it';
+COMMENT ON COLUMN insync.error.operation IS 'what was to be done with the row';
+COMMENT ON COLUMN insync.error.sqlstate IS 'SQLSTATE of the refusal';
+COMMENT ON COLUMN insync.error.message IS 'why the row was refused';
+COMMENT ON COLUMN insync.error.column_name IS 'column that is to blame, where one is known';
+COMMENT ON COLUMN insync.error.constraint_name IS 'constraint that refused it, where one did';
+COMMENT ON COLUMN insync.error.watermark IS 'how far the stream had read with this row''s batch';
+COMMENT ON COLUMN insync.error.occurred_at IS 'when it was refused';
+COMMENT ON COLUMN insync.mended.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.mended.fingerprint IS 'identifies the row within its stream';
+COMMENT ON COLUMN insync.mended.source_hash IS 'the source''s version of the record that was mended here';
+COMMENT ON COLUMN insync.mended.mended_at IS 'when it was replayed';
+COMMENT ON COLUMN insync.status.stream IS 'name of the stream';
+COMMENT ON COLUMN insync.status.server IS 'foreign server that the stream reads from';
+COMMENT ON COLUMN insync.status.source IS 'table, view or SELECT at the source';
+COMMENT ON COLUMN insync.status.target IS 'table that is written to';
+COMMENT ON COLUMN insync.status.mode IS 'incremental or full';
+COMMENT ON COLUMN insync.status.schedule IS 'interval or cron expression; NULL: runs only when asked';
+COMMENT ON COLUMN insync.status.watermark IS 'how far the stream has read, as the source wrote it';
+COMMENT ON COLUMN insync.status.last_run IS 'when the stream last ran or was asked to';
+COMMENT ON COLUMN insync.status.last_status IS 'how the last run that left a row in insync.run ended';
+COMMENT ON COLUMN insync.status.next_run IS 'when the stream runs next; NULL: not by itself';
+COMMENT ON COLUMN insync.status.failures IS 'failed runs since the last success';
+COMMENT ON COLUMN insync.status.rejects IS 'rows in insync.error';
+COMMENT ON COLUMN insync.status.message IS 'the last error, or what is to be known of the last success';
+COMMENT ON COLUMN insync.progress.stream IS 'name of the stream';
+COMMENT ON COLUMN insync.progress.run_id IS 'number of the run, once it has one';
+COMMENT ON COLUMN insync.progress.state IS 'starting, running (reading) or processing (applying)';
+COMMENT ON COLUMN insync.progress.pid IS 'process that runs it';
+COMMENT ON COLUMN insync.progress.started_at IS 'when it began';
+COMMENT ON COLUMN insync.progress.elapsed IS 'how long it has run';
+COMMENT ON COLUMN insync.progress.batches IS 'transactions in which rows were applied so far';
+COMMENT ON COLUMN insync.progress.rows_read IS 'rows that the source sent so far';
+COMMENT ON COLUMN insync.progress.rows_written IS 'rows inserted, updated or deleted so far';
+COMMENT ON COLUMN insync.progress.bytes IS 'bytes of rows received so far';
+
 COMMENT ON TABLE insync.home IS
     'the database whose workers may run these streams; one that was restored, copied or upgraded finds another one''s name here, and stays stopped until sync_resume()';
 
