@@ -201,7 +201,9 @@ void ConnectorProcess::spawn() {
         rlimit memory{static_cast<rlim_t>(limit), static_cast<rlim_t>(limit)};
         (void)prlimit(pid, RLIMIT_AS, &memory, nullptr);
     }
-    rlimit no_core{0, 0};  // a core file would hold the credentials
+    // A core would hold the credentials. One byte is too little for a file, and the one size that keeps Linux from
+    // handing it to a program all the same.
+    rlimit no_core{1, 1};
     (void)prlimit(pid, RLIMIT_CORE, &no_core, nullptr);
 }
 

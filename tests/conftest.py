@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import Cluster, Database, MariaDB, PostgresSource, SqliteSource  # noqa: E402
+from harness import Cluster, Database, MariaDB, PostgresSource, SqliteSource, secrets  # noqa: E402
 from harness.environment import SERVERS, alive, remove  # noqa: E402
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -41,7 +41,15 @@ def pytest_sessionstart():
                 remove(directory)
 
 
+def pytest_sessionfinish(session):
+    """Fails a session in which some server's log got to know a password."""
+    if secrets.leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter):
+    for leak in secrets.leaks:
+        terminalreporter.write_line(f"FAILED: a password in the log: {leak}", red=True, bold=True)
     if failed := os.environ.get("INSYNC_FAILED_PARTS"):
         terminalreporter.write_line(f"FAILED before these tests: {failed}", red=True, bold=True)
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from . import secrets
 from .environment import (
     BIN,
     CLEAN_ENVIRONMENT,
@@ -143,6 +144,7 @@ class Cluster:
         if self.running():
             with contextlib.suppress(RuntimeError):
                 self.stop("immediate")
+        secrets.look(self.log_file)
         atexit.unregister(self.destroy)
         remove(directory)
         directory.parent.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import xml.etree.ElementTree
 
+from .secrets import PASSWORD
 from .environment import (
     CLEAN_ENVIRONMENT,
     RUN,
@@ -23,7 +24,7 @@ from .environment import (
     wait_for,
 )
 
-USER, PASSWORD = "etl", "s3cr3t;{}=é"  # a password that breaks whoever pastes it into a connection string
+USER = "etl"
 OPTIONS = (
     "--bind-address=127.0.0.1",
     "--skip-log-bin",

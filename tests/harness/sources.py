@@ -4,6 +4,7 @@ import sqlite3
 
 from .cluster import Cluster
 from .environment import give_to, new_directory, remove, server_user
+from .secrets import PASSWORD
 
 
 class SqliteSource:
@@ -52,7 +53,7 @@ class PostgresSource(Cluster):
     """A PostgreSQL that knows nothing of the extension, with the user `etl`; streams come by TCP with a password."""
 
     driver = "PostgreSQL Unicode"
-    user_name, password = "etl", "s3cr3t;{}=é"
+    user_name, password = "etl", PASSWORD
 
     def __init__(self):
         super().__init__("source", {"shared_preload_libraries": None})
