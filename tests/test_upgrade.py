@@ -21,10 +21,11 @@ CATALOGS = {
     "members": "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass"
     " AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_insync') AND deptype = 'e'",
     "relations": "SELECT c.oid::regclass, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl,"
-    " obj_description(c.oid, 'pg_class'), CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END"
+    " obj_description(c.oid, 'pg_class'),"
+    " CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END"
     " FROM pg_class AS c WHERE c.relnamespace = 'insync'::regnamespace",
-    "columns": "SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attacl,"
-    " pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)"
+    "columns": "SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,"
+    " a.attacl, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)"
     " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.relnamespace = 'insync'::regnamespace",
     "constraints": "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint"
@@ -84,7 +85,7 @@ def move_streams(origin, older):
     wait_for(lambda: not origin.query("SELECT FROM insync.run WHERE status IN ('queued', 'running')"), "the runs to end")
     for (options,) in origin.query("SELECT srvoptions FROM pg_foreign_server"):
         older.create_server("tienda", **dict(option.split("=", 1) for option in options))
-    target = origin.cluster
+    cluster = origin.cluster
     for table in names:
         columns = ", ".join(
             name
@@ -93,10 +94,10 @@ def move_streams(origin, older):
                 f"insync.{table}",
             )
         )
-        rows = target.psql(f"COPY (SELECT {columns} FROM insync.{table}) TO STDOUT", origin.name)
-        target.psql(f"COPY insync.{table} ({columns}) FROM STDIN;\n{rows}\\.\n", older.name)
-    dump = copies.tool(target, "pg_dump", "-t", "public.*", origin.name).stdout
-    target.psql(dump, older.name)
+        rows = cluster.psql(f"COPY (SELECT {columns} FROM insync.{table}) TO STDOUT", origin.name)
+        cluster.psql(f"COPY insync.{table} ({columns}) FROM STDIN;\n{rows}\\.\n", older.name)
+    dump = copies.tool(cluster, "pg_dump", "-t", "public.*", origin.name).stdout
+    cluster.psql(dump, older.name)
     older.execute("UPDATE insync.stream SET paused = false")
     older.execute("SELECT setval('insync.run_id_seq', max(id)) FROM insync.run")
     older.execute("SELECT setval('insync.error_id_seq', max(id)) FROM insync.error")
@@ -204,7 +205,8 @@ def test_an_update_under_load(current, shop, updates):
 
 def test_an_update_while_a_source_is_read(current, postgres, updates):
     """A run that waits for its source holds no transaction, so nobody waits for it."""
-    postgres.query("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 20000) AS i")
+    postgres.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    postgres.query("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 20000) AS i")
     with Proxy(int(postgres.server_options["port"])) as proxy:
         current.create_server("shop", **(postgres.server_options | {"port": proxy.port}))
         current.create_stream("t", "shop", "t", options={"page_rows": 1000, "batch_rows": 1000})
