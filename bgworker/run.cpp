@@ -378,9 +378,11 @@ std::string Run::closing_message() const {
 void Run::fail(const pg::Error& error) {
     transactions_.rollback();
     if (error.recorded) return;
-    std::string message = error.message + (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) +
-                          (error.hint.empty() ? "" : "\nHINT: " + error.hint);
     bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
+    // By whom, or by which time-out, stands in PostgreSQL's own words.
+    std::string message = (cancelled ? "cancelled: " : "") + error.message +
+                          (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) +
+                          (error.hint.empty() ? "" : "\nHINT: " + error.hint);
     transactions_.run([&] {
         // The stream may have been dropped meanwhile; then there is nothing to keep books about.
         if (!load_stream(stream_.id)) return;
@@ -388,7 +390,7 @@ void Run::fail(const pg::Error& error) {
             run_id_ == 0 && request_.trigger == "schedule" && !cancelled && repeat_failure(stream_.id, message);
         if (!repeated) {
             record_start();
-            finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, cancelled ? "cancelled" : message);
+            finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, message);
         }
         if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error, request_.trigger != "call")) {
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;

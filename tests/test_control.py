@@ -87,6 +87,18 @@ def test_sync_run_raises_what_went_wrong(stream, shop):
     assert stream.value("SELECT status FROM insync.run ORDER BY id DESC LIMIT 1") == "failed"
 
 
+def test_a_time_out_of_the_session_is_named(stream):
+    """It ends the run as a cancel does, but nobody cancelled it."""
+    with stream.connect(autocommit=False) as blocker, stream.connect() as session:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        session.execute("SET statement_timeout = '1s'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            session.execute("CALL sync_run('ventas')")
+        blocker.rollback()
+    run = stream.dict("SELECT * FROM insync.run")
+    assert (run["status"], run["sqlstate"]) == ("cancelled", "57014") and "statement timeout" in run["message"]
+
+
 def test_sync_run_refuses_a_transaction_block(stream):
     with stream.connect(autocommit=False) as session, pytest.raises(psycopg.Error) as raised:
         session.execute("CALL sync_run('ventas')")
