@@ -133,6 +133,29 @@ def test_an_operation_column_deletes(db, sqlite):
     assert db.query("SELECT id FROM cambios ORDER BY id") == [(1,), (3,)]
 
 
+def test_a_change_table_tells_each_key_s_changes_in_order(db, sqlite):
+    """Many rows for one key, over the borders of pages and batches: the last one counts, from the first run on."""
+    sqlite.script(
+        """CREATE TABLE cambios (seq INTEGER PRIMARY KEY, op CHAR(1) NOT NULL, id INTEGER NOT NULL, cantidad INTEGER);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+        INSERT INTO cambios SELECT i, CASE WHEN i > 390 THEN 'D' WHEN i <= 20 THEN 'I' ELSE 'U' END, i % 20, i FROM n;"""
+    )
+    db.create_server("tienda", **sqlite.server_options())
+    db.create_stream(
+        "estado", "tienda", "cambios", target="estado", key="id", watermark="seq",
+        options={"deletes": "hard", "operation_column": "op", "lookback": 50, "page_rows": 30, "batch_rows": 7},
+    )  # fmt: skip
+    db.run("estado")
+    living = [(i % 20, i) for i in range(381, 391)]
+    assert sorted(db.query("SELECT id, cantidad FROM estado")) == sorted(living)
+    sqlite.script("INSERT INTO cambios VALUES (401, 'D', 1, 381), (402, 'I', 11, 5), (403, 'U', 11, 6), (404, 'U', 2, 7), (405, 'D', 3, 383)")
+    db.run("estado")
+    changed = [row for row in living if row[0] not in (1, 2, 3)] + [(11, 6), (2, 7)]
+    assert sorted(db.query("SELECT id, cantidad FROM estado")) == sorted(changed)
+    with pytest.raises(AssertionError, match="isn't unique"):  # which of them would be the last?
+        db.run("estado", mode="full")
+
+
 def test_expressions_constants_and_filter(db, shop):
     db.execute("CREATE TABLE resumen (id bigint PRIMARY KEY, tienda text, total numeric(12,2), nota text DEFAULT 'mía')")
     db.create_stream(

@@ -65,6 +65,7 @@ ReadRequest read_request(const json& request) {
     read.key = optional_names(request, "key").value_or(std::vector<std::string>());
     read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());
     read.key_is_unique = request.value("key_is_unique", false);
+    read.is_change_log = request.value("is_change_log", false);
     read.lookback = optional_text(request, "lookback").value_or("");
     read.initial_watermark = optional_text(request, "initial_watermark");
     if (const auto found = request.find("position"); found != request.end()) read.position = *found;

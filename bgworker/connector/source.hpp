@@ -33,7 +33,8 @@ struct ReadRequest {
     std::vector<std::string> key;
     std::vector<std::string> watermark;  // several: the first that isn't null counts
     bool key_is_unique = false;
-    std::string lookback;  // seconds or a count
+    bool is_change_log = false;  // several rows tell the changes of one key, in the order of the watermark
+    std::string lookback;        // seconds or a count
     std::optional<std::string> initial_watermark;
     nlohmann::json position;  // null or what an earlier position frame said
     std::size_t batch_rows = 10000;

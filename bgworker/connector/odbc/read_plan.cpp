@@ -310,10 +310,10 @@ StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds) 
     return builder.finish("count null watermarks");
 }
 
-StatementText duplicate_key(const ReadPlan& plan, const Bounds& bounds) {
-    Builder builder(plan, bounds);
+StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key) {
+    Builder builder(plan, {});
     std::string list, selected;
-    for (std::size_t part : plan.key) {
+    for (std::size_t part : key) {
         list += (list.empty() ? "" : ", ") + plan.references[part];
         selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[part], plan.references[part]);
     }

@@ -76,8 +76,8 @@ StatementText max_watermark(const ReadPlan& plan, const std::optional<std::strin
 
 StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds);
 
-// Selects one key that several rows share, as many columns as the key has, or nothing.
-StatementText duplicate_key(const ReadPlan& plan, const Bounds& bounds);
+// Selects one value of these columns (indexes in plan.columns) that several rows share, or nothing.
+StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key);
 
 // Selects the storage classes of the lowest and the highest value of a column (SQLite).
 StatementText storage_classes(const ReadPlan& plan, std::size_t column);

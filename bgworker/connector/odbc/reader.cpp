@@ -119,12 +119,14 @@ void Reader::read_clock() {
 
 void Reader::check_duplicate_keys() {
     if (request_.key_is_unique || plan_.key.empty() || plan_.relation.has_marker) return;
-    const StatementText probe = duplicate_key(plan_, {});
+    std::vector<std::size_t> key = plan_.key;
+    if (request_.is_change_log && plan_.watermark) key.push_back(*plan_.watermark);
+    const StatementText probe = duplicate_key(plan_, key);
     const std::vector<TextRow> rows = connection_.query(probe.sql, probe.parameters);
     if (rows.empty()) return;
     std::string names, values;
-    for (std::size_t i = 0; i < plan_.key.size(); i++) {
-        names += (i > 0 ? ", " : "") + plan_.columns[plan_.key[i]].name;
+    for (std::size_t i = 0; i < key.size(); i++) {
+        names += (i > 0 ? ", " : "") + plan_.columns[key[i]].name;
         values += (i > 0 ? ", " : "") + rows[0][i].value_or("NULL");
     }
     throw Failure(FailureClass::config, "the key isn't unique in the source",
@@ -143,6 +145,13 @@ void Reader::require_no_null_watermarks() {
                   "Set the option null_watermark to include or reject, or name a second watermark column.");
 }
 
+// Whether everything is read in key order before the changes are. A change log has an order of its own: its rows make
+// sense one after the other.
+bool Reader::begins_with_load(const std::string& phase) const {
+    if (phase == "load" || phase == "changes") return phase == "load";
+    return !request_.initial_watermark && !request_.is_change_log && !plan_.relation.has_marker && !plan_.key.empty();
+}
+
 nlohmann::json Reader::run() {
     prepare_plan();
     read_clock();
@@ -155,8 +164,7 @@ nlohmann::json Reader::run() {
         run_full();
     } else {
         require_no_null_watermarks();
-        const bool loads = phase == "load" || (phase != "changes" && !request_.initial_watermark &&
-                                               !plan_.relation.has_marker && !plan_.key.empty());
+        const bool loads = begins_with_load(phase);
         if (loads) run_load();
         // Read before the snapshot begins: what lies below the horizon is committed then, and the snapshot sees it. The
         // other way round, a transaction that commits between the two would be passed over.
@@ -362,8 +370,7 @@ nlohmann::json Reader::explain() {
         add(key_page(plan_, after, false, bounds));
         statements.back()["purpose"] = "full";
     } else {
-        const bool loads = phase == "load" || (phase != "changes" && !request_.initial_watermark &&
-                                               !plan_.relation.has_marker && !plan_.key.empty());
+        const bool loads = begins_with_load(phase);
         if (loads) {
             if (phase != "load") add(max_watermark(plan_, std::nullopt, {}));
             std::optional<After> after;

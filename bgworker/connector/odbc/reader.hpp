@@ -39,6 +39,7 @@ class Reader {
     void set_storage_class(std::size_t column);
     void read_clock();
     void check_duplicate_keys();
+    bool begins_with_load(const std::string& phase) const;
     void require_no_null_watermarks();
 
     void run_full();
