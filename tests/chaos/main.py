@@ -43,6 +43,15 @@ class Round:
         return "; ".join(words)
 
 
+def message_class(status, sqlstate, message):
+    """What a run's failure is counted as in the report: its SQLSTATE, and its message up to what the driver added."""
+    words = message.splitlines()[0].split(": ")
+    return f"{status} {sqlstate or '–'} \"{': '.join(words[:2]) if words[0] in GENERAL else words[0]}\""
+
+
+GENERAL = ("the connector is gone", "cancelled")
+
+
 class Chaos:
     def __init__(self, seed, rounds, kinds=None, rows=1500, only=None):
         self.seed, self.rounds, self.only = seed, rounds, only
@@ -90,9 +99,10 @@ class Chaos:
                 print(f"{number:4} {names} ({stream.name}): FAILED", flush=True)
                 raise
             kinds = collections.Counter(f"{status} {sqlstate or ''}".strip() for _, status, sqlstate, _ in round.failures)
+            classes = collections.Counter(message_class(status, sqlstate, message) for _, status, sqlstate, message in round.failures)
             for fault in faults:
                 self.times[fault.name] += 1
-                self.outcomes[fault.name].update(kinds or {"no run failed": 1})
+                self.outcomes[fault.name].update(classes or {"no run failed": 1})
             shown = ", ".join(f"{times} {kind}" for kind, times in kinds.items()) or "no run failed"
             print(f"{number:4} {names} ({stream.name}): {met}; {shown}; {time.monotonic() - begun:.1f} s", flush=True)
             if number % checkpoint_every == 0 or number == self.rounds:

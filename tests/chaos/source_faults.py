@@ -6,10 +6,9 @@ import sqlite3
 from .changes import now
 from .faults import caught, fault
 
-# The words are the drivers'; the classes are ours. A source that is down, cut off or refuses is 08006; one that is there but
-# can't answer in time is that, too, whoever of driver and worker finds it out.
-LOST = ("08006", r"(?i)connect|server|lost|gone|closed|network|packet|socket|terminat|shut|recovery|starting up|read|EOF|SSL|communication")
-SLOW = ("08006", r"(?i)silent|time.?out|timed out|cancel|max_statement_time|interrupted|lost|gone away")
+# The rest of the words are the drivers'.
+LOST = ("08006", r"the connection to the source was lost|could not connect to the source|could not begin a transaction")
+SLOW = ("08006", r"the connector was silent|(?i:time.?out|timed out|canceling statement|max_statement_time|interrupted)")
 
 
 def has_server(world, stream):

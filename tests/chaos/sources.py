@@ -46,6 +46,7 @@ class Source:
 
     has_server = False
     proxy = None
+    log_source = "SELECT seq, op, id, quantity, code, note FROM order_log WHERE seq >= :watermark"
     escapes = False  # whether a backslash in its strings must be doubled
 
     def __init__(self, name, chance):
@@ -105,8 +106,7 @@ class Source:
             return "sales", {"watermark": "changed", "schedule": "1 second"}, sizes | {"lookback": f"{LOOKBACK_S} seconds"}
         if table == "stock":
             return "stock", {"schedule": "2 seconds"}, sizes | {"deletes": "hard", "max_deletes": "100%"}
-        query = "SELECT seq, op, id, quantity, code, note FROM order_log WHERE seq >= :watermark"
-        return query, {"watermark": "seq", "schedule": "1 second"}, sizes | {
+        return self.log_source, {"watermark": "seq", "schedule": "1 second"}, sizes | {
             "deletes": "hard", "operation_column": "op", "lookback": LOOKBACK_NUMBERS,
         }  # fmt: skip
 
@@ -127,6 +127,7 @@ class Sqlite(Source):
     """A file. A transaction held open shuts out every other writer, so lateness is only in the dates."""
 
     time_type, serial_type = "TIMESTAMP", "INTEGER PRIMARY KEY AUTOINCREMENT"
+    log_source = "order_log"  # the change table itself, the others' by a query
 
     def start(self, rows):
         self.file = SqliteSource(self.name)
