@@ -15,6 +15,7 @@ extern "C" {
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
+#include "extension/pg/compat.hpp"
 #include "extension/result_set.hpp"
 #include "extension/stream_options.hpp"
 #include "extension/wake.hpp"
@@ -187,7 +188,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             const char* role = new_owner->c_str();
             stream.owner_oid = pg::call([&] {
                 Oid oid = get_role_oid(role, false);
-                check_is_member_of_role(GetUserId(), oid);
+                compat::check_may_become(GetUserId(), oid);
                 return oid;
             });
             stream.owner = *new_owner;

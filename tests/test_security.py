@@ -5,6 +5,7 @@ import os
 import psycopg
 import pytest
 from harness import Database, wait_for
+from harness.environment import PG_MAJOR
 
 
 def as_role(db, role):
@@ -82,6 +83,36 @@ def test_a_stream_runs_with_its_owner_s_rights(db, granted):
     granted.execute("SELECT sync_reset('ventas')")
     run = granted.run("ventas", expect="failed")
     assert run["sqlstate"] == "42501"
+
+
+@pytest.fixture
+def colleague(db):
+    """A role that may use the extension, and may not log in."""
+    name = f"colega_{db.name}"
+    db.execute(f"CREATE ROLE {name}")
+    db.execute("SELECT sync_grant(%s)", name)
+    db.execute(f"GRANT USAGE ON FOREIGN SERVER tienda TO {name}")
+    yield name
+    db.execute(f"DROP OWNED BY {name} CASCADE")
+    db.execute(f"DROP ROLE {name}")
+
+
+def test_a_stream_is_given_only_to_who_the_giver_may_become(db, granted, colleague):
+    """Otherwise its expressions would run with the rights of somebody who never asked for it."""
+    granted.create_stream("ventas", "tienda", "ventas", watermark="actualizado")
+    db.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ventas TO {colleague}")
+    give = "SELECT sync_alter('ventas', jsonb_build_object('owner', %s::text))"
+    refused(granted, give, colleague)
+    refused(granted, give, "postgres")
+    if PG_MAJOR >= 16:  # a member without the right to SET ROLE
+        db.execute(f"GRANT {colleague} TO {granted.user} WITH SET FALSE, INHERIT TRUE")
+        refused(granted, give, colleague)
+        db.execute(f"GRANT {colleague} TO {granted.user} WITH SET TRUE")
+    else:
+        db.execute(f"GRANT {colleague} TO {granted.user}")
+    granted.execute(give, colleague)
+    assert db.value("SELECT owner FROM insync.stream WHERE name = 'ventas'") == colleague
+    assert db.run("ventas")["inserted"] == 5
 
 
 def test_code_in_a_stream_has_no_more_rights_than_its_owner(db, granted):

@@ -22,6 +22,15 @@ inline bool has_server_usage(Oid server, Oid role) {
 #endif
 }
 
+// Raises an error unless `member` may give what is his to `role`: where PostgreSQL knows it, the right to SET ROLE.
+inline void check_may_become(Oid member, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    check_can_set_role(member, role);
+#else
+    check_is_member_of_role(member, role);
+#endif
+}
+
 // This process's number among PostgreSQL's, and the latch of the process with a number.
 inline int process_number() {
 #if PG_VERSION_NUM >= 170000
