@@ -84,6 +84,7 @@ COMMENT ON COLUMN insync.progress.rows_read IS 'rows that the source sent so far
 COMMENT ON COLUMN insync.progress.rows_written IS 'rows inserted, updated or deleted so far';
 COMMENT ON COLUMN insync.progress.bytes IS 'bytes of rows received so far';
 
+
 COMMENT ON TABLE insync.home IS
     'the database whose workers may run these streams; one that was restored, copied or upgraded finds another one''s name here, and stays stopped until sync_resume()';
 
