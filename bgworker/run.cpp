@@ -2,7 +2,6 @@
 #include "bgworker/run.hpp"
 
 extern "C" {
-#include "mb/pg_wchar.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
@@ -30,12 +29,6 @@ std::int64_t to_unix_us(TimestampTz time) {
 void report_activity(const std::string& text) {
     const char* activity = text.c_str();
     pg::call([&] { pgstat_report_activity(STATE_RUNNING, activity); });
-}
-
-// As much of a message as shared memory holds, cut between letters: it is shown as text.
-std::string clipped(const std::string& message) {
-    int size = static_cast<int>(message.size());
-    return message.substr(0, pg_mbcliplen(message.data(), size, sizeof(LiveStream::message) - 1));
 }
 
 void set_live_state(int stream_id, LiveState state) {
@@ -351,7 +344,7 @@ void Run::finish() {
             clear_failures(stream_.id);
         });
     }
-    std::string shown = clipped(message);
+    std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;
         live.pid = 0;
@@ -397,7 +390,7 @@ void Run::fail(const pg::Error& error) {
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
         }
     });
-    std::string shown = clipped(message);
+    std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;
         live.pid = 0;

@@ -16,6 +16,7 @@ extern "C" {
 #include "extension/connection_string.hpp"
 #include "extension/near_miss.hpp"
 #include "extension/pg/compat.hpp"
+#include "extension/pg/spi.hpp"
 #include "extension/settings.hpp"
 
 namespace insync {
@@ -112,9 +113,9 @@ Server load_server(const std::string& name, Oid role) {
     }
     if (!pg::call([&] { return compat::has_server_usage(found->serverid, role); })) {
         char* role_name = pg::call([&] { return GetUserNameFromId(role, true); });
-        pg::Error error(
-            ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
-            "GRANT USAGE ON FOREIGN SERVER " + name + " TO " + (role_name != nullptr ? role_name : "…") + ";");
+        pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
+                        "GRANT USAGE ON FOREIGN SERVER " + pg::quote_identifier(name) + " TO " +
+                            (role_name != nullptr ? pg::quote_identifier(role_name) : "…") + ";");
         error.error_class = pg::ErrorClass::config;
         throw error;
     }

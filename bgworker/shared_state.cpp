@@ -2,6 +2,7 @@
 #include "bgworker/shared_state.hpp"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
@@ -301,6 +302,11 @@ void wake_launcher() {
     if (state == nullptr) return;
     Locked locked;
     if (state->launcher >= 0) SetLatch(compat::process_latch(state->launcher));
+}
+
+std::string clip_message(const std::string& message) {
+    int size = static_cast<int>(message.size());
+    return message.substr(0, pg_mbcliplen(message.data(), size, sizeof(LiveStream::message) - 1));
 }
 
 void update_live(int stream_id, const std::function<void(LiveStream&)>& change) {

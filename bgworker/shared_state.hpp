@@ -97,6 +97,8 @@ void end_lingering(int index);
 void set_launcher(bool is);
 void wake_launcher();
 
+// As much of a message as an entry holds, cut between letters: it is shown as text.
+std::string clip_message(const std::string& message);
 // Live state: calls `change` with the stream's entry under the lock, making one if needed and if there is room: streams
 // beyond insync.max_streams have none, and leave a row of history for each poll.
 void update_live(int stream_id, const std::function<void(LiveStream&)>& change);

@@ -3,6 +3,7 @@ replay, rename and drop, and what arrives equals what was sent."""
 
 import json
 
+import psycopg
 import pytest
 from harness import Database, assert_equal_tables
 from harness.database import literal, quote
@@ -164,6 +165,23 @@ def test_a_name_is_a_name(victim, engine, what):
     finally:
         db.execute(f"DROP OWNED BY {quote(role)} CASCADE")
         db.execute(f"DROP ROLE {quote(role)}")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES.values() if cut(name) == name])
+def test_a_hint_can_be_pasted(victim, sqlite, name):
+    """The statement that a hint gives does what it says, and nothing else, whatever it names."""
+    sqlite.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    victim.create_server(name, **sqlite.server_options())
+    victim.execute(f"CREATE ROLE {quote(name)} LOGIN")
+    victim.execute("SELECT sync_grant(%s)", name)
+    session = Database(victim.cluster, victim.name, name)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as raised:
+        session.execute("SELECT * FROM sync_preview(%s, 't')", name)
+    victim.execute(raised.value.diag.message_hint)
+    assert session.query("SELECT * FROM sync_preview(%s, 't')", name) == []
+    session.close()
+    victim.execute(f"DROP OWNED BY {quote(name)}")
+    victim.execute(f"DROP ROLE {quote(name)}")
 
 
 # ----------------------------------------------------------------------------------------------------- values
