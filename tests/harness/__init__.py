@@ -8,11 +8,22 @@ from .compare import assert_equal_tables
 from .database import Database
 from .environment import wait_for
 from .mariadb import MariaDB
+from .misbehaving import MisbehavingDriver
 from .proxy import Proxy
 from .session import Session
 from .sources import PostgresSource, SqliteSource
 
 __all__ = [
-    "BusyShop", "Cluster", "Database", "MariaDB", "PostgresSource", "Proxy", "Session", "SqliteSource", "assert_equal_tables", "copies",
+    "BusyShop",
+    "Cluster",
+    "Database",
+    "MariaDB",
+    "MisbehavingDriver",
+    "PostgresSource",
+    "Proxy",
+    "Session",
+    "SqliteSource",
+    "assert_equal_tables",
+    "copies",
     "wait_for",
-]  # fmt: skip
+]

@@ -71,17 +71,19 @@ def _template():
 class Cluster:
     """One data directory and its postmaster. `settings` overrides BASE_SETTINGS; None as a value leaves a setting out.
     `make_data`, called with the path, makes another data directory than a copy of the template.
+    `environment` is added to the postmaster's.
 
     >>> with Cluster() as cluster:
     ...     cluster.query("SELECT 1")
     """
 
-    def __init__(self, name="postgres", settings=None, keep=False, make_data=None):
+    def __init__(self, name="postgres", settings=None, keep=False, make_data=None, environment=None):
         self.user = server_user()
         self.directory = new_directory(name)
         self.data = self.directory / "data"
         self.log_file = self.directory / "log"
         self.port = free_port()
+        self.environment = environment or {}
         self.keep = keep  # survives this process: ./dev stop ends it
         self.settings = BASE_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self.directory)}
         self.settings |= settings or {}
@@ -120,8 +122,9 @@ class Cluster:
     def start(self):
         """Starts the postmaster and returns when it accepts connections (recovery done)."""
         done = execute(
-            BIN / "pg_ctl", "start", "-w", "-t", "120", "-D", self.data, "-l", self.log_file, user=self.user, check=False
-        )
+            BIN / "pg_ctl", "start", "-w", "-t", "120", "-D", self.data, "-l", self.log_file,
+            user=self.user, env=self.environment, check=False,
+        )  # fmt: skip
         if done.returncode != 0:
             raise RuntimeError(f"the server did not start:\n{done.stdout}{done.stderr}{self.log()[-4000:]}")
         return self
