@@ -46,6 +46,16 @@ std::size_t fixed_size_of(Fetch fetch) {
     return fetch == Fetch::timestamp ? sizeof(SQL_TIMESTAMP_STRUCT) : 8;
 }
 
+// Bytes of a column's array; rounded up, so that the next one is aligned.
+std::size_t array_bytes(std::size_t width, std::size_t rows) {
+    return (width * rows + 7) / 8 * 8;
+}
+
+[[noreturn]] void fail_impossible_length(const SourceColumn& column, SQLLEN length) {
+    throw Failure(FailureClass::source, "the ODBC driver returned a value of " + std::to_string(length) +
+                                            " bytes in column \"" + column.name + "\"");
+}
+
 template <typename Value>
 Value read_as(const Cell& cell) {
     Value value;
@@ -133,14 +143,15 @@ void Cursor::execute(const std::string& sql, const std::vector<std::string>& par
 }
 
 void Cursor::bind() {
-    // Rounded up, so that every column's array is aligned.
     widths_ = state_.widths;
     std::size_t total = 0;
-    for (std::size_t& width : widths_) {
-        width = (width + 7) / 8 * 8;
-        total += width * block_rows_;
+    for (std::size_t i = 0; i < widths_.size(); i++) {
+        // The array of a type with a fixed size has steps of just that size, whatever length the driver is told.
+        if (!has_length(columns_[i].fetch)) widths_[i] = fixed_size_of(columns_[i].fetch);
+        total += array_bytes(widths_[i], block_rows_);
     }
-    buffer_.reset(new char[total]);
+    // Zeroed: what a driver says it wrote and didn't must not be what this process held there before.
+    buffer_.reset(new char[total]());
     column_buffers_.clear();
     indicators_.assign(columns_.size(), std::vector<SQLLEN>(block_rows_, 0));
     std::size_t at = 0;
@@ -150,7 +161,7 @@ void Cursor::bind() {
             SQLBindCol(statement_.handle(), static_cast<SQLUSMALLINT>(i + 1), c_type_of(columns_[i].fetch),
                        column_buffers_[i], static_cast<SQLLEN>(widths_[i]), indicators_[i].data());
         statement_.require(result, "could not bind a column");
-        at += widths_[i] * block_rows_;
+        at += array_bytes(widths_[i], block_rows_);
     }
 }
 
@@ -174,6 +185,11 @@ bool Cursor::next() {
         intact_rows_ = 0;
         return true;
     }
+    if (fetched_ > block_rows_) {
+        throw Failure(FailureClass::source, "the ODBC driver returned more rows than it was asked for",
+                      "It says that it stored " + std::to_string(fetched_) + " rows in an array of " +
+                          std::to_string(block_rows_) + ".");
+    }
     intact_rows_ = fetched_;
     find_long_values();
     return fetched_ > 0;
@@ -193,11 +209,16 @@ void Cursor::find_long_values() {
         SQLLEN longest = 0;
         for (std::size_t row = 0; row < fetched_; row++) {
             const SQLLEN length = indicators_[i][row];
-            if (length <= room && length != SQL_NO_TOTAL) continue;
+            if (length <= room && (length >= 0 || length == SQL_NULL_DATA)) continue;
+            if (length < 0 && length != SQL_NO_TOTAL) fail_impossible_length(columns_[i], length);
             intact_rows_ = std::min(intact_rows_, row);
             longest = std::max(longest, length == SQL_NO_TOTAL ? 4 * room : length);
         }
         if (longest == 0) continue;
+        if (longest > static_cast<SQLLEN>(max_width)) {
+            state_.row_by_row = true;
+            continue;
+        }
         const std::size_t wanted = static_cast<std::size_t>(longest) + static_cast<std::size_t>(longest) / 4 + 8;
         if (wanted > max_width) {
             state_.row_by_row = true;
@@ -221,7 +242,7 @@ void Cursor::fetch_row_by_row() {
                 cell.is_null = !statement_.get_data(number, column.fetch == Fetch::binary, limit, values_[i], too_long);
                 if (too_long) cell.fault = Fault::too_long;
             } else {
-                SQLLEN indicator = 0;
+                SQLLEN indicator = SQL_NULL_DATA;
                 values_[i].resize(fixed_size_of(column.fetch));
                 statement_.require(SQLGetData(statement_.handle(), number, c_type_of(column.fetch), values_[i].data(),
                                               static_cast<SQLLEN>(values_[i].size()), &indicator),
@@ -231,7 +252,7 @@ void Cursor::fetch_row_by_row() {
         } catch (const Failure& error) {
             const bool about_a_value = error.sqlstate.rfind("22", 0) == 0 || error.sqlstate.rfind("07", 0) == 0;
             if (error.disconnected || !about_a_value) throw;
-            values_[i].clear();
+            if (has_length(column.fetch)) values_[i].clear();
             cell.fault = Fault::syntax;
         }
         cell.data = values_[i];
@@ -285,7 +306,9 @@ Fault encode_cell(FrameWriter& out, const SourceColumn& column, const Cell& cell
         }
         case Fetch::timestamp: {
             const auto value = read_as<SQL_TIMESTAMP_STRUCT>(cell);
-            if (!is_date(value.year, value.month, value.day)) return Fault::datetime;
+            const bool is_time =
+                value.hour < 24 && value.minute < 60 && value.second <= 60 && value.fraction < 1000000000;
+            if (!is_time || !is_date(value.year, value.month, value.day)) return Fault::datetime;
             return encode_microseconds(out, column.type, microseconds_of(value));
         }
     }

@@ -39,7 +39,7 @@ void set_type(SourceColumn& column, Transport type, std::string pg_type, Fetch f
 }
 
 std::string numeric_type(int precision, int scale) {
-    if (precision <= 0 || precision > 1000) return "numeric";
+    if (precision <= 0 || precision > 1000 || scale > 1000) return "numeric";
     return "numeric(" + std::to_string(precision) + "," + std::to_string(std::max(scale, 0)) + ")";
 }
 
