@@ -8,11 +8,15 @@
 
 #include "bgworker/connector/odbc/catalog_statements.hpp"
 #include "bgworker/connector/source_name.hpp"
+#include "bgworker/connector/utf8.hpp"
 #include "extension/near_miss.hpp"
 
 namespace insync::odbc {
 
 namespace {
+
+// What a table of PostgreSQL can have.
+constexpr SQLSMALLINT max_columns = 1600;
 
 struct DeclaredColumn {
     std::string type;
@@ -48,22 +52,15 @@ std::vector<TableName> tables_of(const std::vector<TextRow>& rows) {
     return tables;
 }
 
-// The rows of an ODBC catalog function that has just been called on `statement`.
+// The rows of an ODBC catalog function that has just been called on `statement`; none where the driver hasn't got it.
 std::vector<TextRow> catalog_rows(Connection& connection, Statement& statement, SQLRETURN result, int columns) {
-    std::vector<TextRow> rows;
-    if (!SQL_SUCCEEDED(result)) return rows;
-    while (SQL_SUCCEEDED(SQLFetch(statement.handle()))) {
-        TextRow row;
-        for (int column = 1; column <= columns; column++) {
-            std::string value;
-            bool too_long = false;
-            const bool present = statement.get_data(static_cast<SQLUSMALLINT>(column), false,
-                                                    connection.max_value_bytes(), value, too_long);
-            row.push_back(present ? std::optional<std::string>(value) : std::nullopt);
-        }
-        rows.push_back(std::move(row));
+    if (!SQL_SUCCEEDED(result)) {
+        Failure error = connection.failure(SQL_HANDLE_STMT, statement.handle(), "could not read the source's catalog");
+        const bool is_missing = error.sqlstate == "IM001" || error.sqlstate == "HYC00";
+        if (is_missing && !error.disconnected) return {};
+        throw error;
     }
-    return rows;
+    return statement.text_rows(columns);
 }
 
 SQLCHAR* name_argument(const std::string& name) {
@@ -156,12 +153,20 @@ std::map<std::string, DeclaredColumn> load_declared(Connection& connection, cons
     return declared;
 }
 
-std::vector<ResultColumn> describe_result(Connection& connection, const std::string& sql,
-                                          const std::vector<std::string>& parameters) {
+// `source` is what messages call it.
+std::vector<ResultColumn> describe_result(Connection& connection, const std::string& source, const std::string& sql) {
     Statement statement(connection);
-    statement.execute(sql, parameters);
+    statement.execute(sql);
     SQLSMALLINT count = 0;
     statement.require(SQLNumResultCols(statement.handle(), &count), "could not describe the source");
+    const std::string subject = "source " + quote_name(Dialect::generic, source) + " has ";
+    if (count <= 0) throw Failure(FailureClass::config, subject + "no columns");
+    if (count > max_columns) {
+        throw Failure(FailureClass::config,
+                      subject + std::to_string(count) + " columns, more than a table can have (" +
+                          std::to_string(max_columns) + ")",
+                      "", "Read a SELECT of the columns that are needed.");
+    }
     std::vector<ResultColumn> columns;
     for (SQLSMALLINT i = 1; i <= count; i++) {
         ResultColumn column;
@@ -172,6 +177,13 @@ std::vector<ResultColumn> describe_result(Connection& connection, const std::str
                                          &column.sql_type, &size, &digits, &nullable),
                           "could not describe the source");
         column.name = reinterpret_cast<char*>(name);
+        if (length < 0 || length >= static_cast<SQLSMALLINT>(sizeof name)) {
+            throw Failure(FailureClass::config,
+                          subject + "a column whose name is too long (column " + std::to_string(i) +
+                              ", which begins with " +
+                              quote_name(Dialect::generic, replaced_utf8(utf8_prefix(column.name, 40))) + ")",
+                          "", "Read a SELECT that gives it another name.");
+        }
         column.size = size > (1u << 30) ? 0 : static_cast<std::size_t>(size);
         column.digits = digits;
         column.nullable = nullable != SQL_NO_NULLS;
@@ -222,7 +234,8 @@ Relation load_query(Connection& connection, const std::string& source) {
     const std::string sql = query_text(relation, "NULL", markers);
     relation.has_marker = markers > 0;
     relation.from = "(" + query_text(relation, ":watermark", markers) + ")";
-    for (const ResultColumn& column : describe_result(connection, "SELECT s.* FROM (" + sql + ") s WHERE 1 = 0", {})) {
+    for (const ResultColumn& column :
+         describe_result(connection, relation.text, "SELECT s.* FROM (" + sql + ") s WHERE 1 = 0")) {
         relation.columns.push_back(resolve_column(connection.dialect(), column, ""));
         if (connection.dialect() == Dialect::sqlite && column.type_name == "varchar") {
             // What the driver says of a column without a declared type; its affinity is that of none.
@@ -257,9 +270,10 @@ Relation load_table(Connection& connection, const TableName& table) {
     relation.is_view = table.is_view;
     relation.estimated_rows = table.estimated_rows;
     relation.from = quote_path(connection.dialect(), table.parts);
+    std::vector<ResultColumn> columns =
+        describe_result(connection, relation.text, "SELECT s.* FROM " + relation.from + " s WHERE 1 = 0");
     const std::map<std::string, DeclaredColumn> declared = load_declared(connection, table.parts);
-    for (ResultColumn& column :
-         describe_result(connection, "SELECT s.* FROM " + relation.from + " s WHERE 1 = 0", {})) {
+    for (ResultColumn& column : columns) {
         const auto found = declared.find(column.name);
         if (found != declared.end()) column.nullable = found->second.nullable;
         // In SQLite's catalog an empty type is a fact, not a gap: the driver's "varchar" is invented.

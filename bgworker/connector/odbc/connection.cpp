@@ -19,7 +19,7 @@ SQLCHAR* as_text(const std::string& text) {
 
 std::vector<Diagnostic> diagnostics_of(SQLSMALLINT type, SQLHANDLE handle) {
     std::vector<Diagnostic> records;
-    for (SQLSMALLINT i = 1; i <= 8; i++) {
+    for (SQLSMALLINT i = 1; i <= 8; i++) {  // a driver may have them without an end
         SQLCHAR state[6] = {};
         SQLINTEGER native = 0;
         SQLCHAR text[2048] = {};
@@ -30,6 +30,9 @@ std::vector<Diagnostic> diagnostics_of(SQLSMALLINT type, SQLHANDLE handle) {
     }
     return records;
 }
+
+// Tables, columns or keys that a catalog may have. A driver's list may have no end.
+constexpr std::size_t max_text_rows = 250000;
 
 int seconds_from(int milliseconds) {
     return milliseconds <= 0 ? 0 : (milliseconds + 999) / 1000;
@@ -124,22 +127,7 @@ std::vector<TextRow> Connection::query(const std::string& sql, const std::vector
     statement.execute(sql, parameters);
     SQLSMALLINT columns = 0;
     statement.require(SQLNumResultCols(statement.handle(), &columns), "could not read the result");
-    std::vector<TextRow> rows;
-    while (true) {
-        const SQLRETURN result = SQLFetch(statement.handle());
-        if (result == SQL_NO_DATA) break;
-        statement.require(result, "could not read from the source");
-        TextRow row;
-        for (SQLSMALLINT column = 1; column <= columns; column++) {
-            std::string value;
-            bool too_long = false;
-            const bool present =
-                statement.get_data(static_cast<SQLUSMALLINT>(column), false, max_value_bytes_, value, too_long);
-            row.push_back(present ? std::optional<std::string>(value) : std::nullopt);
-        }
-        rows.push_back(std::move(row));
-    }
-    return rows;
+    return statement.text_rows(columns);
 }
 
 std::optional<std::string> Connection::query_value(const std::string& sql, const std::vector<std::string>& parameters) {
@@ -208,6 +196,29 @@ void Statement::execute(const std::string& sql, const std::vector<std::string>& 
     if (result != SQL_NO_DATA) require(result, action);
 }
 
+std::vector<TextRow> Statement::text_rows(int columns) {
+    std::vector<TextRow> rows;
+    while (true) {
+        const SQLRETURN result = SQLFetch(statement_);
+        if (result == SQL_NO_DATA) return rows;
+        require(result, "could not read from the source");
+        if (rows.size() == max_text_rows) {
+            throw Failure(FailureClass::source, "the source returned a list without an end",
+                          "It has more than " + std::to_string(max_text_rows) +
+                              " rows, where names or a few values were asked for.");
+        }
+        TextRow row;
+        for (int column = 1; column <= columns; column++) {
+            std::string value;
+            bool too_long = false;
+            const bool present =
+                get_data(static_cast<SQLUSMALLINT>(column), false, connection_.max_value_bytes(), value, too_long);
+            row.push_back(present ? std::optional<std::string>(value) : std::nullopt);
+        }
+        rows.push_back(std::move(row));
+    }
+}
+
 bool Statement::get_data(SQLUSMALLINT column, bool binary, std::size_t max_bytes, std::string& value, bool& too_long) {
     static const std::string action = "could not read a value from the source";
     const SQLSMALLINT type = binary ? SQL_C_BINARY : SQL_C_CHAR;
@@ -227,6 +238,10 @@ bool Statement::get_data(SQLUSMALLINT column, bool binary, std::size_t max_bytes
         if (indicator == SQL_NULL_DATA) {
             value.clear();
             return false;
+        }
+        if (indicator < 0 && indicator != SQL_NO_TOTAL) {
+            throw Failure(FailureClass::source, "the ODBC driver returned a value of " + std::to_string(indicator) +
+                                                    " bytes in column " + std::to_string(column));
         }
         const bool more = indicator == SQL_NO_TOTAL || static_cast<std::size_t>(indicator) + terminator > room;
         if (!more) {

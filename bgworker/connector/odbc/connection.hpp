@@ -89,6 +89,9 @@ class Statement {
     SQLHSTMT handle() const { return statement_; }
     Connection& connection() { return connection_; }
 
+    // All rows of a small result, the first `columns` of each as text.
+    std::vector<TextRow> text_rows(int columns);
+
     // The whole of a text or binary column of the current row, by SQLGetData; nothing for NULL. Reading stops, with
     // `too_long` set, when the value passes `max_bytes`.
     bool get_data(SQLUSMALLINT column, bool binary, std::size_t max_bytes, std::string& value, bool& too_long);

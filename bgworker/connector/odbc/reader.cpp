@@ -102,6 +102,10 @@ void Reader::set_storage_class(std::size_t index) {
     column.parameter = low_number ? "CAST(? AS NUMERIC)" : "?";
 }
 
+std::optional<std::size_t> Reader::first_key() const {
+    return plan_.key.empty() ? std::nullopt : std::optional(plan_.key[0]);
+}
+
 bool Reader::is_zoned() const {
     return plan_.watermark && plan_.columns[*plan_.watermark].type == Transport::timestamptz;
 }
@@ -202,6 +206,7 @@ void Reader::run_full() {
     position_ = {{"phase", "full"}, {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
     read_null_keys(bounds);
     read_pages([&](const std::optional<After>& from) { return key_page(plan_, from, false, bounds); }, after,
+               first_key(),
                [&](const Cursor& cursor, std::size_t, std::size_t last) {
                    if (!plan_.key.empty()) position_["key"] = after_row(cursor, last).key;
                });
@@ -223,7 +228,7 @@ void Reader::run_load() {
                  {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
     read_null_keys({});
     read_pages(
-        [&](const std::optional<After>& from) { return key_page(plan_, from, false, {}); }, after,
+        [&](const std::optional<After>& from) { return key_page(plan_, from, false, {}); }, after, first_key(),
         [&](const Cursor& cursor, std::size_t, std::size_t last) { position_["key"] = after_row(cursor, last).key; });
     position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}, {"key", nullptr}};
     // The catch-up has begun even if nothing more is found: a later run must not load again.
@@ -296,6 +301,7 @@ void Reader::run_changes() {
     }
     read_pages(
         [&](const std::optional<After>& from) { return changes_page(plan_, from, bounds); }, std::nullopt,
+        plan_.watermark,
         [&](const Cursor& cursor, std::size_t first, std::size_t last) { advance_watermark(cursor, first, last); });
 }
 
@@ -304,7 +310,7 @@ void Reader::read_null_watermarks() {
     Bounds bounds;
     if (plan_.relation.has_marker) bounds = changes_bounds();
     read_pages([&](const std::optional<After>& from) { return key_page(plan_, from, true, bounds); }, std::nullopt,
-               [](const Cursor&, std::size_t, std::size_t) {});
+               first_key(), [](const Cursor&, std::size_t, std::size_t) {});
 }
 
 // Rows that no key-set page can reach are read in one go and rejected: they must not vanish without a trace.

@@ -53,8 +53,11 @@ class Reader {
     void begin_snapshot();
     void end_snapshot(bool failed);
 
-    // Reads pages from `after` on; `advance` moves the position over the rows of a block that have been sent.
-    void read_pages(const PageStatement& page, std::optional<After> after, const Advance& advance);
+    // Reads pages from `after` on; `advance` moves the position over the rows of a block that have been sent. The pages
+    // are ordered first by the column `ordered_by`.
+    void read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
+                    const Advance& advance);
+    std::optional<std::size_t> first_key() const;
     void send_row(const Cursor& cursor, std::size_t row);
     void reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
                     const std::string& column);
