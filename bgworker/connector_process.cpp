@@ -4,7 +4,6 @@
 extern "C" {
 #include "pgstat.h"
 #include "storage/fd.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 }
@@ -20,6 +19,7 @@ extern "C" {
 #include <cerrno>
 #include <cstring>
 
+#include "bgworker/children.hpp"
 #include "build_id.hpp"
 #include "extension/settings.hpp"
 
@@ -32,35 +32,12 @@ using Clock = std::chrono::steady_clock;
 // Room for about one batch between the two processes; Linux lets anybody have this much.
 constexpr int pipe_bytes = 1 << 20;
 constexpr std::size_t read_bytes = 256 * 1024;
+// How often a child that is silent is looked after.
+constexpr long look_after_ms = 1000;
+// Of what a dying connector printed, this much is shown.
+constexpr std::size_t longest_words = 500;
 // Nesting of a frame's JSON; the protocol's own is below ten.
 constexpr std::size_t max_depth = 64;
-
-// The children of this process, for the exits that don't unwind (FATAL, proc_exit).
-constexpr int max_children = 8;
-pid_t children[max_children];
-bool exit_callback_registered;
-
-void kill_children(int, Datum) {
-    for (pid_t& child : children) {
-        if (child > 0) ::kill(child, SIGKILL);
-        child = 0;
-    }
-}
-
-void remember_child(pid_t pid) {
-    for (pid_t& child : children) {
-        if (child == 0) {
-            child = pid;
-            return;
-        }
-    }
-}
-
-void forget_child(pid_t pid) {
-    for (pid_t& child : children) {
-        if (child == pid) child = 0;
-    }
-}
 
 // The child gets these variables of ours, if set, and no other.
 constexpr const char* passed_variables[] = {"PATH",         "HOME",          "ODBCSYSINI",  "ODBCINI",
@@ -141,22 +118,27 @@ ConnectorProcess::~ConnectorProcess() {
 }
 
 void ConnectorProcess::spawn() {
-    if (!exit_callback_registered) {
-        before_shmem_exit(kill_children, 0);
-        exit_callback_registered = true;
-    }
+    children::prepare();
     std::string program = settings::connector_path();
-    int request[2], reply[2];
+    int request[2], reply[2], words[2];
     if (pipe2(request, O_CLOEXEC) != 0) throw_errno("could not create a pipe", errno);
     if (pipe2(reply, O_CLOEXEC) != 0) {
         int code = errno;
         close(request[0]), close(request[1]);
         throw_errno("could not create a pipe", code);
     }
+    // What drivers print is theirs and may hold anything, so it doesn't go to the server's log. Nobody waits for a
+    // full pipe: what doesn't fit is lost.
+    if (pipe2(words, O_CLOEXEC | O_NONBLOCK) != 0) {
+        int code = errno;
+        close(request[0]), close(request[1]), close(reply[0]), close(reply[1]);
+        throw_errno("could not create a pipe", code);
+    }
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, request[0], 0);
     posix_spawn_file_actions_adddup2(&actions, reply[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, words[1], 2);
     // PostgreSQL leaves data files open in a child; nothing but the three is the connector's business.
     posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     posix_spawnattr_t attributes;
@@ -166,7 +148,7 @@ void ConnectorProcess::spawn() {
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    // A group of its own: a Ctrl-C at the terminal is the server's to answer.
+    // A group of its own: a Ctrl-C at the terminal is the server's to answer, and what a driver starts ends with it.
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 
@@ -184,16 +166,17 @@ void ConnectorProcess::spawn() {
     int code = posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, pointers.data());
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    close(request[0]), close(reply[1]);
+    close(request[0]), close(reply[1]), close(words[1]);
     if (code != 0) {
-        close(request[1]), close(reply[0]);
+        close(request[1]), close(reply[0]), close(words[0]);
         throw pg::Error(ERRCODE_SYSTEM_ERROR, "could not start \"" + program + "\": " + strerror(code), "",
                         "Setting insync.connector names the program.");
     }
     pid_ = pid;
     to_child_ = request[1];
     from_child_ = reply[0];
-    remember_child(pid);
+    words_ = words[0];
+    children::remember(pid);
     fcntl(to_child_, F_SETFL, O_NONBLOCK);
     fcntl(from_child_, F_SETFL, O_NONBLOCK);
     (void)fcntl(from_child_, F_SETPIPE_SZ, pipe_bytes);  // more is only faster
@@ -209,39 +192,53 @@ void ConnectorProcess::spawn() {
 
 void ConnectorProcess::kill() noexcept {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    forget_child(pid_);
-    close(to_child_), close(from_child_);
+    children::end(pid_);
+    close(to_child_), close(from_child_), close(words_);
     pid_ = 0;
-    to_child_ = from_child_ = -1;
+    to_child_ = from_child_ = words_ = -1;
+}
+
+bool ConnectorProcess::has_ended(std::string* how) const {
+    siginfo_t info{};
+    // Left unreaped, so that its process group can still be named.
+    if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != pid_) {
+        return false;
+    }
+    if (how != nullptr && info.si_code == CLD_EXITED) *how = "it exited with status " + std::to_string(info.si_status);
+    if (how != nullptr && info.si_code != CLD_EXITED) {
+        *how = "it was ended by signal " + std::to_string(info.si_status) + " (" + strsignal(info.si_status) + ")";
+    }
+    return true;
+}
+
+// The end of what was printed since the last request, in letters that any error message may hold.
+std::string ConnectorProcess::last_words() {
+    std::string text;
+    char buffer[4096];
+    for (ssize_t got; (got = ::read(words_, buffer, sizeof buffer)) > 0;) {
+        text.append(buffer, static_cast<std::size_t>(got));
+        if (text.size() > 2 * longest_words) text.erase(0, text.size() - longest_words);
+    }
+    for (const std::string& secret : secrets_) {
+        for (std::size_t at; (at = text.find(secret)) != std::string::npos;) text.replace(at, secret.size(), "***");
+    }
+    for (char& c : text) {
+        if (c == '\n' || c == '\t') c = ' ';
+        if (c < ' ' || c > '~') c = '?';
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text.size() > longest_words ? "…" + text.substr(text.size() - longest_words) : text;
 }
 
 void ConnectorProcess::lost() {
-    int status = 0;
-    std::string how = "it ended";
-    // It closed its pipe, so it is ending: give it a moment to say how before it is killed.
-    for (int i = 0; i < 50; i++) {
-        pid_t ended = waitpid(pid_, &status, WNOHANG);
-        if (ended == pid_) {
-            if (WIFSIGNALED(status)) {
-                how = std::string("it was ended by signal ") + std::to_string(WTERMSIG(status)) + " (" +
-                      strsignal(WTERMSIG(status)) + ")";
-            } else {
-                how = "it exited with status " + std::to_string(WEXITSTATUS(status));
-            }
-            forget_child(pid_);
-            close(to_child_), close(from_child_);
-            pid_ = 0;
-            break;
-        }
-        usleep(2000);
-    }
+    std::string how = "it closed its end of the pipe";
+    // It is ending, most likely: give it a moment to say how before it is killed.
+    for (int i = 0; i < 500 && !has_ended(&how); i++) usleep(2000);
+    std::string words = last_words();
     kill();
-    pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector is gone: " + how, "",
-                    "The ODBC driver may have crashed or run out of memory; see the server log, and setting "
-                    "insync.connector_memory.");
+    pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector is gone: " + how,
+                    words.empty() ? "" : "Its last words: " + words,
+                    "The ODBC driver may have crashed or run out of memory; see the setting insync.connector_memory.");
     error.error_class = pg::ErrorClass::transient;
     throw error;
 }
@@ -264,12 +261,19 @@ void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_poi
         error.error_class = pg::ErrorClass::transient;
         throw error;
     }
-    pg::call([&] {
-        (void)WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | static_cast<int>(events),
-                                descriptor, static_cast<long>(left), PG_WAIT_EXTENSION);
+    // A process that its driver started can hold the pipe open when the connector itself has gone. Asked first: what it
+    // wrote before is in the pipe then.
+    bool ended = has_ended(nullptr);
+    long timeout = ended ? 0 : std::min<long>(left, look_after_ms);
+    int happened = pg::call([&] {
+        int result =
+            WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | static_cast<int>(events),
+                              descriptor, timeout, PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
+        return result;
     });
+    if (ended && (happened & WL_TIMEOUT) != 0) lost();
 }
 
 void ConnectorProcess::write_all(std::string_view bytes) {
@@ -287,6 +291,13 @@ void ConnectorProcess::write_all(std::string_view bytes) {
 }
 
 void ConnectorProcess::request(const nlohmann::json& request) {
+    (void)last_words();  // of the request before
+    if (auto credentials = request.find("credentials"); credentials != request.end()) {
+        secrets_.clear();
+        for (const auto& [name, value] : credentials->items()) {
+            if (name != "user" && value.is_string() && !value.get<std::string>().empty()) secrets_.push_back(value);
+        }
+    }
     // A name or a value that isn't UTF-8 becomes U+FFFD rather than an exception that says nothing.
     write_all(request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }

@@ -1,8 +1,9 @@
 // The connector as the worker sees it: a child process behind two pipes.
 //
-// Spawned with a clean environment and no descriptor but its three; it dies with its parent (it asks the kernel for
-// that) and when the object ends. Credentials go down the pipe. What comes back is checked frame by frame: a length is
-// looked at before memory is taken. Every wait is on the latch, so that cancel and shutdown get through.
+// Spawned with a clean environment and no descriptor but its three, in a process group of its own; it dies with its
+// parent (it asks the kernel for that) and when the object ends. Credentials go down the pipe. What comes back is
+// checked frame by frame: a length is looked at before memory is taken. Every wait is on the latch, so that cancel and
+// shutdown get through.
 #pragma once
 
 #include <chrono>
@@ -45,7 +46,7 @@ class ConnectorProcess {
 
     bool alive() const { return pid_ > 0; }
     int pid() const { return pid_; }
-    // Kills the child: always safe, whatever it was doing.
+    // Kills the child and what it started: always safe, whatever it was doing.
     void kill() noexcept;
 
   private:
@@ -67,11 +68,15 @@ class ConnectorProcess {
     void write_all(std::string_view bytes);
     bool fill();  // reads what there is; false at the end of the stream
     void wait_for(int descriptor, unsigned events, std::chrono::steady_clock::time_point deadline);
+    bool has_ended(std::string* how) const;
+    std::string last_words();
     [[noreturn]] void lost();
     [[noreturn]] void broken(const std::string& why);
 
     int pid_ = 0;
     int to_child_ = -1, from_child_ = -1;
+    int words_ = -1;                    // what it prints to its standard error
+    std::vector<std::string> secrets_;  // that it was told
     std::string buffer_;
     std::size_t used_ = 0;  // bytes of buffer_ that were taken
     std::chrono::milliseconds stall_;

@@ -56,8 +56,9 @@ void FrameWriter::write_all(const char* data, std::size_t count) {
         const ssize_t written = ::write(descriptor_, data, count);
         if (written < 0) {
             if (errno == EINTR) continue;
-            // EPIPE above all: the worker has gone, there is nobody to tell.
-            ::_exit(0);
+            // EPIPE above all: the worker has gone, there is nobody to tell. Anything else is a driver that closed what
+            // isn't its own, and the worker is to see that this is no ordinary end.
+            ::_exit(errno == EPIPE ? 0 : 1);
         }
         data += written;
         count -= static_cast<std::size_t>(written);

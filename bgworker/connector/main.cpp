@@ -22,10 +22,13 @@ int main() {
     // Drivers convert texts by the locale's character set; numbers and messages stay as in the C locale.
     if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) std::setlocale(LC_CTYPE, "en_US.UTF-8");
     setenv("NLS_LANG", "AMERICAN_AMERICA.AL32UTF8", 1);
-    // A driver that prints to standard output must not break into the frames.
+    // A driver that prints must not break into the frames, nor one that reads take a request.
+    const int requests = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     const int frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (frames < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 1;
-    insync::RequestLoop(STDIN_FILENO, frames).run();
+    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (requests < 0 || frames < 0 || nothing < 0) return 1;
+    if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0) return 1;
+    insync::RequestLoop(requests, frames).run();
     // Drivers' exit handlers have been seen to hang and crash; there is nothing left to clean up.
     _exit(0);
 }

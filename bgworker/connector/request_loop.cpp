@@ -2,7 +2,12 @@
 #include "bgworker/connector/request_loop.hpp"
 
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <new>
+#include <typeinfo>
+
+#include <cxxabi.h>
 
 #include <unistd.h>
 
@@ -82,6 +87,13 @@ ReadRequest read_request(const json& request) {
     return read;
 }
 
+std::string readable_name(const std::type_info& type) {
+    int status = 0;
+    const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                      std::free);
+    return name ? name.get() : type.name();
+}
+
 json error_frame(const Failure& failure, bool disconnected) {
     json frame = {{"class", name_of(failure.kind)},
                   {"message", failure.message},
@@ -136,6 +148,16 @@ void RequestLoop::run() {
                                           "Lower the options batch_bytes and page_rows, or raise "
                                           "insync.connector_memory."),
                                   false));
+        } catch (...) {
+            // Only a driver throws anything else. Locks that it or the driver manager held are held for ever now, so
+            // this process can't go on. What it says of itself may hold a password; its type doesn't.
+            out_.drop_row();
+            const std::type_info* type = abi::__cxa_current_exception_type();
+            Failure failure(FailureClass::transient, "the ODBC driver failed with a C++ exception",
+                            type != nullptr ? "Its type is " + readable_name(*type) + "." : "");
+            failure.disconnected = true;
+            out_.send(wire::FrameType::error, error_frame(failure, true));
+            _exit(1);
         }
     }
 }
