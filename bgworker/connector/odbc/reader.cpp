@@ -164,6 +164,30 @@ nlohmann::json Reader::run() {
     if (first) check_duplicate_keys();
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
     out_.send(wire::FrameType::columns, {{"columns", to_json(sent)}});
+    try {
+        read_phases(phase);
+    } catch (const OutOfOrder&) {
+        // Rows may be missing below what was read, so the next run reads it again.
+        position_ = start_;
+        watermark_ = text_member(start_, "watermark");
+        send_position();
+        throw;
+    }
+    send_position();
+    send_progress();
+    nlohmann::json done = {{"complete", true},
+                           {"source_now", json_of(clock_)},
+                           {"future_rows", future_rows_},
+                           {"null_watermarks", null_watermarks_},
+                           {"lag_seconds", nullptr}};
+    if (plan_.kind == WatermarkKind::time && clock_ && watermark_) {
+        const std::optional<double> lag = seconds_between(*watermark_, *clock_);
+        if (lag) done["lag_seconds"] = std::max(0.0, *lag);
+    }
+    return done;
+}
+
+void Reader::read_phases(const std::string& phase) {
     if (request_.full) {
         run_full();
     } else {
@@ -182,18 +206,6 @@ nlohmann::json Reader::run() {
         }
         end_snapshot(false);
     }
-    send_position();
-    send_progress();
-    nlohmann::json done = {{"complete", true},
-                           {"source_now", json_of(clock_)},
-                           {"future_rows", future_rows_},
-                           {"null_watermarks", null_watermarks_},
-                           {"lag_seconds", nullptr}};
-    if (plan_.kind == WatermarkKind::time && clock_ && watermark_) {
-        const std::optional<double> lag = seconds_between(*watermark_, *clock_);
-        if (lag) done["lag_seconds"] = std::max(0.0, *lag);
-    }
-    return done;
 }
 
 void Reader::run_full() {
@@ -203,6 +215,7 @@ void Reader::run_full() {
     if (plan_.relation.has_marker) {
         bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
     }
+    start_ = {{"phase", "full"}, {"key", nullptr}};
     position_ = {{"phase", "full"}, {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
     read_null_keys(bounds);
     read_pages([&](const std::optional<After>& from) { return key_page(plan_, from, false, bounds); }, after,
@@ -223,6 +236,7 @@ void Reader::run_load() {
         watermark_ = read_mark();
     }
     plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], watermark_);
+    start_ = {{"phase", "load"}, {"mark", json_of(watermark_)}, {"key", nullptr}};
     position_ = {{"phase", "load"},
                  {"mark", json_of(watermark_)},
                  {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
@@ -294,6 +308,7 @@ Bounds Reader::changes_bounds() {
 void Reader::run_changes() {
     const bool loaded = phase_of(position_) == "changes" && phase_of(request_.position) != "changes";
     if (position_.is_null()) position_ = {{"phase", "changes"}, {"watermark", nullptr}, {"key", nullptr}};
+    start_ = position_;
     const Bounds bounds = changes_bounds();
     if (!loaded) {
         read_null_watermarks();

@@ -17,6 +17,11 @@
 
 namespace insync::odbc {
 
+// The source doesn't return its rows in the order that was asked for.
+struct OutOfOrder : Failure {
+    OutOfOrder();
+};
+
 class Reader {
   public:
     // All three are used until the reader ends.
@@ -42,6 +47,7 @@ class Reader {
     bool begins_with_load(const std::string& phase) const;
     void require_no_null_watermarks();
 
+    void read_phases(const std::string& phase);
     void run_full();
     void run_load();
     void run_changes();
@@ -77,6 +83,7 @@ class Reader {
     EncodeOptions encode_;
 
     nlohmann::json position_;                 // what the next position frame says
+    nlohmann::json start_;                    // where the present phase began
     std::optional<std::string> watermark_;    // of position_ in the phase "changes"
     bool moved_ = false;                      // watermark_ was set by this read
     std::optional<std::string> horizon_;      // rowversions at or above it may still be uncommitted

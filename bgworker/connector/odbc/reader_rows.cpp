@@ -22,27 +22,27 @@ std::string record_text(const SourceColumn& column, const Cell& cell) {
     return replaced_utf8(utf8_prefix(literal, max_record_bytes)) + "…";
 }
 
-[[noreturn]] void fail_out_of_order() {
-    throw Failure(FailureClass::source, "the source doesn't return its rows in the order that was asked for",
-                  "Rows would be lost or read without an end.",
-                  "Check the source's driver, or the view or query that is read.");
-}
-
-// The value of the column by which a page is ordered must not fall: a position stands for all rows before it. Only
-// whole numbers are looked at, as texts and the like are ordered by the source's own rules.
-void require_order(const Cell& cell, std::optional<std::int64_t>& previous) {
+// The value of the column by which a page is ordered must not fall, nor stay if it is unique: a position stands for all
+// rows before it. Only whole numbers are looked at, as texts and the like are ordered by the source's own rules.
+void require_order(const Cell& cell, bool is_unique, std::optional<std::int64_t>& previous) {
     if (cell.is_null || cell.fault != Fault::none) return;
     std::int64_t value = 0;
     std::memcpy(&value, cell.data.data(), sizeof value);
-    if (previous && value < *previous) fail_out_of_order();
+    if (previous && (value < *previous || (is_unique && value == *previous))) throw OutOfOrder();
     previous = value;
 }
 
 }  // namespace
 
+OutOfOrder::OutOfOrder()
+    : Failure(FailureClass::source, "the source doesn't return its rows in the order that was asked for",
+              "Rows would be lost, or read without an end.",
+              "Check the source's driver, or the view or query that is read.") {}
+
 void Reader::read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                         const Advance& advance) {
     if (ordered_by && plan_.columns[*ordered_by].fetch != Fetch::int64) ordered_by.reset();
+    const bool is_unique = request_.key_is_unique && plan_.key.size() == 1 && ordered_by == plan_.key[0];
     const std::size_t page_rows = plan_.page_rows == 0 ? SIZE_MAX : plan_.page_rows;
     while (true) {
         const StatementText statement = page(after);
@@ -57,7 +57,7 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
             again = cursor.intact_rows() < cursor.rows();
             std::size_t first = 0;
             for (std::size_t row = 0; row < count; row++) {
-                if (ordered_by) require_order(cursor.cell(row, *ordered_by), previous);
+                if (ordered_by) require_order(cursor.cell(row, *ordered_by), is_unique, previous);
                 send_row(cursor, row);
                 if (batch_is_full()) {
                     advance(cursor, first, row);
@@ -71,7 +71,7 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
         }
         // A page begins behind the page before; a full one that ends where that ended would be read for ever.
         const bool goes_on = !again && read >= page_rows;
-        if (goes_on && after && last->key == after->key && last->watermark == after->watermark) fail_out_of_order();
+        if (goes_on && after && last->key == after->key && last->watermark == after->watermark) throw OutOfOrder();
         if (last) after = last;
         if (!again) pages_++;
         send_progress();
