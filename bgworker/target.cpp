@@ -1,10 +1,17 @@
 // Describing, creating and mapping the target; see target.hpp.
 #include "bgworker/target.hpp"
 
+extern "C" {
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+}
+
 #include <algorithm>
 
 #include "extension/near_miss.hpp"
 #include "extension/option_values.hpp"
+#include "extension/pg/compat.hpp"
 
 namespace insync {
 
@@ -178,6 +185,26 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
                         "have emptied it: sync_reset().");
 }
 
+// What the connector calls a type becomes part of a CREATE TABLE, so it has to be one of PostgreSQL's own and no more.
+void require_own_type(const SourceColumn& column) {
+    const char* text = column.pg_type.c_str();
+    std::string reason = "It is none of PostgreSQL's own types.";
+    try {
+        if (pg::call([&] {
+                Oid type = compat::parse_type(text);
+                return type < FirstUnpinnedObjectId && get_typtype(type) == TYPTYPE_BASE;
+            }))
+            return;
+    } catch (const pg::Error& error) {
+        if (error.is_interrupt()) throw;
+        reason = "PostgreSQL says of it: " + error.message + ".";
+    }
+    throw pg::Error(
+        ERRCODE_FDW_INVALID_DATA_TYPE,
+        "the connector gave column \"" + column.name + "\" a type that no new column can have: " + column.pg_type,
+        reason, "Create the target beforehand, with the type that the column is to have.");
+}
+
 }  // namespace
 
 const TargetColumn* Target::find(const std::string& name) const {
@@ -251,7 +278,9 @@ void add_column(const Target& target, const NewColumn& column) {
 
 std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone) {
     if (is_naive_time(column) && !source_time_zone.empty()) return "timestamptz";
-    return column.pg_type.empty() ? std::string(name_of(column.transport)) : column.pg_type;
+    if (column.pg_type.empty()) return std::string(name_of(column.transport));
+    require_own_type(column);
+    return column.pg_type;
 }
 
 bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns) {

@@ -5,6 +5,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "parser/parse_type.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -29,6 +30,18 @@ inline void check_may_become(Oid member, Oid role) {
 #else
     check_is_member_of_role(member, role);
 #endif
+}
+
+// The type that a text such as "numeric(10,2)" names. May ereport: call it through pg::call.
+inline Oid parse_type(const char* text) {
+    Oid type = InvalidOid;
+    int32 modifier = -1;
+#if PG_VERSION_NUM >= 160000
+    parseTypeString(text, &type, &modifier, nullptr);
+#else
+    parseTypeString(text, &type, &modifier, false);
+#endif
+    return type;
 }
 
 // This process's number among PostgreSQL's, and the latch of the process with a number.
