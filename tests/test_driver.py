@@ -2,14 +2,17 @@
 an error that says what happened. The server goes on, other sessions don't notice, nothing is left behind, and the next
 run after the driver came to its senses succeeds."""
 
+import ctypes
 import datetime
 import decimal
 import itertools
+import os
 import re
 
 import psycopg
 import pytest
 from harness import Database, MisbehavingDriver, wait_for
+from harness.environment import BUILD
 from harness.misbehaving import PASSWORD
 
 numbers = itertools.count(1)
@@ -367,3 +370,64 @@ def test_a_table_wider_than_postgresql_s(db, columns):
         db.execute(CALLS["sync_create"])
     assert f"{columns} columns" in str(raised.value) and "1600" in str(raised.value)
     assert db.value("SELECT to_regclass('otra')::text") is None
+
+
+def test_a_session_does_not_wait_for_a_process_that_a_debugger_holds(db, driver):
+    """A process that was killed is not gone while somebody traces it, as one that sleeps in the kernel isn't."""
+    session, result = hanging(db, "sync_preview", "fetch")
+    (connector,) = driver.processes()
+    seize = 0x4206
+    if ctypes.CDLL(None, use_errno=True).ptrace(seize, connector, 0, 0) != 0:
+        db.value("SELECT pg_terminate_backend(%s)", session.info.backend_pid)
+        pytest.skip(f"processes can't be traced here: {os.strerror(ctypes.get_errno())}")
+    with session:
+        backend = session.info.backend_pid
+        db.value("SELECT pg_cancel_backend(%s)", backend)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            result()
+        assert db.cluster.children(backend) == [connector], "the process is still held"
+        os.waitpid(connector, 0x40000000)  # __WALL: the debugger lets go
+        order(db)
+        assert len(session.execute(CALLS["sync_preview"]).fetchall()) == ROWS
+        assert db.cluster.children(backend) == [], "what ended late was reaped by the next call"
+
+
+# ------------------------------------------------------------------------------------------ a connector that lies itself
+
+FAKE_CONNECTOR = """#!/usr/bin/python3
+import json, struct, sys
+
+def send(kind, payload):
+    data = json.dumps(payload).encode()
+    sys.stdout.buffer.write(kind + struct.pack(">i", len(data)) + data)
+    sys.stdout.buffer.flush()
+
+send(b"H", {"protocol": 1, "build": BUILD})
+for line in sys.stdin:
+    if json.loads(line)["verb"] == "describe":
+        columns = [{"name": name, "type": "int4", "pg_type": type, "source_type": "INT", "nullable": False}
+                   for name, type in (("id", "integer"), ("valor", TYPE))]
+        send(b"T", {"columns": columns, "primary_key": ["id"], "unique_keys": [], "kind": "table"})
+    send(b"D", {})
+"""
+
+
+@pytest.mark.parametrize(
+    "type_name",
+    ["nonsense", "numeric(5000,2)", "public.evil", "record", "information_schema.sql_identifier", "integer, more integer",
+     "integer) PARTITION BY RANGE (id", "serial", "integer GENERATED ALWAYS AS IDENTITY", "()"],
+)  # fmt: skip
+def test_a_type_that_no_column_can_have(db, type_name):
+    """The type becomes part of a CREATE TABLE, so it is a type and nothing else."""
+    build_id = re.search('INSYNC_BUILD_ID "(.*)"', (BUILD / "generated/build_id.hpp").read_text())[1]
+    program = db.cluster.directory / "fake_connector"
+    program.write_text(FAKE_CONNECTOR.replace("BUILD", repr(build_id)).replace("TYPE", repr(type_name)))
+    program.chmod(0o755)
+    with db.connect() as session:
+        session.execute("DROP DOMAIN IF EXISTS public.evil")
+        session.execute("CREATE DOMAIN public.evil AS integer CHECK (VALUE > 0)")
+        session.execute(f"SET insync.connector = '{program}'")
+        with pytest.raises(psycopg.Error) as raised:
+            session.execute(CALLS["sync_create"])
+        assert "type" in str(raised.value) and "valor" in str(raised.value)
+        assert session.execute("SELECT to_regclass('otra')::text").fetchone() == (None,)
