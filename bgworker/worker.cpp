@@ -86,23 +86,37 @@ bool Worker::may_run() {
     return transactions_.run([&] {
         if (OidIsValid(agenda_.server)) {
             ForeignServer* server = pg::call([&] { return GetForeignServerExtended(agenda_.server, FSV_MISSING_OK); });
-            if (server == nullptr) return false;
+            if (server == nullptr) {
+                // What was scheduled on it is for the survey to find.
+                shared::make_due(agenda_.database, InvalidOid, GetCurrentTimestamp());
+                return false;
+            }
             server_ = server->servername;
         }
         return is_home_database();
     });
 }
 
-// Puts each server of the database on the launcher's agenda; where that is full, comes back for the rest.
+// Puts each server of the database on the launcher's agenda; where that is full, comes back for the rest. Streams whose
+// server was dropped have no worker of their own: their runs fail here, which tells their owners.
 TimestampTz Worker::survey() {
     auto due = transactions_.run([&] { return due_streams("", {}); });
     bool all = true;
+    TimestampTz next = DT_NOEND, now = GetCurrentTimestamp();
     for (const auto& item : due) {
         const char* name = item.server.c_str();
         Oid server = transactions_.run([&] { return pg::call([&] { return get_foreign_server_oid(name, true); }); });
-        if (OidIsValid(server)) all &= shared::make_due(agenda_.database, server, item.due);
+        if (OidIsValid(server)) {
+            all &= shared::make_due(agenda_.database, server, item.due);
+        } else if (item.due > now) {
+            next = std::min(next, item.due);
+        } else if (StreamLock lock(item.stream_id); lock.held()) {
+            run(item);
+        } else {
+            next = now + USECS_PER_SEC;
+        }
     }
-    if (all) return DT_NOEND;
+    if (all) return next;
     pg::call([] {
         ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
                           errmsg("more servers are due than pg_insync has room for"),

@@ -55,8 +55,9 @@ void install_wake() {
 void wake_at_commit(const std::string& server) {
     const char* name = server.c_str();
     Oid oid = pg::call([&] { return get_foreign_server_oid(name, true); });
-    if (!OidIsValid(oid) || std::find(pending, pending + pending_count, oid) != pending + pending_count) return;
-    if (pending_count == capacity) {
+    if (std::find(pending, pending + pending_count, oid) != pending + pending_count) return;
+    // A server that was dropped has no worker; the survey of the database fails its streams' runs.
+    if (!OidIsValid(oid) || pending_count == capacity) {
         pending_all = true;
     } else {
         pending[pending_count++] = oid;
