@@ -10,6 +10,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include "bgworker/connector/request_loop.hpp"
 
@@ -29,6 +32,9 @@ int main() {
     if (requests < 0 || frames < 0 || nothing < 0) return 1;
     if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0) return 1;
     insync::RequestLoop(requests, frames).run();
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_do_leak_check();
+#endif
     // Drivers' exit handlers have been seen to hang and crash; there is nothing left to clean up.
     _exit(0);
 }

@@ -13,6 +13,7 @@ from .environment import (
     BIN,
     CLEAN_ENVIRONMENT,
     PG_MAJOR,
+    POSTMASTER,
     RUN,
     alive,
     execute,
@@ -77,6 +78,8 @@ class Cluster:
     ...     cluster.query("SELECT 1")
     """
 
+    program = POSTMASTER
+
     def __init__(self, name="postgres", settings=None, keep=False, make_data=None, environment=None):
         self.user = server_user()
         self.directory = new_directory(name)
@@ -122,7 +125,7 @@ class Cluster:
     def start(self):
         """Starts the postmaster and returns when it accepts connections (recovery done)."""
         done = execute(
-            BIN / "pg_ctl", "start", "-w", "-t", "120", "-D", self.data, "-l", self.log_file,
+            BIN / "pg_ctl", "start", "-w", "-t", "120", "-p", self.program, "-D", self.data, "-l", self.log_file,
             user=self.user, env=self.environment, check=False,
         )  # fmt: skip
         if done.returncode != 0:

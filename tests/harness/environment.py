@@ -28,6 +28,10 @@ BIN = Path(_setting("INSYNC_BIN"))
 BUILD = Path(_setting("INSYNC_BUILD"))
 PG_MAJOR = int(_setting("PG_MAJOR"))
 SERVERS = RUN / "servers"  # one directory a running server
+# The program that a Cluster with pg_insync runs as its postmaster, where it isn't postgres itself: a script that sets up
+# a sanitizer or valgrind and then execs $INSYNC_BIN/postgres with its arguments (and perhaps more settings: -c). It gets
+# the clean environment below, so it is the one way in which such variables reach a server.
+POSTMASTER = Path(os.environ.get("INSYNC_POSTMASTER") or BIN / "postgres")
 
 # A server, psql or a driver must not be led elsewhere by what the developer has in his environment.
 CLEAN_ENVIRONMENT = {

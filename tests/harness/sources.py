@@ -3,7 +3,7 @@
 import sqlite3
 
 from .cluster import Cluster
-from .environment import give_to, new_directory, remove, server_user
+from .environment import BIN, give_to, new_directory, remove, server_user
 from .secrets import PASSWORD
 
 
@@ -53,6 +53,7 @@ class PostgresSource(Cluster):
     """A PostgreSQL that knows nothing of the extension, with the user `etl`; streams come by TCP with a password."""
 
     driver = "PostgreSQL Unicode"
+    program = BIN / "postgres"
     user_name, password = "etl", PASSWORD
 
     def __init__(self):
