@@ -25,6 +25,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("--seed") is None:
         config.option.seed = random.SystemRandom().randrange(2**31)
+    config.addinivalue_line("markers", "wall: crosses the wall between C++ and PostgreSQL; ./dev valgrind runs these")
 
 
 def pytest_report_header(config):

@@ -15,6 +15,7 @@ def source(db, sqlite):
     return sqlite
 
 
+@pytest.mark.wall
 def test_enums_arrays_domains_and_identity_by_cast(db, source):
     db.execute("CREATE TYPE estado AS ENUM ('alta', 'baja')")
     db.execute("CREATE DOMAIN corto AS varchar(3) CHECK (VALUE <> 'x')")
@@ -66,6 +67,7 @@ def test_deferred_triggers_run_as_the_owner(db, source):
         db.execute("DROP OWNED BY dueno; DROP ROLE dueno")
 
 
+@pytest.mark.wall
 def test_a_value_over_the_limit_is_rejected_alone(db, source):
     db.execute("ALTER DATABASE " + db.name + " SET insync.max_value = '1MB'")
     source.execute("UPDATE piezas SET nombre = ? WHERE id = 2", ("ñ" * 1_000_000,))
@@ -90,6 +92,7 @@ def test_a_lock_on_the_target_delays_and_loses_nothing(db, source):
     assert db.query("SELECT DISTINCT nombre FROM piezas") == [("z",)]
 
 
+@pytest.mark.wall
 def test_a_deadlock_is_tried_again(db, source):
     db.execute("CREATE TABLE otra (id int); INSERT INTO otra VALUES (1)")
     db.create_stream("piezas", "taller", "piezas")
@@ -109,6 +112,7 @@ def test_a_deadlock_is_tried_again(db, source):
     assert db.query("SELECT DISTINCT nombre FROM piezas") == [("z",)]
 
 
+@pytest.mark.wall
 def test_a_foreground_run_that_fails_while_applying_is_recorded(db, source):
     """The error comes out of the middle of SPI; the run's record and what was committed before must survive it."""
     db.create_stream("piezas", "taller", "piezas")

@@ -68,6 +68,7 @@ def test_a_server_of_another_kind(db):
     assert "files" in refused(db, "SELECT * FROM sync_create('ventas', 'files', 'ventas')")
 
 
+@pytest.mark.wall
 def test_an_unknown_stream_option(db, shop):
     text = refused_stream(db, """options => '{"lookbak": "1 minute"}'""")
     assert "lookbak" in text and '"lookback"' in text
@@ -151,6 +152,7 @@ def test_a_schedule_that_is_none(db, shop, schedule):
     assert "schedule" in text
 
 
+@pytest.mark.wall
 @pytest.mark.parametrize(
     "options, named",
     [
@@ -166,6 +168,7 @@ def test_an_expression_that_does_not_compile(db, shop, options, named):
     assert named in refused_stream(db, f"options => $${options}$$")
 
 
+@pytest.mark.wall
 def test_an_error_in_an_expression_has_its_position(db, shop):
     with pytest.raises(psycopg.Error) as raised:
         db.execute(CREATE.format(source="'ventas'", more=""", options => '{"filter": "precio > 1 AND presio > 2"}'"""))

@@ -30,6 +30,7 @@ def test_a_trigger_takes_effect_at_commit(stream):
     assert total(stream) == 5
 
 
+@pytest.mark.wall
 def test_a_trigger_is_rolled_back_with_its_transaction(stream):
     with stream.connect(autocommit=False) as session:
         session.execute("SELECT * FROM sync_trigger('ventas')")
@@ -67,6 +68,7 @@ def test_two_triggers_at_once_are_one_run_after_another(stream):
 # ------------------------------------------------------------------------------------------------------ CALL sync_run
 
 
+@pytest.mark.wall
 def test_sync_run_works_where_the_library_is_not_preloaded(shop):
     with Cluster("plain", {"shared_preload_libraries": None}) as cluster:
         cluster.create_database("plain")
@@ -79,6 +81,7 @@ def test_sync_run_works_where_the_library_is_not_preloaded(shop):
         db.close()
 
 
+@pytest.mark.wall
 def test_sync_run_raises_what_went_wrong(stream, shop):
     shop.execute("DROP TABLE ventas")
     with pytest.raises(psycopg.Error) as raised:
@@ -121,6 +124,7 @@ def test_runs_of_one_stream_do_not_overlap(stream):
 # -------------------------------------------------------------------------------------------------- cancel, pause, wait
 
 
+@pytest.mark.wall
 def test_cancel_ends_a_run_and_keeps_what_was_committed(db, sqlite):
     sqlite.script(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, m TIMESTAMP NOT NULL);"
@@ -174,6 +178,7 @@ def test_pause_stops_the_schedule_and_resume_starts_it(stream, shop):
     wait_for(lambda: total(stream) == 6, "the schedule to go on")
 
 
+@pytest.mark.wall
 def test_wait_gives_up_with_an_error(stream):
     with stream.connect(autocommit=False) as blocker:
         blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
@@ -226,6 +231,7 @@ def test_drop(stream, drop_target):
     assert (stream.value("SELECT to_regclass('ventas')::text") is None) == drop_target
 
 
+@pytest.mark.wall
 def test_a_definition_is_rolled_back_whole(db, shop):
     with db.connect(autocommit=False) as session:
         session.execute("SELECT * FROM sync_create('ventas', 'tienda', 'ventas', watermark => 'actualizado', schedule => '1 second')")
@@ -234,6 +240,7 @@ def test_a_definition_is_rolled_back_whole(db, shop):
     assert db.value("SELECT to_regclass('ventas')::text") is None
 
 
+@pytest.mark.wall
 def test_the_extension_can_be_dropped_while_a_stream_runs_on_schedule(stream):
     stream.alter_stream("ventas", schedule="1 second")
     wait_for(lambda: total(stream) == 5, "the first scheduled run")
@@ -277,6 +284,7 @@ def test_a_failure_is_retried_and_then_left_alone(db, mariadb):
         assert (status["state"], status["failures"]) == ("idle", 0)
 
 
+@pytest.mark.wall
 def test_an_error_of_configuration_is_not_retried(stream, shop):
     shop.execute("ALTER TABLE ventas RENAME TO vendidas")
     run = stream.run("ventas", expect="failed")

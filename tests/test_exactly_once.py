@@ -110,6 +110,7 @@ def test_kill_the_worker(stream, sqlite):
     assert_exactly_once(stream, sqlite)
 
 
+@pytest.mark.wall
 def test_terminate_the_worker(stream, sqlite):
     """pg_terminate_backend() by an administrator: the other sessions live on."""
     with stuck_run(stream) as (blocker, _):
@@ -122,6 +123,7 @@ def test_terminate_the_worker(stream, sqlite):
     assert_exactly_once(stream, sqlite)
 
 
+@pytest.mark.wall
 def test_kill_the_connector(stream, sqlite):
     with stuck_run(stream) as (_, run_id):
         change_source(sqlite)

@@ -15,6 +15,7 @@ def stream(db, shop):
     return db
 
 
+@pytest.mark.wall
 def test_a_rejected_row_is_kept_whole(stream, shop):
     shop.execute("UPDATE ventas SET cantidad = 20 WHERE id = 3")
     run = stream.run("ventas")
@@ -43,6 +44,7 @@ def test_a_value_that_does_not_fit_its_type(db, shop):
     assert found == {2: "22001", 3: "22003", 4: "22003"}
 
 
+@pytest.mark.wall
 def test_a_value_that_its_column_type_does_not_allow(stream, shop):
     """SQLite stores what it is given: text in an integer column."""
     shop.execute("UPDATE ventas SET cantidad = 'doce' WHERE id = 2")
@@ -53,6 +55,7 @@ def test_a_value_that_its_column_type_does_not_allow(stream, shop):
     assert error["column_name"] == "cantidad"
 
 
+@pytest.mark.wall
 def test_not_null_foreign_key_unique_and_domain(db, shop):
     db.execute("CREATE TABLE productos (nombre text PRIMARY KEY)")
     db.execute("INSERT INTO productos VALUES ('Jamón ibérico'), ('Piñones'), ('Café molido'), ('Pan 🥖')")
@@ -70,6 +73,7 @@ def test_not_null_foreign_key_unique_and_domain(db, shop):
     assert (run["inserted"], run["rejected"]) == (2, 3)
 
 
+@pytest.mark.wall
 def test_replay_after_the_table_was_mended(stream, shop):
     shop.execute("UPDATE ventas SET cantidad = 99 WHERE id IN (1, 3)")
     stream.run("ventas")
@@ -121,6 +125,7 @@ def test_a_row_met_again_is_one_error(stream, shop):
     assert len(stream.errors("ventas")) == 1
 
 
+@pytest.mark.wall
 @pytest.mark.parametrize("limit", ["300", "20%"])
 def test_too_many_rejects_fail_the_run_and_leave_the_watermark(db, shop, limit):
     shop.script(
@@ -140,6 +145,7 @@ def test_too_many_rejects_fail_the_run_and_leave_the_watermark(db, shop, limit):
     assert len(db.errors("muchas")) == 667
 
 
+@pytest.mark.wall
 def test_triggers_generated_columns_and_partitions_are_honoured(db, shop):
     db.execute(
         "CREATE TABLE ventas (id bigint, producto text, cantidad int, precio numeric, actualizado timestamp,"

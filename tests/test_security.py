@@ -233,6 +233,7 @@ def test_row_security_of_the_target_holds(db, granted):
     assert db.value("SELECT count(*) FROM ventas WHERE cantidad >= 5") == 0, status
 
 
+@pytest.mark.wall
 def test_a_stream_s_sql_changes_no_setting_of_who_runs_it(db, granted, sqlite):
     """An expression that sets the search path must reach neither the extension's own statements, which run as its owner,
     nor the session that ran the stream."""
