@@ -20,6 +20,7 @@ numbers = itertools.count(1)
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=None, help="seed of the random tests (default: a new one)")
+    parser.addoption("--runs", type=int, default=100, help="how often test_leaks.py does what must not leak (./dev leaks: 10000)")
 
 
 def pytest_configure(config):

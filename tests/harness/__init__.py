@@ -5,8 +5,10 @@ from . import copies
 from .busy_shop import BusyShop
 from .cluster import Cluster
 from .compare import assert_equal_tables
+from .connector import Connector
 from .database import Database
 from .environment import wait_for
+from .growth import Watch, growth
 from .mariadb import MariaDB
 from .misbehaving import MisbehavingDriver
 from .proxy import Proxy
@@ -16,6 +18,7 @@ from .sources import PostgresSource, SqliteSource
 __all__ = [
     "BusyShop",
     "Cluster",
+    "Connector",
     "Database",
     "MariaDB",
     "MisbehavingDriver",
@@ -23,7 +26,9 @@ __all__ = [
     "Proxy",
     "Session",
     "SqliteSource",
+    "Watch",
     "assert_equal_tables",
     "copies",
+    "growth",
     "wait_for",
 ]

@@ -1,0 +1,55 @@
+"""The connector program without a server: requests in, frames out."""
+
+import json
+import os
+import struct
+import subprocess
+
+from .environment import BIN, CLEAN_ENVIRONMENT
+
+
+class Connector:
+    """A running connector. It is a child of this process, under whose own user it runs.
+
+    >>> with Connector() as connector:
+    ...     connector.call(verb="open", kind="odbc", server={"driver": "SQLite3", "database": path})
+    """
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [BIN / "pg_insync_connector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=CLEAN_ENVIRONMENT, preexec_fn=os.setsid,
+        )  # fmt: skip
+        self.pid = self.process.pid
+        kind, _ = self.frame()
+        assert kind == "H", f"the connector said {kind}, not hello"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def frame(self):
+        """The next frame: its type, and its payload (rows as bytes, all else as JSON)."""
+        header = self.process.stdout.read(5)
+        if len(header) < 5:
+            raise RuntimeError(f"the connector is gone: {self.process.wait()} {self.process.stderr.read().decode()}")
+        kind, length = chr(header[0]), struct.unpack(">i", header[1:])[0]
+        payload = self.process.stdout.read(length)
+        return kind, payload if kind == "R" else json.loads(payload)
+
+    def call(self, **request):
+        """Sends a request and returns its frames up to `done` (D) or `error` (E)."""
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+        frames = []
+        while not frames or frames[-1][0] not in "DE":
+            frames.append(self.frame())
+        return frames
+
+    def end(self):
+        """Closes the requests, waits for the program to end by itself and returns (exit status, what it wrote)."""
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said.decode()
