@@ -41,6 +41,8 @@ class Watch:
     tolerance_kb = 384
     # Files of relations that grow or are opened late; a descriptor lost each time makes dozens in the shortest test.
     tolerance_descriptors = 6
+    # A sanitizer keeps freed memory for a while; there, descriptors and memory contexts alone tell.
+    judges_memory = "INSYNC_REPORTS" not in os.environ
 
     def __init__(self, name, pid):
         self.name, self.pid = name, pid
@@ -62,6 +64,6 @@ class Watch:
 
     def assert_flat(self):
         print(self.figures())
-        assert growth(self.memory) <= self.tolerance_kb, f"memory grows: {self.figures()}"
+        assert not self.judges_memory or growth(self.memory) <= self.tolerance_kb, f"memory grows: {self.figures()}"
         assert growth(self.descriptors) <= self.tolerance_descriptors, f"descriptors are lost: {self.figures()}"
         assert not self.contexts or growth(self.contexts) <= self.tolerance_kb, f"memory contexts grow: {self.figures()}"
