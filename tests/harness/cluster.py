@@ -12,6 +12,7 @@ from . import secrets
 from .environment import (
     BIN,
     CLEAN_ENVIRONMENT,
+    PATIENCE,
     PG_MAJOR,
     POSTMASTER,
     RUN,
@@ -125,7 +126,7 @@ class Cluster:
     def start(self):
         """Starts the postmaster and returns when it accepts connections (recovery done)."""
         done = execute(
-            BIN / "pg_ctl", "start", "-w", "-t", "120", "-p", self.program, "-D", self.data, "-l", self.log_file,
+            BIN / "pg_ctl", "start", "-w", "-t", 120 * PATIENCE, "-p", self.program, "-D", self.data, "-l", self.log_file,
             user=self.user, env=self.environment, check=False,
         )  # fmt: skip
         if done.returncode != 0:

@@ -4,7 +4,7 @@ import contextlib
 import select
 
 from .cluster import SUPERUSER, Cluster
-from .environment import wait_for
+from .environment import PATIENCE, wait_for
 
 
 def quote(name):
@@ -96,7 +96,7 @@ class Database:
         """Asks the workers for one stream's run and returns its id."""
         return self.dict("SELECT * FROM sync_trigger(%s, %s)", name, mode)["run_id"]
 
-    def wait(self, run_id, timeout="120 s"):
+    def wait(self, run_id, timeout=f"{120 * PATIENCE} s"):
         return self.value("SELECT sync_wait(%s, %s)", run_id, timeout)
 
     def run(self, name, mode=None, expect="succeeded"):

@@ -32,6 +32,8 @@ SERVERS = RUN / "servers"  # one directory a running server
 # a sanitizer or valgrind and then execs $INSYNC_BIN/postgres with its arguments (and perhaps more settings: -c). It gets
 # the clean environment below, so it is the one way in which such variables reach a server.
 POSTMASTER = Path(os.environ.get("INSYNC_POSTMASTER") or BIN / "postgres")
+# Such a server is slow: whoever waits for it waits this many times as long before he gives up.
+PATIENCE = int(os.environ.get("INSYNC_PATIENCE") or 1)
 
 # A server, psql or a driver must not be led elsewhere by what the developer has in his environment.
 CLEAN_ENVIRONMENT = {
@@ -130,6 +132,7 @@ def parents():
 def wait_for(condition, what=None, timeout=60, interval=0.05):
     """Calls `condition` until it returns something true and returns that; fails after `timeout` seconds, saying `what`
     was waited for. The time-out is only there to end a hanging test: nothing is asserted by it."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         result = condition()
