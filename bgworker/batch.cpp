@@ -12,9 +12,48 @@ namespace {
 
 constexpr std::size_t max_columns = 1600;
 
-std::string text_member(const nlohmann::json& object, const char* name) {
-    auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+// Does `value` have the form of PostgreSQL's binary values of the type, as far as decoding relies on it?
+bool has_form_of(Transport type, std::string_view value) {
+    switch (type) {
+        case Transport::jsonb:  // a version and text
+            return !value.empty() && value[0] == 1;
+        case Transport::numeric:  // four int16, the first of which says how many follow
+            return value.size() >= 8 &&
+                   value.size() == 8 + std::size_t{2} * static_cast<std::uint16_t>(wire::get_int16(value.data()));
+        default:
+            return size_of(type) < 0 || value.size() == static_cast<std::size_t>(size_of(type));
+    }
+}
+
+bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// A new target column's type becomes part of a CREATE TABLE: a name with numbers in parentheses or brackets, and behind
+// its first word only what PostgreSQL's own types of several words have, so that no DEFAULT, CHECK or second column is
+// among it.
+bool is_type_name(std::string_view text) {
+    static constexpr std::string_view digits = "0123456789";
+    static constexpr std::string_view further_words = " precision varying with without time zone character ";
+    bool first = true;
+    for (std::size_t at = 0; at < text.size(); first = false) {
+        std::size_t end = at + 1;
+        if (text[at] == '(' || text[at] == '[') {
+            end = std::min(text.find_first_not_of("0123456789, ", end), text.size()) + 1;
+            if (first || end > text.size() || text[end - 1] != (text[at] == '(' ? ')' : ']')) return false;
+        } else if (is_letter(text[at])) {
+            while (end < text.size() && (is_letter(text[end]) || text[end] == '_' || text[end] == '.' ||
+                                         digits.find(text[end]) != std::string_view::npos)) {
+                end++;
+            }
+            std::string word = " " + fold_name(text.substr(at, end - at)) + " ";
+            if (!first && further_words.find(word) == std::string_view::npos) return false;
+        } else if (text[at] != ' ' || first) {
+            return false;
+        }
+        at = end;
+    }
+    return true;
 }
 
 }  // namespace
@@ -46,12 +85,9 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.name = text_member(item, "name");
         column.pg_type = text_member(item, "pg_type");
         column.source_type = text_member(item, "source_type");
-        // It becomes part of a CREATE TABLE.
-        if (column.pg_type.find_first_not_of(
-                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ().,[]") != std::string::npos) {
-            throw ProtocolError("a column's type is no type name");
-        }
-        column.nullable = item.value("nullable", true);
+        if (!is_type_name(column.pg_type)) throw ProtocolError("a column's type is no type name");
+        auto nullable = item.find("nullable");
+        column.nullable = nullable == item.end() || !nullable->is_boolean() || nullable->get<bool>();
         std::string type = text_member(item, "type");
         auto transport = transport_of(type);
         if (!transport) throw ProtocolError("unknown transport type \"" + type + "\"");
@@ -87,28 +123,28 @@ nlohmann::json to_json(const std::vector<SourceColumn>& columns) {
 
 void Batch::append_rows(std::string_view payload, const std::vector<SourceColumn>& columns) {
     if (columns.empty()) throw ProtocolError("rows before their columns");
-    std::size_t base = data_.size(), at = 0;
-    auto need = [&](std::size_t bytes) {
-        if (payload.size() - at < bytes) throw ProtocolError("a row is cut off");
+    std::size_t base = data_.size(), before = offsets_.size(), at = 0;
+    auto refuse = [&](const std::string& why) {
+        offsets_.resize(before);
+        throw ProtocolError(why);
+    };
+    auto take = [&](std::size_t count) {
+        if (payload.size() - at < count) refuse("a row is cut off");
+        at += count;
+        return payload.substr(at - count, count);
     };
     while (at < payload.size()) {
         offsets_.push_back(base + at);
-        need(2);
-        if (wire::get_int16(payload.data() + at) != static_cast<std::int16_t>(columns.size())) {
-            throw ProtocolError("a row has another number of fields than announced");
+        if (wire::get_int16(take(2).data()) != static_cast<std::int16_t>(columns.size())) {
+            refuse("a row has another number of fields than announced");
         }
-        at += 2;
         for (const auto& column : columns) {
-            need(4);
-            std::int32_t length = wire::get_int32(payload.data() + at);
-            at += 4;
+            std::int32_t length = wire::get_int32(take(4).data());
             if (length == -1) continue;
-            int size = size_of(column.transport);
-            if (length < 0 || (size >= 0 && length != size)) {
-                throw ProtocolError("a field of column \"" + column.name + "\" has length " + std::to_string(length));
+            if (length < 0) refuse("a field of column \"" + column.name + "\" has length " + std::to_string(length));
+            if (!has_form_of(column.transport, take(static_cast<std::size_t>(length)))) {
+                refuse("a field of column \"" + column.name + "\" is no " + std::string(name_of(column.transport)));
             }
-            need(static_cast<std::size_t>(length));
-            at += static_cast<std::size_t>(length);
         }
     }
     data_.append(payload);

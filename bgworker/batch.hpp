@@ -6,11 +6,11 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bgworker/frame.hpp"
 #include "bgworker/transport.hpp"
 
 namespace insync {
@@ -23,11 +23,6 @@ struct SourceColumn {
     std::string pg_type;      // the type for a new target column
     std::string source_type;  // the source's own name of its type
     bool nullable = true;
-};
-
-// The connector said something that the protocol doesn't allow.
-struct ProtocolError : std::runtime_error {
-    using std::runtime_error::runtime_error;
 };
 
 // Parses the payload of a columns frame, or the "columns" of a description. Throws ProtocolError.
@@ -58,7 +53,8 @@ struct SourceReject {
 // Rows, rejects and the position that holds after them.
 class Batch {
   public:
-    // Takes the payload of a rows frame: whole rows of `columns` fields. Throws ProtocolError.
+    // Takes the payload of a rows frame: whole rows of `columns` fields, each NULL or of its column's form (fixed
+    // lengths, a numeric's count of digits, a jsonb's version). Throws ProtocolError, and is then as it was.
     void append_rows(std::string_view payload, const std::vector<SourceColumn>& columns);
     void append_reject(const nlohmann::json& reject);
     // Takes the payload of a position frame, which ends the batch. Throws ProtocolError where its count is wrong.

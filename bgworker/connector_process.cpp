@@ -36,8 +36,6 @@ constexpr std::size_t read_bytes = 256 * 1024;
 constexpr long look_after_ms = 1000;
 // Of what a dying connector printed, this much is shown.
 constexpr std::size_t longest_words = 500;
-// Nesting of a frame's JSON; the protocol's own is below ten.
-constexpr std::size_t max_depth = 64;
 
 // The child gets these variables of ours, if set, and no other.
 constexpr const char* passed_variables[] = {"PATH",         "HOME",          "ODBCSYSINI",  "ODBCINI",
@@ -51,45 +49,29 @@ constexpr const char* passed_variables[] = {"PATH",         "HOME",          "OD
 
 }  // namespace
 
-nlohmann::json Frame::json() const {
-    // Counted before it is parsed, as values are copied and compared by recursion.
-    std::size_t depth = 0;
-    bool in_text = false;
-    for (std::size_t i = 0; i < payload.size(); i++) {
-        char c = payload[i];
-        if (c == '"') in_text = !in_text;
-        if (in_text && c == '\\') i++;
-        if (in_text) continue;
-        if (c == '[' || c == '{') depth++;
-        if ((c == ']' || c == '}') && depth > 0) depth--;
-        if (depth > max_depth) throw ProtocolError("a frame of JSON nested too deeply");
-    }
-    auto value = nlohmann::json::parse(payload, nullptr, false);
-    if (value.is_discarded()) throw ProtocolError("a frame that holds no JSON");
-    return value;
-}
-
 pg::Error error_from_frame(const nlohmann::json& payload) {
-    auto text = [&](const char* name) {
-        auto found = payload.find(name);
-        return found != payload.end() && found->is_string() ? found->get<std::string>() : std::string();
-    };
-    pg::Error error(ERRCODE_FDW_ERROR, text("message"), text("detail"), text("hint"));
-    if (error.message.empty()) error.message = "the source reported an error without a message";
-    std::string name = text("class");
-    error.error_class = name == "transient"      ? pg::ErrorClass::transient
-                        : name == "rate_limited" ? pg::ErrorClass::rate_limited
-                        : name == "auth"         ? pg::ErrorClass::auth
-                        : name == "config"       ? pg::ErrorClass::config
-                                                 : pg::ErrorClass::source;
-    if (error.error_class == pg::ErrorClass::transient) error.sqlstate = ERRCODE_CONNECTION_FAILURE;
-    if (error.error_class == pg::ErrorClass::auth) error.sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-    if (auto state = text("sqlstate"); !state.empty()) {
-        error.detail += (error.detail.empty() ? "" : " ") + ("The source's SQLSTATE is " + state + ".");
+    SourceFailure failure = read_failure(payload);
+    pg::Error error(ERRCODE_FDW_ERROR, failure.message, failure.detail, failure.hint);
+    switch (failure.kind) {
+        case FailureClass::transient:
+            error.error_class = pg::ErrorClass::transient;
+            error.sqlstate = ERRCODE_CONNECTION_FAILURE;
+            break;
+        case FailureClass::rate_limited:
+            error.error_class = pg::ErrorClass::rate_limited;
+            break;
+        case FailureClass::auth:
+            error.error_class = pg::ErrorClass::auth;
+            error.sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+            break;
+        case FailureClass::config:
+            error.error_class = pg::ErrorClass::config;
+            break;
+        case FailureClass::source:
+            error.error_class = pg::ErrorClass::source;
+            break;
     }
-    if (auto after = payload.find("retry_after"); after != payload.end() && after->is_number()) {
-        error.retry_after_ms = static_cast<long>(std::clamp(after->get<double>(), 0.0, 86400.0) * 1000);
-    }
+    if (failure.retry_after) error.retry_after_ms = static_cast<long>(failure.retry_after->count());
     return error;
 }
 
@@ -303,18 +285,9 @@ void ConnectorProcess::request(const nlohmann::json& request) {
 }
 
 bool ConnectorProcess::fill() {
-    if (used_ > 0) {
-        buffer_.erase(0, used_);
-        used_ = 0;
-    }
-    std::size_t size = buffer_.size();
-    buffer_.resize(size + read_bytes);
-    ssize_t got = ::read(from_child_, buffer_.data() + size, read_bytes);
-    int code = errno;
-    buffer_.resize(size + (got > 0 ? static_cast<std::size_t>(got) : 0));
-    if (got == 0) return false;
-    if (got < 0 && code != EAGAIN && code != EINTR) return false;
-    return true;
+    ssize_t got = ::read(from_child_, frames_.reserve(read_bytes), read_bytes);
+    if (got > 0) frames_.commit(static_cast<std::size_t>(got));
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 Frame ConnectorProcess::next_frame() {
@@ -324,32 +297,20 @@ Frame ConnectorProcess::next_frame() {
 Frame ConnectorProcess::read_frame() {
     for (;;) {
         auto deadline = Clock::now() + stall_;
-        while (buffer_.size() - used_ < wire::header_size) {
-            std::size_t before = buffer_.size() - used_;
+        std::optional<Frame> frame;
+        while (!(frame = frames_.next(settings::frame_limit_bytes()))) {
+            std::size_t before = frames_.pending();
             if (!fill()) lost();
-            if (buffer_.size() - used_ == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
+            if (frames_.pending() == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
         }
-        char type = buffer_[used_];
-        auto length = static_cast<std::uint32_t>(wire::get_int32(buffer_.data() + used_ + 1));
-        if (!wire::is_frame_type(type))
-            broken("unknown frame type " + std::to_string(static_cast<unsigned char>(type)));
-        std::uint32_t limit = settings::frame_limit_bytes();
-        if (length > limit)
-            broken("a frame of " + std::to_string(length) + " bytes, more than " + std::to_string(limit));
-        while (buffer_.size() - used_ < wire::header_size + length) {
-            std::size_t before = buffer_.size() - used_;
-            if (!fill()) lost();
-            if (buffer_.size() - used_ == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
-        }
-        Frame frame{static_cast<wire::FrameType>(type), buffer_.substr(used_ + wire::header_size, length)};
-        used_ += wire::header_size + length;
-        if (frame.type == wire::FrameType::error) throw error_from_frame(frame.json());
-        if (frame.type != wire::FrameType::log) return frame;
-        auto entry = frame.json();
-        std::string level = entry.value("level", "debug"), message = entry.value("message", "");
-        const char* text = message.c_str();
-        int elevel = level == "warning" ? WARNING : level == "notice" ? NOTICE : DEBUG1;
-        pg::call([&] { ereport(elevel, (errmsg_internal("%s", text))); });
+        if (frame->type == wire::FrameType::error) throw error_from_frame(frame->json());
+        if (frame->type != wire::FrameType::log) return std::move(*frame);
+        LogEntry entry = read_log_entry(frame->json());
+        const char* text = entry.message.c_str();
+        int level = entry.level == LogEntry::Level::warning  ? WARNING
+                    : entry.level == LogEntry::Level::notice ? NOTICE
+                                                             : DEBUG1;
+        pg::call([&] { ereport(level, (errmsg_internal("%s", text))); });
     }
 }
 

@@ -10,19 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "bgworker/batch.hpp"
-#include "bgworker/wire.hpp"
+#include "bgworker/frame.hpp"
 #include "extension/pg/guard.hpp"
 
 namespace insync {
-
-struct Frame {
-    wire::FrameType type{};
-    std::string payload;
-
-    // The payload as JSON. Throws ProtocolError.
-    nlohmann::json json() const;
-};
 
 class ConnectorProcess {
   public:
@@ -77,8 +68,7 @@ class ConnectorProcess {
     int to_child_ = -1, from_child_ = -1;
     int words_ = -1;                    // what it prints to its standard error
     std::vector<std::string> secrets_;  // that it was told
-    std::string buffer_;
-    std::size_t used_ = 0;  // bytes of buffer_ that were taken
+    FrameReader frames_;
     std::chrono::milliseconds stall_;
 };
 

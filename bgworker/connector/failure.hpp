@@ -8,28 +8,9 @@
 #include <string>
 #include <utility>
 
+#include "bgworker/failure_class.hpp"
+
 namespace insync {
-
-// transient: the same request may succeed later. rate_limited: the source asked for a pause. auth: credentials were
-// refused. config: somebody has to change an option or the source. source: the source's data or state is the trouble.
-enum class FailureClass { transient, rate_limited, auth, config, source };
-
-// The word for `failure` in an error frame.
-inline const char* name_of(FailureClass failure) {
-    switch (failure) {
-        case FailureClass::transient:
-            return "transient";
-        case FailureClass::rate_limited:
-            return "rate_limited";
-        case FailureClass::auth:
-            return "auth";
-        case FailureClass::config:
-            return "config";
-        case FailureClass::source:
-            break;
-    }
-    return "source";
-}
 
 // Texts follow PostgreSQL's style: the message is lower case without a period, detail and hint are sentences. None of
 // them holds a password or a whole connection string.

@@ -9,6 +9,7 @@ namespace insync {
 namespace {
 
 using nlohmann::json;
+using namespace std::string_literals;
 
 std::vector<SourceColumn> columns_of(const std::vector<std::string>& types) {
     json description = json::array();
@@ -114,6 +115,36 @@ TEST(Batch, RefusesAFixedTypeOfAnotherSize) {
     }
 }
 
+TEST(Batch, RefusesANumericWithoutItsDigits) {
+    auto columns = columns_of({"numeric"});
+    std::string number(8, '\0');
+    Batch batch;
+    EXPECT_NO_THROW(batch.append_rows(row_of({number}), columns));
+    number[1] = 2;  // digits that follow
+    EXPECT_NO_THROW(batch.append_rows(row_of({number + "\0\1\0\2"s}), columns));
+    for (const std::string& wrong : {""s, number.substr(0, 7), number, number + "\0\1\0"s, number + "\0\1\0\2\0"s}) {
+        EXPECT_THROW(batch.append_rows(row_of({wrong}), columns), ProtocolError) << wrong.size() << " bytes";
+    }
+}
+
+TEST(Batch, RefusesAJsonbOfAnotherVersion) {
+    auto columns = columns_of({"jsonb"});
+    Batch batch;
+    EXPECT_NO_THROW(batch.append_rows(row_of({"\1{}"}), columns));
+    for (const char* wrong : {"", "{}", "\2{}"}) {
+        EXPECT_THROW(batch.append_rows(row_of({wrong}), columns), ProtocolError) << wrong;
+    }
+}
+
+TEST(Batch, StaysAsItWasWhenRowsAreRefused) {
+    auto columns = columns_of({"text"});
+    Batch batch;
+    batch.append_rows(row_of({"a"}), columns);
+    EXPECT_THROW(batch.append_rows(row_of({"b"}) + "x", columns), ProtocolError);
+    EXPECT_EQ(batch.rows(), 1u);
+    EXPECT_EQ(batch.bytes(), row_of({"a"}).size());
+}
+
 TEST(Batch, RefusesRowsBeforeTheirColumns) {
     Batch batch;
     EXPECT_THROW(batch.append_rows(row_of({}), {}), ProtocolError);
@@ -217,11 +248,22 @@ TEST(Columns, ATypeForATableIsATypeAndNoMoreSql) {
     auto typed = [](const char* type) {
         return parse_columns(json::array({{{"name", "a"}, {"type", "text"}, {"pg_type", type}}}))[0].pg_type;
     };
-    for (const char* type : {"text", "numeric(10,2)", "timestamp(3) without time zone", "integer[]"}) {
+    for (const char* type : {"text", "numeric(10,2)", "timestamp(3) without time zone", "integer[]", "double precision",
+                             "pg_catalog.int4", "character varying(10)", ""}) {
         EXPECT_EQ(typed(type), type);
     }
-    for (const char* type : {"text); DROP TABLE t; --", "text DEFAULT 'x'", "\"t\"", "text/**/", "text\ninteger"}) {
+    for (const char* type : {"text); DROP TABLE t; --", "text DEFAULT 'x'", "\"t\"", "text/**/", "text\ninteger",
+                             "int DEFAULT lo_unlink(16384)", "int UNIQUE", "int REFERENCES other", "int, other text",
+                             "int(CURRENT_USER)", "numeric(10", "int)", "(1)", "text COLLATE \"C\""}) {
         EXPECT_THROW(typed(type), ProtocolError) << type;
+    }
+}
+
+TEST(Columns, WhatIsNeitherTrueNorFalseIsNullable) {
+    for (const char* nullable : {"null", "\"no\"", "0", "[]"}) {
+        auto columns =
+            parse_columns(json::parse(R"([{"name": "a", "type": "text", "nullable": )" + std::string(nullable) + "}]"));
+        EXPECT_TRUE(columns[0].nullable) << nullable;
     }
 }
 
