@@ -255,13 +255,15 @@ std::int64_t first_instant_of(const LocalTime& wall, const ToLocal& to_local) {
 std::optional<std::int64_t> match_in_repeated_hour(const Cron& cron, std::int64_t after, std::int64_t until,
                                                    const ToLocal& to_local) {
     const std::int64_t to = std::min(until, after + 3 * hour_us);  // clocks are set back by less
+    const std::int64_t old_offset = offset_at(after, to_local);
     const std::int64_t new_offset = offset_at(to, to_local);
-    if (new_offset >= offset_at(after, to_local)) {
+    if (new_offset >= old_offset) {
         return std::nullopt;
     }
     const std::int64_t change = find_change(after, to, to_local);
     auto match = next_match(cron, minute_before(change + new_offset));
-    if (!match || count_us(*match) - new_offset >= until) {
+    // Behind the repeated time the clock may have changed again before the match.
+    if (!match || count_us(*match) >= change + old_offset || count_us(*match) - new_offset >= until) {
         return std::nullopt;
     }
     return count_us(*match) - new_offset;

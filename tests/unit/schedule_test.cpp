@@ -357,6 +357,12 @@ TEST(ClockBack, FrequentMatchesGoOnThroughTheRepeatedHour) {
                                                utc(2024, 10, 27, 3)}));
 }
 
+TEST(ClockBack, AMatchLongAfterTheRepeatedHourIsOnTheClockOfItsOwnTime) {
+    // Set back twice, half a year apart: the offset in between is not the one of February.
+    const Zone twice{60, {{utc(2024, 9, 1, 1), 0}, {utc(2024, 12, 1, 1), -60}}};
+    EXPECT_EQ(after("*/15 * * 2 *", utc(2024, 9, 1, 0, 30), twice), utc(2025, 2, 1, 1));
+}
+
 TEST(ClockBack, HalfAnHourIsRepeatedToo) {
     // 01:30 to 02:00 comes twice on Lord Howe Island.
     EXPECT_EQ(after("45 1 * * *", utc(2024, 4, 6), lord_howe), utc(2024, 4, 6, 14, 45));
