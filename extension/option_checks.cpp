@@ -232,6 +232,11 @@ ValueProblem check_json_object(std::string_view value) {
         return {"It is not a JSON object.", hint};
     }
     for (const auto& [key, member] : json.items()) {
+        bool zero = key.find('\0') != std::string::npos ||
+                    (member.is_string() && member.get_ref<const std::string&>().find('\0') != std::string::npos);
+        if (zero) {
+            return {"It contains a zero byte.", hint};
+        }
         if (!member.is_string() || trim(member.get_ref<const std::string&>()).empty()) {
             return {"The value of " + quote(key) + " is not a text with an SQL expression.", hint};
         }

@@ -199,6 +199,9 @@ TEST(OptionValue, EnumerationsListTheirValuesAndSuggestOne) {
 TEST(OptionValue, ColumnsMustBeAnObjectOfExpressions) {
     EXPECT_EQ(problem(Where::stream, "columns", "[1]").detail, "It is not a JSON object.");
     EXPECT_EQ(problem(Where::stream, "columns", "{\"a\":").detail, "It is not a JSON object.");
+    for (const char* zero : {"{\"a\": \"1\\u0000\"}", "{\"a\\u0000\": \"1\"}"}) {
+        EXPECT_EQ(problem(Where::stream, "columns", zero).detail, "It contains a zero byte.") << zero;
+    }
     EXPECT_EQ(problem(Where::stream, "columns", "{\"a\": 1}").detail,
               "The value of \"a\" is not a text with an SQL expression.");
     EXPECT_EQ(problem(Where::stream, "columns", "{\"a\": \" \"}").detail,
