@@ -126,7 +126,9 @@ std::optional<std::string> subtract_lookback(WatermarkKind kind, std::string_vie
     std::optional<Decimal> number = parse_decimal(literal);
     if (!number || !align(*number, *amount)) return std::nullopt;
     number->value -= amount->value;
-    return format_decimal(*number);
+    std::string moved = format_decimal(*number);
+    if (!parse_decimal(moved)) return std::nullopt;  // it has more digits than anything could be compared with
+    return moved;
 }
 
 std::optional<std::strong_ordering> compare_literals(WatermarkKind kind, std::string_view left,

@@ -40,6 +40,13 @@ TEST(ConnectorLiteral, LookbackOnNumbersHasNoLimitOf64Bits) {
     EXPECT_EQ(back(integer, "5", ""), "5");
 }
 
+TEST(ConnectorLiteral, ALookbackThatNeedsMoreDigitsThanALiteralHasIsRefused) {
+    const std::string longest(36, '9');
+    EXPECT_EQ(back(WatermarkKind::integer, longest.c_str(), "1"), longest.substr(1) + "8");
+    EXPECT_EQ(back(WatermarkKind::integer, longest.c_str(), "0.5"), "refused");
+    EXPECT_EQ(back(WatermarkKind::integer, ("-" + longest).c_str(), "1"), "refused");
+}
+
 TEST(ConnectorLiteral, LookbackOnRowversionsStopsAtZero) {
     EXPECT_EQ(back(WatermarkKind::rowversion, "0x00000000000007D1", "1"), "0x00000000000007D0");
     EXPECT_EQ(back(WatermarkKind::rowversion, "0x0000000000000001", "5"), "0x0000000000000000");
