@@ -78,7 +78,7 @@ bool append_numeric(FrameWriter& out, std::string_view text) {
         if ((text[end] | 0x20) != 'e') return false;
         const char* begin = text.data() + end + 1;
         const char* stop = text.data() + text.size();
-        if (begin < stop && *begin == '+') begin++;
+        if (stop - begin > 1 && begin[0] == '+' && begin[1] != '-') begin++;
         const auto [parsed, error] = std::from_chars(begin, stop, exponent);
         if (error != std::errc() || parsed != stop || exponent > 200000 || exponent < -200000) return false;
     }

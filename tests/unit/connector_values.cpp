@@ -64,7 +64,7 @@ TEST(ConnectorNumeric, KnowsSpecialValues) {
 }
 
 TEST(ConnectorNumeric, RefusesWhatIsNoNumber) {
-    for (const char* text : {"", "abc", "1.2.3", "1e", "12a", "--1", "1e999999", "1,5"}) {
+    for (const char* text : {"", "abc", "1.2.3", "1e", "12a", "--1", "1e999999", "1,5", "1e+-5"}) {
         EXPECT_EQ(encoded(Transport::numeric, text), "[22P02]") << text;
     }
 }
@@ -76,6 +76,14 @@ TEST(ConnectorIntegers, AreCheckedForRange) {
     EXPECT_EQ(encoded(Transport::int8, "9223372036854775808"), "[22003]");
     EXPECT_EQ(encoded(Transport::int8, "3.5"), "[22P02]");
     EXPECT_EQ(encoded(Transport::int4, ""), "[22P02]");
+    EXPECT_EQ(encoded(Transport::int2, "+5"), "\x00\x05"s);
+}
+
+TEST(ConnectorIntegers, HaveOneSign) {
+    for (const char* text : {"+-5", "-+5", "++5", "--5", "+"}) {
+        EXPECT_EQ(encoded(Transport::int8, text), "[22P02]") << text;
+        EXPECT_EQ(encoded(Transport::float8, text), "[22P02]") << text;
+    }
 }
 
 TEST(ConnectorBooleans, TakeUsualWordsOnly) {
@@ -108,6 +116,22 @@ TEST(ConnectorTimes, PostgresqlTextsOutsideTheUsualRange) {
     EXPECT_EQ(encoded(Transport::timestamp, "0044-03-15 01:02:03 BC"), "\xFF\x1A\xF9\xDF\xCA\x43\x98\xC0"s);
     EXPECT_EQ(encoded(Transport::timestamp, "12000-02-29 00:00:00"), "\x04\x61\x25\x71\x56\x2D\x80\x00"s);
     EXPECT_EQ(encoded(Transport::timestamp, "300000-01-01 00:00:00"), "[22007]");
+}
+
+TEST(ConnectorTimes, YearsThatPostgresqlHasNot) {
+    EXPECT_EQ(encoded(Transport::timestamp, "294276-12-31 23:59:59"), int64_bytes(9223371331199000000));
+    for (const char* text :
+         {"294277-01-01 00:00:00", "294900-01-01 00:00:00", "5890000-01-01 00:00:00", "5890000-01-01 00:00:00 BC"}) {
+        EXPECT_EQ(encoded(Transport::timestamp, text), "[22007]") << text;
+    }
+    EXPECT_EQ(encoded(Transport::date, "5890000-01-01"), "[22007]");
+    EXPECT_EQ(encoded(Transport::date, "5890000-01-01 BC"), "[22007]");
+}
+
+TEST(ConnectorTimes, AYearOfTwoDigitsIsNotGuessed) {
+    for (const char* text : {"99-01-01", "7-01-01", "024-01-01", "44-03-15 BC"}) {
+        EXPECT_EQ(encoded(Transport::date, text), "[22007]") << text;
+    }
 }
 
 TEST(ConnectorTimes, RefusesDatesThatDoNotExist) {
