@@ -177,6 +177,16 @@ TEST(ConnectorStatements, AQuerysMarkersAreBoundBeforeThePage) {
     EXPECT_EQ(page.parameters, Texts({"M", "A", "A", "A", "3"}));
 }
 
+TEST(ConnectorStatements, AQuerysMarkersAreBoundWithoutBoundsToo) {
+    Relation query;
+    query.is_query = query.has_marker = true;
+    query.text = "SELECT id, w FROM t WHERE w > :watermark";
+    query.columns = {column(Dialect::sqlite, "id", "integer"), column(Dialect::sqlite, "w", "text")};
+    const ReadPlan plan = make_read_plan(Dialect::sqlite, query, request({"id"}, {"w"}));
+    EXPECT_EQ(storage_classes(plan, 1).parameters, Texts({""}));
+    EXPECT_EQ(preview_rows(plan, 5).parameters, Texts({""}));
+}
+
 TEST(ConnectorStatements, ColumnsThatAreNotSentStandBehindThoseThatAre) {
     const auto pg = Dialect::postgresql;
     ReadRequest read = request({"id"}, {"w"});

@@ -13,6 +13,7 @@ constexpr const char* coalesced_name = "insync_watermark";
 class Builder {
   public:
     Builder(const ReadPlan& plan, const Bounds& bounds) : plan_(plan), bounds_(bounds) {}
+    Builder(const ReadPlan& plan, Bounds&& bounds) = delete;  // both are used until the end
 
     Builder& add(const std::string& text) {
         sql_ += text;
@@ -323,7 +324,8 @@ StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>
 }
 
 StatementText storage_classes(const ReadPlan& plan, std::size_t column) {
-    Builder builder(plan, {});
+    const Bounds none;
+    Builder builder(plan, none);
     const std::string& reference = plan.references[column];
     builder.add("SELECT typeof(MIN(" + reference + ")), typeof(MAX(" + reference + "))").from();
     return builder.finish("storage classes");
