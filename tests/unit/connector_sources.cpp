@@ -1,6 +1,7 @@
 // Source names, queries, connection strings and driver errors.
 #include <gtest/gtest.h>
 
+#include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/connect_string.hpp"
 #include "bgworker/connector/odbc/diagnostics.hpp"
 #include "bgworker/connector/source_name.hpp"
@@ -16,6 +17,21 @@ TEST(ConnectorSourceName, PartsAndQuotes) {
     EXPECT_EQ(parse_source_name("[erp].[dbo].[a]]b]"), Parts({"erp", "dbo", "a]b"}));
     EXPECT_EQ(parse_source_name("`sh``op`.\"t\"\"x.y\""), Parts({"sh`op", "t\"x.y"}));
     EXPECT_EQ(parse_source_name("Order Details"), Parts({"Order Details"}));
+}
+
+TEST(ConnectorSourceName, ADiscoveredNameIsReadBackAsItself) {
+    EXPECT_EQ(odbc::source_text({"dbo", "Order Details"}), "dbo.Order Details");
+    for (const Parts& parts : {Parts{"\tname"},
+                               {"a", "name\r"},
+                               {" a ", "b.c"},
+                               {"\"x\"", "[y]"},
+                               {"/*", "*/select y"},
+                               {"select x"},
+                               {"--", "b"}}) {
+        const std::string text = odbc::source_text(parts);
+        EXPECT_EQ(parse_source_name(text), parts) << text;
+        EXPECT_FALSE(is_query(text)) << text;
+    }
 }
 
 TEST(ConnectorSourceName, RefusesWhatIsNoName) {
@@ -126,10 +142,19 @@ TEST(ConnectorConnectString, UsersOptionsStandBeforeOurs) {
     EXPECT_NE(text.find("Database=/data/shop.db;NoCreat=1;"), std::string::npos);
 }
 
+TEST(ConnectorConnectString, ADriversNameStaysAName) {
+    OpenRequest request;
+    request.server = {{"driver", "my}driver;UID=x"}};
+    EXPECT_EQ(odbc::build_connect_string(request), "DRIVER={my}}driver;UID=x};");
+}
+
 TEST(ConnectorConnectString, FindsThePasswordsThatMustNotBeRepeated) {
     EXPECT_EQ(odbc::passwords_in("DSN=x;PWD=top secret;UID=a"), Parts({"top secret"}));
     EXPECT_EQ(odbc::passwords_in("UID={a=b;c};Password={p;w}}d};X=1"), Parts({"{p;w}}d}", "p;w}d"}));
     EXPECT_EQ(odbc::passwords_in("DSN=x"), Parts());
+    EXPECT_EQ(odbc::passwords_in("DSN=x;;\tPWD=a"), Parts({"a"}));
+    EXPECT_EQ(odbc::passwords_in("PWD= top secret ;pass word= {b}"),
+              Parts({" top secret ", "top secret", " {b}", "{b}", "b"}));
 }
 
 TEST(ConnectorConnectString, NeedsADriver) {

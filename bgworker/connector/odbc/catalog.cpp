@@ -251,7 +251,8 @@ std::string source_text(const std::vector<std::string>& parts) {
     std::string text;
     for (const std::string& part : parts) {
         if (!text.empty()) text += '.';
-        const bool plain = !part.empty() && part.find_first_of(".\"`[]'\n;") == std::string::npos &&
+        // Blanks around a name would be lost, and a comment could hide where it ends.
+        const bool plain = !part.empty() && part.find_first_of(".\"`[]'*;\t\n\v\f\r") == std::string::npos &&
                            part.front() != ' ' && part.back() != ' ' && !is_query(part);
         text += plain ? part : quote_name(Dialect::generic, part);
     }

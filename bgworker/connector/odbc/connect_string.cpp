@@ -15,6 +15,15 @@ namespace insync::odbc {
 
 namespace {
 
+std::string in_braces(std::string_view value) {
+    std::string text = "{";
+    for (char c : value) {
+        if (c == '}') text += c;
+        text += c;
+    }
+    return text += '}';
+}
+
 class ConnectString {
   public:
     void add(std::string_view key, std::string_view value) {
@@ -185,13 +194,7 @@ std::string escape_value(std::string_view value) {
     const bool plain = std::all_of(value.begin(), value.end(), [](unsigned char c) {
         return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c == '/' || c == ':' || c == ',' || c == '\\';
     });
-    if (plain && !value.empty()) return std::string(value);
-    std::string escaped = "{";
-    for (char c : value) {
-        if (c == '}') escaped += c;
-        escaped += c;
-    }
-    return escaped += '}';
+    return plain && !value.empty() ? std::string(value) : in_braces(value);
 }
 
 std::string option_text(const nlohmann::json& server, const char* name) {
@@ -220,7 +223,7 @@ std::string build_connect_string(const OpenRequest& request) {
         out.add("DATABASE", database);
         add_defaults(out, driver_name, "", "", "");
     } else if (!driver.empty()) {
-        out.add_raw("DRIVER={" + driver + "}");
+        out.add_raw("DRIVER=" + in_braces(driver));
         out.add_raw(option_text(request.server, "driver_options"));
         if (dialect_of_driver(driver) == Dialect::sqlite && database.empty()) {
             throw Failure(FailureClass::config, "server option \"database\" isn't set", "",
@@ -236,15 +239,19 @@ std::string build_connect_string(const OpenRequest& request) {
 }
 
 std::vector<std::string> passwords_in(std::string_view text) {
+    static constexpr std::string_view blanks = " \t\n\v\f\r";
     std::vector<std::string> found;
     std::size_t at = 0;
     while (at < text.size()) {
+        if (text[at] == ';') {
+            at++;
+            continue;
+        }
         const std::size_t equals = text.find('=', at);
         if (equals == std::string_view::npos) break;
         std::string key = lower(text.substr(at, equals - at));
-        key.erase(std::remove(key.begin(), key.end(), ' '), key.end());
-        const std::size_t begin = equals + 1;
-        std::size_t end = begin;
+        std::erase_if(key, [](char c) { return blanks.find(c) != std::string_view::npos; });
+        std::size_t end = std::min(text.find_first_not_of(blanks, equals + 1), text.size());
         std::string value;
         if (end < text.size() && text[end] == '{') {
             for (end++; end < text.size(); end++) {
@@ -256,8 +263,12 @@ std::vector<std::string> passwords_in(std::string_view text) {
         }
         const std::size_t stop = std::min(text.find(';', end), text.size());
         if (key == "pwd" || key == "password") {
-            found.emplace_back(text.substr(begin, stop - begin));
-            if (!value.empty()) found.push_back(value);
+            const std::string_view written = text.substr(equals + 1, stop - equals - 1);
+            for (std::string_view spelling : {written, trim(written), std::string_view(value)}) {
+                if (!spelling.empty() && std::find(found.begin(), found.end(), spelling) == found.end()) {
+                    found.emplace_back(spelling);
+                }
+            }
         }
         at = stop + 1;
     }
