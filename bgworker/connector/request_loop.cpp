@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <new>
 #include <typeinfo>
@@ -13,6 +14,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/odbc_source.hpp"
+#include "bgworker/frame.hpp"
 #include "build_id.hpp"
 
 namespace insync {
@@ -43,6 +45,7 @@ Number number_or(const json& request, const char* name, Number fallback) {
     const auto found = request.find(name);
     if (found == request.end() || !found->is_number()) return fallback;
     const double value = found->get<double>();
+    if (value >= static_cast<double>(std::numeric_limits<Number>::max())) return std::numeric_limits<Number>::max();
     return value >= 1 ? static_cast<Number>(value) : fallback;
 }
 
@@ -125,38 +128,36 @@ Source& RequestLoop::source() {
 
 void RequestLoop::run() {
     out_.send(wire::FrameType::hello, {{"protocol", wire::protocol_version}, {"build", INSYNC_BUILD_ID}});
+    auto fail = [&](const Failure& failure) {
+        out_.drop_row();
+        out_.send(wire::FrameType::error, error_frame(failure, source_ && source_->is_disconnected()));
+    };
+    // The exception's own text would quote the request, which may hold a password.
+    const Failure unknown_form(FailureClass::config, "the request isn't valid JSON of a known form");
     std::string line;
     while (read_line(line)) {
         if (line.empty()) continue;
         try {
-            const json request = json::parse(line);
+            const json request = parse_json(line);
             if (request.value("verb", "") == "close") return;
             serve(request);
-            continue;
         } catch (const Failure& failure) {
-            out_.drop_row();
-            out_.send(wire::FrameType::error, error_frame(failure, source_ && source_->is_disconnected()));
+            fail(failure);
         } catch (const json::exception&) {
-            // Its text would quote the request, which may hold a password.
-            out_.send(
-                wire::FrameType::error,
-                error_frame(Failure(FailureClass::config, "the request isn't valid JSON of a known form"), false));
+            fail(unknown_form);
+        } catch (const ProtocolError&) {
+            fail(unknown_form);
         } catch (const std::bad_alloc&) {
-            out_.drop_row();
-            out_.send(wire::FrameType::error,
-                      error_frame(Failure(FailureClass::source, "the connector ran out of memory", "",
-                                          "Lower the options batch_bytes and page_rows, or raise "
-                                          "insync.connector_memory."),
-                                  false));
+            fail(Failure(FailureClass::source, "the connector ran out of memory", "",
+                         "Lower the options batch_bytes and page_rows, or raise insync.connector_memory."));
         } catch (...) {
             // Only a driver throws anything else. Locks that it or the driver manager held are held for ever now, so
             // this process can't go on. What it says of itself may hold a password; its type doesn't.
-            out_.drop_row();
             const std::type_info* type = abi::__cxa_current_exception_type();
             Failure failure(FailureClass::transient, "the ODBC driver failed with a C++ exception",
                             type != nullptr ? "Its type is " + readable_name(*type) + "." : "");
             failure.disconnected = true;
-            out_.send(wire::FrameType::error, error_frame(failure, true));
+            fail(failure);
             _exit(1);
         }
     }
@@ -166,7 +167,7 @@ void RequestLoop::serve(const json& request) {
     const std::string verb = request.value("verb", "");
     json done = json::object();
     if (verb == "open" || verb == "check") {
-        source_ = make_source(request.value("kind", "odbc"));
+        source_ = make_(request.value("kind", "odbc"));
         if (verb == "open") {
             done = source_->open(open_request(request));
         } else {

@@ -13,7 +13,9 @@ namespace insync {
 
 class RequestLoop {
   public:
-    RequestLoop(int input, int output) : input_(input), out_(output) {}
+    using MakeSource = std::unique_ptr<Source> (*)(const std::string& kind);
+
+    RequestLoop(int input, int output, MakeSource make = make_source) : input_(input), out_(output), make_(make) {}
 
     // Says hello and serves requests until the input ends.
     void run();
@@ -25,6 +27,7 @@ class RequestLoop {
 
     int input_;
     FrameWriter out_;
+    MakeSource make_;
     std::string pending_;  // read, but behind the last line
     std::unique_ptr<Source> source_;
 };
