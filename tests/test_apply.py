@@ -92,7 +92,6 @@ def test_a_lock_on_the_target_delays_and_loses_nothing(db, source):
     assert db.query("SELECT DISTINCT nombre FROM piezas") == [("z",)]
 
 
-@pytest.mark.wall
 def test_a_deadlock_is_tried_again(db, source):
     db.execute("CREATE TABLE otra (id int); INSERT INTO otra VALUES (1)")
     db.create_stream("piezas", "taller", "piezas")
