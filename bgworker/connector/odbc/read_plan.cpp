@@ -312,7 +312,8 @@ StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds) 
 }
 
 StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key) {
-    Builder builder(plan, {});
+    const Bounds none;
+    Builder builder(plan, none);
     std::string list, selected;
     for (std::size_t part : key) {
         list += (list.empty() ? "" : ", ") + plan.references[part];
