@@ -54,7 +54,7 @@ StatementText make_statement(const Request& request, const std::vector<std::stri
         case 1:
             return plan.has_nullable_key() ? null_key_rows(plan, bounds) : preview_rows(plan, 10);
         case 2:
-            return plan.key.empty() ? storage_classes(plan, 0) : duplicate_key(plan, bounds);
+            return plan.key.empty() ? storage_classes(plan, 0) : duplicate_key(plan, plan.key);
         default:
             break;
     }
