@@ -199,7 +199,8 @@ def test_failing_runs(shop, sqlite, runs):
     shop.create_stream("t", "shop", "t", watermark="m")
     shop.create_stream("u", "shop", "t", watermark="m", options={"columns": {"n": "1 / (n - n)"}, "max_rejects": 10})
     connectors = []
-    for name, body in (("killed", "kill -KILL $$"), ("cut", f'"{BIN}/pg_insync_connector" | dd bs=1 count=400 status=none')):
+    cut = f'"{BIN}/pg_insync_connector" | {{ dd bs=1 count=400 status=none; kill $$; }}'
+    for name, body in (("killed", "kill -KILL $$"), ("cut", cut)):
         path = shop.cluster.directory / name
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
