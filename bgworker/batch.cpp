@@ -85,7 +85,8 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.name = text_member(item, "name");
         column.pg_type = text_member(item, "pg_type");
         column.source_type = text_member(item, "source_type");
-        if (!is_type_name(column.pg_type)) throw ProtocolError("a column's type is no type name");
+        if (!is_type_name(column.pg_type))
+            throw ProtocolError("the type of column \"" + column.name + "\" is no type name");
         auto nullable = item.find("nullable");
         column.nullable = nullable == item.end() || !nullable->is_boolean() || nullable->get<bool>();
         std::string type = text_member(item, "type");
