@@ -84,7 +84,6 @@ COMMENT ON COLUMN insync.progress.rows_read IS 'rows that the source sent so far
 COMMENT ON COLUMN insync.progress.rows_written IS 'rows inserted, updated or deleted so far';
 COMMENT ON COLUMN insync.progress.bytes IS 'bytes of rows received so far';
 
-
 COMMENT ON TABLE insync.home IS
     'the database whose workers may run these streams; one that was restored, copied or upgraded finds another one''s name here, and stays stopped until sync_resume()';
 
@@ -93,14 +92,15 @@ ALTER TABLE insync.watermark DROP CONSTRAINT watermark_stream_id_fkey;
 ALTER TABLE insync.error DROP CONSTRAINT error_stream_id_fkey;
 ALTER TABLE insync.mended DROP CONSTRAINT mended_stream_id_fkey;
 
-/* Why nothing runs is said where everybody looks: a copy waits for sync_resume(), a standby for its promotion. */
+/* Why nothing runs is said where everybody looks: a copy waits for sync_resume(), a standby for its promotion. Not dropped
+   and made again, as what was granted on it would be lost. */
 CREATE OR REPLACE VIEW insync.status WITH (security_invoker = true) AS
 SELECT s.name AS stream,
-       CASE WHEN live.state IN ('starting', 'running', 'processing') THEN live.state
+       CASE WHEN live.state OPERATOR(pg_catalog.=) ANY (ARRAY['starting', 'running', 'processing']) THEN live.state
             WHEN s.paused OR stopped.message IS NOT NULL THEN 'stopped'
-            WHEN w.failures > 0 AND w.retry_at IS NOT NULL THEN 'recovering'
-            WHEN w.failures > 0 THEN 'error'
-            WHEN r.status = 'queued' THEN 'starting'
+            WHEN w.failures OPERATOR(pg_catalog.>) 0 AND w.retry_at IS NOT NULL THEN 'recovering'
+            WHEN w.failures OPERATOR(pg_catalog.>) 0 THEN 'error'
+            WHEN r.status OPERATOR(pg_catalog.=) 'queued' THEN 'starting'
             ELSE 'idle' END AS state,
        s.server::text AS server,
        s.source,
@@ -109,25 +109,25 @@ SELECT s.name AS stream,
        s.schedule,
        w.watermark,
        pg_catalog.make_interval(secs => live.lag_seconds)
-           + CASE WHEN live.lag_seconds IS NOT NULL THEN pg_catalog.now() - live.last_poll END AS lag,
+           OPERATOR(pg_catalog.+) CASE WHEN live.lag_seconds IS NOT NULL THEN pg_catalog.now() OPERATOR(pg_catalog.-) live.last_poll END AS lag,
        coalesce(greatest(live.last_poll, r.started_at), r.queued_at) AS last_run,
        r.status AS last_status,
        CASE WHEN s.paused OR stopped.message IS NOT NULL THEN NULL ELSE coalesce(live.next_run, w.retry_at) END AS next_run,
        r.rows_read AS rows,
        coalesce(w.failures, 0) AS failures,
-       (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id = s.id) AS rejects,
+       (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id OPERATOR(pg_catalog.=) s.id) AS rejects,
        coalesce(stopped.message, live.message, r.message) AS message
   FROM insync.stream AS s
   CROSS JOIN (SELECT CASE
       WHEN NOT EXISTS (SELECT FROM insync.home AS h, pg_catalog.pg_control_system() AS c, pg_catalog.pg_database AS d
-                        WHERE h.system_identifier = c.system_identifier::text AND h.database_oid = d.oid
-                          AND d.datname = pg_catalog.current_database())
+                        WHERE h.system_identifier OPERATOR(pg_catalog.=) c.system_identifier::text AND h.database_oid OPERATOR(pg_catalog.=) d.oid
+                          AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
       THEN 'the stream belongs to another database or server, as this one was restored, copied or upgraded; to run it here: SELECT sync_resume();'
       WHEN pg_catalog.pg_is_in_recovery()
       THEN 'this server is a standby; the stream goes on when it is promoted' END AS message) AS stopped
-  LEFT JOIN insync.watermark AS w ON w.stream_id = s.id
-  LEFT JOIN insync.live() AS live ON live.stream_id = s.id
-  LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id = s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
+  LEFT JOIN insync.watermark AS w ON w.stream_id OPERATOR(pg_catalog.=) s.id
+  LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
+  LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
 
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';
