@@ -43,14 +43,6 @@ Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool h
       context_(nullptr),
       descriptor_(nullptr) {
     require_owner(stream_);
-    {
-        Bookkeeping bookkeeping;
-        target_is_shared_ = !pg::query(
-                                 "SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 "
-                                 "AND s.id <> $3::integer",
-                                 {stream.target_schema, stream.target_table, std::to_string(stream.id)})
-                                 .empty();
-    }
     Scope scope(stream_);
     auto target = describe_target(stream.target_schema, stream.target_table);
     if (!target) {
@@ -323,6 +315,16 @@ std::string Applier::failing_column() {
     return "";
 }
 
+// Asked when it matters: another stream may have been made meanwhile.
+bool Applier::target_is_shared() const {
+    Bookkeeping bookkeeping;
+    return !pg::query(
+                "SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 AND s.id <> "
+                "$3::integer",
+                {stream_.target_schema, stream_.target_table, std::to_string(stream_.id)})
+                .empty();
+}
+
 // The part of a shared target that is this stream's: its rows have the constant key columns that its mapping sets.
 std::string Applier::delete_scope() const {
     std::string scope;
@@ -331,7 +333,7 @@ std::string Applier::delete_scope() const {
         scope +=
             (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
     }
-    if (scope.empty() && target_is_shared_) {
+    if (scope.empty() && target_is_shared()) {
         pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
                         "stream " + stream_.name + " can't delete from " + shape_.target +
                             ", which other streams write too, as nothing tells its rows apart",

@@ -68,6 +68,7 @@ class Applier {
     std::string failing_column();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
+    bool target_is_shared() const;
     std::string delete_scope() const;
 
     const Stream& stream_;
@@ -78,7 +79,6 @@ class Applier {
     TupleDesc descriptor_;
     bool columns_changed_ = false;
     bool target_is_empty_ = false;
-    bool target_is_shared_ = false;
     std::unique_ptr<pg::Plan> merge_, insert_, check_, keys_;
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_;

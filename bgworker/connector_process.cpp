@@ -36,6 +36,8 @@ constexpr std::size_t read_bytes = 256 * 1024;
 constexpr long look_after_ms = 1000;
 // Of what a dying connector printed, this much is shown.
 constexpr std::size_t longest_words = 500;
+// What is read of it at once: more than the pipe holds at any time.
+constexpr std::size_t most_words = 1 << 20;
 
 // The child gets these variables of ours, if set, and no other.
 constexpr const char* passed_variables[] = {"PATH",         "HOME",          "ODBCSYSINI",  "ODBCINI",
@@ -197,12 +199,12 @@ bool ConnectorProcess::has_ended(std::string* how) const {
 std::string ConnectorProcess::last_words() {
     std::string text;
     char buffer[4096];
-    for (ssize_t got; (got = ::read(words_, buffer, sizeof buffer)) > 0;) {
+    // All that the pipe holds, before anything is cut: half a secret would not be found.
+    for (ssize_t got; text.size() < most_words && (got = ::read(words_, buffer, sizeof buffer)) > 0;)
         text.append(buffer, static_cast<std::size_t>(got));
-        if (text.size() > 2 * longest_words) text.erase(0, text.size() - longest_words);
-    }
     for (const std::string& secret : secrets_) {
-        for (std::size_t at; (at = text.find(secret)) != std::string::npos;) text.replace(at, secret.size(), "***");
+        for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += 3)
+            text.replace(at, secret.size(), "***");
     }
     for (char& c : text) {
         if (c == '\n' || c == '\t') c = ' ';
@@ -277,7 +279,12 @@ void ConnectorProcess::request(const nlohmann::json& request) {
     if (auto credentials = request.find("credentials"); credentials != request.end()) {
         secrets_.clear();
         for (const auto& [name, value] : credentials->items()) {
-            if (name != "user" && value.is_string() && !value.get<std::string>().empty()) secrets_.push_back(value);
+            if (name == "user" || !value.is_string() || value.get<std::string>().empty()) continue;
+            secrets_.push_back(value);
+            // As it stands in a connection string.
+            std::string doubled;
+            for (char c : secrets_.back()) doubled += c == '}' ? std::string("}}") : std::string(1, c);
+            if (doubled != secrets_.back()) secrets_.insert(secrets_.end() - 1, doubled);
         }
     }
     // A name or a value that isn't UTF-8 becomes U+FFFD rather than an exception that says nothing.

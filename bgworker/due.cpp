@@ -44,6 +44,14 @@ bool is_home_database() {
     return *rows.first()[0] == "t";
 }
 
+bool is_home_system() {
+    Bookkeeping bookkeeping;
+    return !pg::query(
+                "SELECT FROM insync.home AS h, pg_control_system() AS c WHERE h.system_identifier = "
+                "c.system_identifier::text")
+                .empty();
+}
+
 void settle_home_database() {
     Bookkeeping bookkeeping;
     pg::query(std::string("INSERT INTO insync.home AS h (system_identifier, database_oid) ") + identity +

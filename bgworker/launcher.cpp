@@ -158,17 +158,21 @@ bool Launcher::start(Place place) {
 
 // A worker that ended without a word (it could not be started, or lost its memory) must not count as running for ever.
 void Launcher::reap() {
-    std::erase_if(workers_, [](const RunningWorker& worker) {
+    for (std::size_t i = workers_.size(); i-- > 0;) {
+        RunningWorker worker = workers_[i];
         bool stopped = pg::call([&] {
             pid_t pid = 0;
             return GetBackgroundWorkerPid(worker.handle, &pid) == BGWH_STOPPED;
         });
-        if (stopped) {
-            shared::worker_reaped(worker.place);
-            pfree(worker.handle);
-        }
-        return stopped;
-    });
+        if (!stopped) continue;
+        workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(i));
+        // One that gave its place back can have a successor there already, who hasn't begun yet.
+        bool succeeded = std::any_of(workers_.begin(), workers_.end(), [&](const RunningWorker& other) {
+            return other.place.encoded() == worker.place.encoded();
+        });
+        if (!succeeded) shared::worker_reaped(worker.place);
+        pfree(worker.handle);
+    }
 }
 
 void Launcher::start_due(TimestampTz* next) {

@@ -102,6 +102,18 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"columns", nullptr}};
 }
 
+// A transaction that may begin the run's row; without its commit there is none.
+template <typename Body>
+auto Run::in_transaction(Body&& body) {
+    std::int64_t before = run_id_;
+    try {
+        return transactions_.run(body);
+    } catch (...) {
+        run_id_ = before;
+        throw;
+    }
+}
+
 Run::Run(const Stream& stream, const RunRequest& request, Transactions& transactions)
     : stream_(stream),
       request_(request),
@@ -162,7 +174,7 @@ RunCounts Run::execute(ConnectorProcess& connector) {
 // Reads where the stream stands, asks the connector to read on from there, and builds the statements for what it sends.
 void Run::load() {
     std::int64_t repeated = 0;
-    transactions_.run([&] {
+    in_transaction([&] {
         state_ = load_state(stream_.id);
         repeated = repeated_seconds(stream_, state_, lookback_seconds(stream_));
         // What can only be told afterwards (polls) is recorded with their first batch; the rest now, so that a crash
@@ -237,9 +249,8 @@ void Run::apply(const Batch& batch) {
                     std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");
     set_live_state(stream_.id, LiveState::processing);
     for (int attempt = 0;; attempt++) {
-        std::int64_t run_before = run_id_;
         try {
-            RunCounts total = transactions_.run([&] { return apply_once(batch); });
+            RunCounts total = in_transaction([&] { return apply_once(batch); });
             applier_->committed();
             counts_ = total;
             if (!keeps_position(batch)) {
@@ -248,7 +259,6 @@ void Run::apply(const Batch& batch) {
             }
             break;
         } catch (const pg::Error& error) {
-            run_id_ = run_before;
             if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
         }
         pg::call([&] {
@@ -320,7 +330,7 @@ void Run::check_deadline() const {
 // Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
 void Run::finish() {
     if (compares_keys_ && applier_) {
-        counts_ = transactions_.run([&] {
+        counts_ = in_transaction([&] {
             RunCounts total = counts_;
             total.vanished += applier_->delete_vanished();
             if (total.vanished > 0) record_start();
@@ -338,7 +348,7 @@ void Run::finish() {
     bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule" &&
                  shared::read_live(stream_.id).has_value();
     if (!quiet) {
-        transactions_.run([&] {
+        in_transaction([&] {
             record_start();
             finish_run(run_id_, "succeeded", counts_, nullptr, message);
             clear_failures(stream_.id);

@@ -41,6 +41,8 @@ class Run {
                                        std::int64_t extra_lookback_s);
 
   private:
+    template <typename Body>
+    auto in_transaction(Body&& body);
     void load();
     bool next_batch(Batch& batch);
     void apply(const Batch& batch);

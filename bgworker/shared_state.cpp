@@ -96,6 +96,20 @@ Agenda* find_agenda(Oid database, Oid server) {
     return found != end ? found : nullptr;
 }
 
+int workers_of(const Agenda& item) {
+    return std::popcount(item.starting | item.running);
+}
+
+// Of the entries without a worker the one that is due last; nullptr if all have one.
+Agenda* latest_idle() {
+    Agenda* latest = nullptr;
+    for (int i = 0; i < state->agenda_count; i++) {
+        Agenda& item = agenda_items()[i];
+        if (workers_of(item) == 0 && (latest == nullptr || item.due > latest->due)) latest = &item;
+    }
+    return latest;
+}
+
 LiveStream* find_live(int stream_id) {
     auto* end = state->live + state->live_count;
     auto* found = std::find_if(state->live, end, [&](const LiveStream& item) {
@@ -121,10 +135,6 @@ std::uint64_t bit(Place place) {
     return std::uint64_t{1} << place.number;
 }
 
-int workers_of(const Agenda& item) {
-    return std::popcount(item.starting | item.running);
-}
-
 }  // namespace
 
 void request() {
@@ -140,17 +150,21 @@ bool available() {
 
 bool make_due(Oid database, Oid server, TimestampTz due) {
     if (state == nullptr) return true;
+    bool crowded = false;
     {
         Locked locked;
         Agenda* item = find_agenda(database, server);
         if (item == nullptr) {
-            // A slot of a server that is gone for good can be taken over.
+            // A slot of a server that is gone for good, or a new one, or that of whoever is due the latest.
             auto* end = agenda_items() + state->agenda_count;
             item = std::find_if(agenda_items(), end,
                                 [](const Agenda& a) { return workers_of(a) == 0 && a.due == DT_NOEND; });
-            if (item == end) {
-                if (state->agenda_count == state->capacity) return false;
+            if (item == end && state->agenda_count < state->capacity) {
                 state->agenda_count++;
+            } else if (item == end) {
+                crowded = true;
+                item = latest_idle();
+                if (item == nullptr || item->due <= due) return false;
             }
             *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 1, 0, -1, 0, 0};
         }
@@ -161,7 +175,7 @@ bool make_due(Oid database, Oid server, TimestampTz due) {
         }
     }
     wake_launcher();
-    return true;
+    return !crowded;
 }
 
 std::optional<Place> take_due(TimestampTz now, int max_workers, TimestampTz* next) {

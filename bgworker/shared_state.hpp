@@ -66,8 +66,8 @@ namespace shared {
 void request();
 bool available();
 
-// Agenda. `due` moves a server's due time to at most this; the launcher is woken. False where there is no room for one
-// more server.
+// Agenda. `due` moves a server's due time to at most this; the launcher is woken. False where there is no room for all:
+// another server, or this one, has to be put there again later, by a survey of its database.
 bool make_due(Oid database, Oid server, TimestampTz due);
 // What the launcher does: picks what is longest due and takes a worker's place there; sets `next` to the next due time.
 std::optional<Place> take_due(TimestampTz now, int max_workers, TimestampTz* next);

@@ -64,17 +64,20 @@ std::string Stream::option(const char* name) const {
     return option != nullptr ? std::string(option->default_text) : std::string();
 }
 
-void record_owners(int stream_id) {
+void record_owner(int stream_id) {
     Bookkeeping bookkeeping;
-    // The tables of 0.1 know owners by name only.
-    if (pg::query(
-            "SELECT FROM pg_attribute AS a WHERE a.attrelid = 'insync.stream'::regclass AND a.attname = 'owner_id'")
-            .empty())
-        return;
+    pg::query(
+        "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner AND s.id = "
+        "$1::integer",
+        {number(stream_id)});
+}
+
+void adopt_streams(bool from_another_system) {
+    Bookkeeping bookkeeping;
     pg::query(
         "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner"
-        " AND (s.id = $1::integer OR $1::integer = 0)",
-        {number(stream_id)});
+        " AND s.owner_id <> r.oid AND (s.owner_id = 0 OR $1::boolean)",
+        {from_another_system ? "true" : "false"});
 }
 
 bool is_owner(const Stream& stream) {

@@ -39,8 +39,11 @@ struct Stream {
 inline constexpr const char* join_owner =
     "LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
     " AND r.oid = coalesce((to_jsonb(s) ->> 'owner_id')::oid, r.oid)";
-// The role that has the owner's name now is the owner: of one stream, or (0) of all.
-void record_owners(int stream_id);
+// The role that has the owner's name now is the owner of the stream.
+void record_owner(int stream_id);
+// The same of all streams where roles have other numbers than where this copy came from, else of those that come
+// without one, from a dump of 0.1.
+void adopt_streams(bool from_another_system);
 
 // Has the current role the rights of the stream's owner? An ownerless stream is the superusers'.
 bool is_owner(const Stream& stream);

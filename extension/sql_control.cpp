@@ -261,15 +261,17 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_resume()");
         ResultSet result(fcinfo);
+        Oid owner = extension_owner();
+        bool may_adopt = pg::call([&] { return has_privs_of_role(GetUserId(), owner); });
+        bool another_system = !is_home_system();
         if (!is_home_database()) {
-            Oid owner = extension_owner();
-            if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); })) {
+            if (!may_adopt) {
                 throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE,
                                 "only the owner of pg_insync may let a copy of a database run its streams");
             }
             settle_home_database();
-            record_owners(0);  // roles have other numbers where the copy came from
         }
+        if (may_adopt) adopt_streams(another_system);
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), false)) {
             Stream stream = load_stream(name);
             clear_failures(stream.id);

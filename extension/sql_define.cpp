@@ -141,7 +141,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         }
         bool home = is_home_database();
         stream.id = insert_stream(stream);
-        record_owners(stream.id);
+        record_owner(stream.id);
         Applier(stream, stream.source_columns, false).check();
         if (home) settle_home_database();
         tell_findings(stream, description, existing);
@@ -215,7 +215,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                           {std::to_string(stream.id), new_name});
             }
         }
-        if (new_owner) record_owners(stream.id);
+        if (new_owner) record_owner(stream.id);
         Applier(stream, stream.source_columns, false).check();
         wake_at_commit(stream.server);
         return Datum(0);

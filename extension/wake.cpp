@@ -38,7 +38,9 @@ void on_transaction_end(XactEvent event, void*) {
     if (event == XACT_EVENT_COMMIT) {
         TimestampTz now = GetCurrentTimestamp();
         if (pending_all) shared::make_due(MyDatabaseId, InvalidOid, now);
-        for (int i = 0; i < pending_count && !pending_all; i++) shared::make_due(MyDatabaseId, pending[i], now);
+        for (int i = 0; i < pending_count && !pending_all; i++) {
+            if (!shared::make_due(MyDatabaseId, pending[i], now)) shared::make_due(MyDatabaseId, InvalidOid, now);
+        }
     }
     if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) {
         pending_count = 0;

@@ -146,3 +146,21 @@ def test_a_connection_string_names_its_driver(db, source):
     assert all(ok for (ok,) in db.query("SELECT ok FROM sync_test('cadena')"))
     db.create_stream("piezas", "cadena", "piezas")
     assert db.run("piezas")["inserted"] == 3
+
+
+def test_a_stream_made_meanwhile_keeps_its_rows(db, shop):
+    """A full read that began when the target was its own must not take another stream's rows for vanished ones."""
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, producto text, cantidad int, precio numeric, actualizado timestamp)")
+    db.create_stream("ventas", "tienda", "ventas", options={"deletes": "hard", "max_deletes": "100%"})
+    shop.script("CREATE TABLE otras (id INTEGER PRIMARY KEY, producto VARCHAR(40)); INSERT INTO otras VALUES (101, 'Té'), (102, 'Mate')")
+    db.create_server("otra", **shop.server_options())
+    with db.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id) VALUES (3)")
+        run_id = db.trigger("ventas")
+        wait_for(lambda: db.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"), "the run to wait")
+        db.create_stream("otras", "otra", "otras", target="ventas")
+        assert db.run("otras")["inserted"] == 2
+        blocker.rollback()
+    assert db.wait(run_id) == "failed"
+    assert "which other streams write too" in db.value("SELECT message FROM insync.run WHERE id = %s", run_id)
+    assert db.value("SELECT count(*) FROM ventas WHERE id > 100") == 2
