@@ -41,8 +41,10 @@ OutOfOrder::OutOfOrder()
 
 void Reader::read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                         const Advance& advance) {
-    if (ordered_by && plan_.columns[*ordered_by].fetch != Fetch::int64) ordered_by.reset();
-    const bool is_unique = request_.key_is_unique && plan_.key.size() == 1 && ordered_by == plan_.key[0];
+    // Only whole numbers have the same order here as at the source.
+    constexpr std::size_t no_column = SIZE_MAX;
+    const std::size_t order = ordered_by && plan_.columns[*ordered_by].fetch == Fetch::int64 ? *ordered_by : no_column;
+    const bool is_unique = request_.key_is_unique && plan_.key.size() == 1 && order == plan_.key[0];
     const std::size_t page_rows = plan_.page_rows == 0 ? SIZE_MAX : plan_.page_rows;
     while (true) {
         const StatementText statement = page(after);
@@ -57,7 +59,7 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
             again = cursor.intact_rows() < cursor.rows();
             std::size_t first = 0;
             for (std::size_t row = 0; row < count; row++) {
-                if (ordered_by) require_order(cursor.cell(row, *ordered_by), is_unique, previous);
+                if (order != no_column) require_order(cursor.cell(row, order), is_unique, previous);
                 send_row(cursor, row);
                 if (batch_is_full()) {
                     advance(cursor, first, row);
