@@ -152,7 +152,7 @@ TEST(ConnectorConnectString, FindsThePasswordsThatMustNotBeRepeated) {
     EXPECT_EQ(odbc::passwords_in("DSN=x;PWD=top secret;UID=a"), Parts({"top secret"}));
     EXPECT_EQ(odbc::passwords_in("UID={a=b;c};Password={p;w}}d};X=1"), Parts({"{p;w}}d}", "p;w}d"}));
     EXPECT_EQ(odbc::passwords_in("DSN=x"), Parts());
-    EXPECT_EQ(odbc::passwords_in("DSN=x;;\tPWD=a"), Parts({"a"}));
+    EXPECT_EQ(odbc::passwords_in("DSN=x; ;\tPWD=a"), Parts({"a"}));
     EXPECT_EQ(odbc::passwords_in("PWD= top secret ;pass word= {b}"),
               Parts({" top secret ", "top secret", " {b}", "{b}", "b"}));
 }

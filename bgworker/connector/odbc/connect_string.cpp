@@ -243,13 +243,10 @@ std::vector<std::string> passwords_in(std::string_view text) {
     std::vector<std::string> found;
     std::size_t at = 0;
     while (at < text.size()) {
-        if (text[at] == ';') {
-            at++;
-            continue;
-        }
         const std::size_t equals = text.find('=', at);
         if (equals == std::string_view::npos) break;
         std::string key = lower(text.substr(at, equals - at));
+        key.erase(0, key.rfind(';') + 1);  // parts without a value, empty ones for instance
         std::erase_if(key, [](char c) { return blanks.find(c) != std::string_view::npos; });
         std::size_t end = std::min(text.find_first_not_of(blanks, equals + 1), text.size());
         std::string value;
