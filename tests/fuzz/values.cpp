@@ -81,6 +81,7 @@ std::optional<Number> number_in(std::string_view text) {
         std::string exponent;
         sign(negative), digits(exponent);
         if (exponent.empty()) return std::nullopt;
+        exponent.erase(0, std::min(exponent.find_first_not_of('0'), exponent.size() - 1));
         if (exponent.size() > 9) exponent = "999999999";  // too large for any type
         number.exponent += negative ? -std::stol(exponent) : std::stol(exponent);
     }
