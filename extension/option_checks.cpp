@@ -11,6 +11,8 @@
 
 #include "extension/connection_string.hpp"
 #include "extension/near_miss.hpp"
+#include "extension/option_sets.hpp"
+#include "extension/rest_values.hpp"
 
 namespace insync {
 
@@ -244,6 +246,37 @@ ValueProblem check_json_object(std::string_view value) {
     return {};
 }
 
+ValueProblem check_text_map(std::string_view value) {
+    const std::string hint = "Write an object such as {\"name\": \"value\"}.";
+    const auto json = nlohmann::json::parse(value, nullptr, false);
+    if (!json.is_object()) return {"It is not a JSON object.", hint};
+    for (const auto& [key, member] : json.items()) {
+        if (!member.is_primitive() || member.is_null())
+            return {"The value of " + quote(key) + " is neither a text nor a number.", hint};
+        const bool is_bad = [&] {
+            auto has_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
+            return has_zero(key) || (member.is_string() && has_zero(member.get_ref<const std::string&>()));
+        }();
+        if (is_bad) return {"It contains a zero byte.", hint};
+    }
+    return {};
+}
+
+// The options of a second resource: what a stream can say of its own, and which resource it is.
+ValueProblem check_json_options(std::string_view value) {
+    const auto json = nlohmann::json::parse(value, nullptr, false);
+    if (!json.is_object()) return {"It is not a JSON object.", "Write an object such as {\"source\": \"orders\"}."};
+    for (const auto& [name, member] : json.items()) {
+        if (name == "source" || name == "key" || name == "watermark") continue;
+        const std::string text = member.is_string() ? member.get<std::string>() : member.dump();
+        if (const auto problem = check_option(Where::stream, Kind::rest, name, text)) {
+            return {problem->message + (problem->detail.empty() ? "" : ": " + problem->detail), problem->hint};
+        }
+    }
+    if (!json.contains("source")) return {"It names no source.", "Write an object such as {\"source\": \"orders\"}."};
+    return {};
+}
+
 ValueProblem check_value(const Option& option, std::string_view value) {
     switch (option.type) {
         case ValueType::integer: {
@@ -271,6 +304,18 @@ ValueProblem check_value(const Option& option, std::string_view value) {
                               "Write a time such as '10 minutes', or a count such as '1000' for an integer watermark.");
         case ValueType::json_object:
             return check_json_object(value);
+        case ValueType::text_map:
+            return check_text_map(value);
+        case ValueType::json_options:
+            return check_json_options(value);
+        case ValueType::pointer: {
+            const bool negated = option.name == "more_path" && value.starts_with('!');
+            return is_json_pointer(value.substr(negated ? 1 : 0))
+                       ? ValueProblem{}
+                       : ValueProblem{"It is not a JSON pointer.", "Write it as /items or /data/rows."};
+        }
+        case ValueType::rate:
+            return problem_of(parse_rate(value), "Write it as '2/s', '120/min' or '1000/h'.");
         case ValueType::text:
         case ValueType::name:
         case ValueType::connection_string:
@@ -279,78 +324,6 @@ ValueProblem check_value(const Option& option, std::string_view value) {
     return {};
 }
 
-// What is wrong between the options of a server.
-Problem check_server_set(const OptionMap& options) {
-    std::vector<std::string_view> ways;
-    for (std::string_view way : {"connection_string", "driver", "dsn"}) {
-        if (options.contains(way)) {
-            ways.push_back(way);
-        }
-    }
-    if (ways.empty()) {
-        return OptionProblem{"one of the options \"driver\", \"dsn\" and \"connection_string\" is required", "",
-                             "For example: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (driver 'MariaDB "
-                             "Unicode', host '…', database '…')."};
-    }
-    if (ways.size() > 1) {
-        return OptionProblem{"options " + quote(ways[0]) + " and " + quote(ways[1]) + " exclude each other", "",
-                             "Keep one: ALTER SERVER … OPTIONS (DROP " + std::string(ways[1]) + ")."};
-    }
-    if (ways[0] == "connection_string") {
-        for (std::string_view part : {"host", "port", "database", "driver_options"}) {
-            if (options.contains(part)) {
-                return OptionProblem{"options \"connection_string\" and " + quote(part) + " exclude each other", "",
-                                     "Write it into the connection string, or use the option driver in its place."};
-            }
-        }
-    }
-    auto further = options.find("driver_options");
-    if (further != options.end() && options.contains("host")) {
-        auto keywords = parse_connection_string(further->second);
-        for (const auto& [keyword, value] : *keywords) {
-            if (bare_keyword(keyword) == "servername") {
-                return OptionProblem{"invalid value for option \"driver_options\"",
-                                     "The keyword " + quote(keyword) + " and the option \"host\" exclude each other.",
-                                     "Keep one of them."};
-            }
-        }
-    }
-    return std::nullopt;
-}
-
-// What is wrong between the options of a stream.
-Problem check_stream_set(const OptionMap& options) {
-    auto has = [&](std::string_view name) { return options.contains(name); };
-    auto value_or_default = [&](std::string_view name) -> std::string_view {
-        auto found = options.find(name);
-        return found == options.end() ? find_option(Where::stream, name)->default_text : found->second;
-    };
-    auto requires_other = [](std::string_view name, std::string_view other, std::string hint) {
-        return OptionProblem{"option " + quote(name) + " requires the option " + quote(other), "", std::move(hint)};
-    };
-    std::string_view deletes = value_or_default("deletes");
-    if (deletes == "soft" && !has("deleted_column")) {
-        return OptionProblem{"option \"deletes\" set to \"soft\" requires the option \"deleted_column\"", "",
-                             "Name the target's column that marks deleted rows, such as \"deleted_at\"."};
-    }
-    if (has("deleted_column") && deletes != "soft") {
-        return requires_other("deleted_column", "deletes", "Set deletes to soft, or remove deleted_column.");
-    }
-    if (has("operation_column") && deletes == "ignore") {
-        return requires_other("operation_column", "deletes", "Set deletes to soft or hard.");
-    }
-    if (has("delete_values") && !has("operation_column")) {
-        return requires_other("delete_values", "operation_column", "Name the source's column that holds these values.");
-    }
-    if (*parse_boolean(value_or_default("columns_only")) && !has("columns")) {
-        return requires_other("columns_only", "columns", "Without columns, nothing would be written.");
-    }
-    if (has("initial_watermark") && value_or_default("mode") == "full") {
-        return OptionProblem{"option \"initial_watermark\" is not allowed when \"mode\" is \"full\"",
-                             "A full read always reads everything.", "Set mode to incremental."};
-    }
-    return std::nullopt;
-}
 }  // namespace
 
 Problem check_option(Where where, Kind kind, std::string_view name, std::string_view value) {
@@ -383,7 +356,7 @@ Problem check_option_set(Where where, Kind kind, const OptionMap& options) {
     }
     switch (where) {
         case Where::server:
-            return check_server_set(options);
+            return kind == Kind::rest ? check_rest_server_set(options) : check_odbc_server_set(options);
         case Where::stream:
             return check_stream_set(options);
         case Where::mapping:

@@ -1,7 +1,11 @@
 // The table of options and what sync_options() shows of it; see options.hpp. The checks are in option_checks.cpp.
 #include "extension/options.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+
+#include "extension/options_rest.hpp"
 
 namespace insync {
 
@@ -10,6 +14,7 @@ constexpr unsigned server = static_cast<unsigned>(Where::server);
 constexpr unsigned mapping = static_cast<unsigned>(Where::mapping);
 constexpr unsigned stream = static_cast<unsigned>(Where::stream);
 constexpr unsigned odbc = static_cast<unsigned>(Kind::odbc);
+constexpr unsigned any = odbc | static_cast<unsigned>(Kind::rest);
 
 constexpr std::int64_t second = 1000;
 constexpr std::int64_t day = 86400 * second;
@@ -24,7 +29,7 @@ constexpr std::string_view backoffs[] = {"double", "fixed"};
 
 using enum ValueType;
 
-constexpr Option table[] = {
+constexpr Option general[] = {
     // How to reach a source.
     {.name = "driver",
      .type = name,
@@ -71,14 +76,14 @@ constexpr Option table[] = {
      .type = integer,
      .default_text = "1",
      .where = server,
-     .kinds = odbc,
+     .kinds = any,
      .min = 1,
      .max = 100,
      .description = "Number of connections that may be open to the source at a time."},
     {.name = "connect_timeout",
      .type = duration,
      .where = server,
-     .kinds = odbc,
+     .kinds = any,
      .min = second,
      .max = day / 24,
      .description = "Time after which connecting is given up; without it, the setting insync.connect_timeout."},
@@ -91,11 +96,11 @@ constexpr Option table[] = {
      .description = "Time after which one statement at the source is given up; a stream's own comes first, then its "
                     "server's, then the setting insync.query_timeout."},
     // Who reads it.
-    {.name = "user", .type = text, .where = mapping, .kinds = odbc, .description = "User name at the source."},
+    {.name = "user", .type = text, .where = mapping, .kinds = any, .description = "User name at the source."},
     {.name = "password",
      .type = text,
      .where = mapping,
-     .kinds = odbc,
+     .kinds = any,
      .secret = true,
      .description = "Password at the source."},
     // What is read, and from where.
@@ -103,32 +108,32 @@ constexpr Option table[] = {
      .type = enumeration,
      .default_text = "auto",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .values = modes,
      .description = "Read what changed since the watermark, or everything each time; auto is incremental where there "
                     "is a watermark."},
     {.name = "lookback",
      .type = lookback,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "How far before the watermark each read starts again, for rows that were committed late: a time "
                     "(default 10 minutes), or a count for integer watermarks (default 1000)."},
     {.name = "initial_watermark",
      .type = text,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Watermark to start from, as the source writes it, in place of a first load of everything."},
     {.name = "null_watermark",
      .type = enumeration,
      .default_text = "include",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .values = null_watermark_policies,
      .description = "What happens to rows whose watermark is NULL: read in each run, rejected, or the run fails."},
     {.name = "source_time_zone",
      .type = text,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Time zone of the source's times that carry none, such as Europe/Madrid; without it they stay "
                     "without a zone."},
     {.name = "page_rows",
@@ -142,7 +147,7 @@ constexpr Option table[] = {
     {.name = "batch_rows",
      .type = integer,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .min = 1,
      .max = 1'000'000,
      .description = "Number of rows that are applied and committed together; without it, the setting "
@@ -150,7 +155,7 @@ constexpr Option table[] = {
     {.name = "batch_bytes",
      .type = size,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .min = 64 << 10,
      .max = 1 << 30,
      .description = "Size at which a batch is applied although it has fewer rows; without it, the setting "
@@ -159,7 +164,7 @@ constexpr Option table[] = {
      .type = enumeration,
      .default_text = "replace",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .values = text_policies,
      .description = "What happens to bytes that PostgreSQL's text can't hold: replaced, or the row is rejected."},
     {.name = "zero_dates",
@@ -173,25 +178,25 @@ constexpr Option table[] = {
     {.name = "columns",
      .type = json_object,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Target columns as SQL over the batch, {\"total\": \"quantity * price\"}; others are filled by "
                     "name."},
     {.name = "columns_only",
      .type = boolean,
      .default_text = "false",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Whether only the target columns that are named in columns are filled."},
     {.name = "filter",
      .type = text,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "SQL condition over the batch; rows for which it isn't true are left out."},
     {.name = "new_columns",
      .type = enumeration,
      .default_text = "add",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .values = new_column_policies,
      .description = "What happens when the source gains a column: it is added to the target, ignored, or the run "
                     "fails."},
@@ -199,45 +204,58 @@ constexpr Option table[] = {
      .type = enumeration,
      .default_text = "ignore",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .values = delete_policies,
      .description = "What happens to rows that were deleted at the source: they stay, are marked in deleted_column "
                     "(soft), or are deleted (hard)."},
     {.name = "operation_column",
      .type = name,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Source column that tells deleted rows from others, as change tables have it; without it, deletes "
                     "are found by comparing keys in full runs."},
     {.name = "delete_values",
      .type = text,
      .default_text = "D,DELETE",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Values of operation_column that mean a delete, separated by commas."},
+    {.name = "deleted_when",
+     .type = text,
+     .where = stream,
+     .kinds = any,
+     .description = "SQL condition over the batch; rows for which it is true were deleted at the source."},
+    {.name = "reconcile",
+     .type = duration,
+     .where = stream,
+     .kinds = any,
+     .min = 60 * second,
+     .max = 366 * day,
+     .description = "How often an incremental stream is read in full and compared, so that rows that vanished at the "
+                    "source are found."},
     {.name = "deleted_column",
      .type = name,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Target column that marks deleted rows: a timestamptz (when it was seen) or a boolean."},
     {.name = "max_deletes",
      .type = share_or_count,
      .default_text = "20%",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Share of the target's rows, or number of rows, that one run may delete; a run that would delete "
                     "more fails and deletes none; ten rows or fewer pass a share, unless the source is empty."},
     // When it runs, and for how long.
     {.name = "time_zone",
      .type = text,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Time zone of a cron schedule, such as Europe/Madrid; without it, the server's setting TimeZone."},
     {.name = "max_retries",
      .type = integer,
      .default_text = "3",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .min = 0,
      .max = 100,
      .description = "Number of times a failed run is tried again before its stream waits for its schedule."},
@@ -245,7 +263,7 @@ constexpr Option table[] = {
      .type = duration,
      .default_text = "1 minute",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .min = second,
      .max = day,
      .description = "Time to wait before the first retry."},
@@ -253,13 +271,13 @@ constexpr Option table[] = {
      .type = enumeration,
      .default_text = "double",
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .values = backoffs,
      .description = "Whether the wait doubles with each retry, or stays fixed."},
     {.name = "run_timeout",
      .type = duration,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .min = second,
      .max = 30 * day,
      .description = "Time after which a run is ended; what it has committed stays, and the next run goes on from "
@@ -267,10 +285,17 @@ constexpr Option table[] = {
     {.name = "max_rejects",
      .type = share_or_count,
      .where = stream,
-     .kinds = odbc,
+     .kinds = any,
      .description = "Number of rejected rows, or share of the rows read, with which a run fails; without it, no "
                     "number does; a single row passes a share."},
 };
+
+constexpr auto table = [] {
+    std::array<Option, std::size(general) + std::size(rest_rows::table)> all;
+    std::copy(std::begin(rest_rows::table), std::end(rest_rows::table),
+              std::copy(std::begin(general), std::end(general), all.begin()));
+    return all;
+}();
 
 std::string limit_text(const Option& option, std::int64_t limit) {
     switch (option.type) {
@@ -334,7 +359,13 @@ std::string type_text(const Option& option) {
         case share_or_count:
             return "share or count";
         case json_object:
+        case text_map:
+        case json_options:
             return "JSON object";
+        case pointer:
+            return "JSON pointer";
+        case rate:
+            return "requests a time";
         case lookback:
             return "duration or integer";
         case connection_string:

@@ -28,6 +28,7 @@ enum class Where : unsigned {
 // The kind of server that an option is for (for a stream: of its server); a bit each.
 enum class Kind : unsigned {
     odbc = 1,
+    rest = 2,
 };
 
 enum class ValueType {
@@ -39,7 +40,11 @@ enum class ValueType {
     boolean,
     enumeration,
     share_or_count,
-    json_object,  // whose values are texts
+    json_object,   // whose values are SQL expressions
+    text_map,      // a JSON object whose values are texts or numbers
+    json_options,  // a JSON object of further options
+    pointer,       // JSON pointer (RFC 6901), such as /data/items; '!' in front of it negates
+    rate,          // requests by time, such as 2/s
     lookback,
     connection_string,
 };

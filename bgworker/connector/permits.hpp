@@ -9,8 +9,8 @@ class Permits {
   public:
     virtual ~Permits() = default;
 
-    // Takes the next place in the queue of the server's requests, which follow each other at `interval`, and returns how
-    // long to wait for it. `hold`: the source asked for silence, so nobody's request goes out before that.
+    // Takes the next place in the queue of the server's requests, which follow each other at `interval`, and returns
+    // how long to wait for it. `hold`: the source asked for silence, so nobody's request goes out before that.
     virtual std::chrono::milliseconds ask(std::chrono::milliseconds interval, std::chrono::milliseconds hold) = 0;
 };
 

@@ -72,9 +72,9 @@ class Page {
     std::vector<std::size_t> row_starts_;
 };
 
-// Where the rows of an answer are, for sources that nobody described: "" for an array, else the pointer to the one array
-// of objects at the top (or, where there are several, the one called items, data, value, results, records or rows; or
-// one level deeper). Raises Failure (source) where there is none, telling which members there are.
+// Where the rows of an answer are, for sources that nobody described: "" for an array, else the pointer to the one
+// array of objects at the top (or, where there are several, the one called items, data, value, results, records or
+// rows; or one level deeper). Raises Failure (source) where there is none, telling which members there are.
 std::string find_rows_path(std::string_view body);
 
 }  // namespace insync::rest

@@ -1,8 +1,8 @@
 // Templates of requests: paths, parameters, headers and bodies with placeholders.
 //
 // `{name}` or `{name:format}` stands for a value; a name that isn't one of the known placeholders is left as it stands,
-// so that JSON and GraphQL need no quoting, unless it is a near miss of one. `[[…]]` is an optional part: it is left out
-// where a placeholder in it has no value. Formats of times: iso (seconds, as 2026-01-31T10:00:00Z), iso_ms, iso_us,
+// so that JSON and GraphQL need no quoting, unless it is a near miss of one. `[[…]]` is an optional part: it is left
+// out where a placeholder in it has no value. Formats of times: iso (seconds, as 2026-01-31T10:00:00Z), iso_ms, iso_us,
 // date, epoch, epoch_ms, or a strftime format (with a % in it); without one the value stands as the source wrote it.
 // {order:…} is the list of fields to sort by: comma (a,b), asc (a.asc,b.asc), json ({"a":"ASC","b":"ASC"}).
 #pragma once
@@ -23,7 +23,7 @@ enum class Place { plain, path, json };
 // What the placeholders of one request stand for.
 struct Values {
     std::map<std::string, std::string, std::less<>> texts;  // since, until, run_start, asof, last_key, offset, page,
-                                                            // limit, page_token, source, watermark, key, parent.x
+                                                            // limit, page_token, source, select, watermark, key, parent.x
     std::vector<std::string> order;                         // fields to sort by, for {order:…}
 };
 

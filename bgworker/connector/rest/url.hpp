@@ -8,8 +8,8 @@
 
 namespace insync::rest {
 
-// `reference` (absolute, with or without a host, or relative) seen from `base`. Raises Failure (source) where the result
-// is no http or https URL.
+// `reference` (absolute, with or without a host, or relative) seen from `base`. Raises Failure (source) where the
+// result is no http or https URL.
 std::string resolve_url(const std::string& base, const std::string& reference);
 
 // `path` below `base`, whatever slashes the two end and begin with; an absolute URL stays itself.

@@ -1,0 +1,121 @@
+// The table of presets; see presets.hpp.
+#include "extension/presets.hpp"
+
+namespace insync {
+
+namespace {
+
+constexpr PresetRow rows[] = {
+    // Oracle REST Data Services, APEX: unordered unless asked, all in the one parameter q.
+    {"ords", "params",
+     R"({"q": "{[[\"{watermark}\":{\"$gte\":{\"$date\":\"{since:iso}\"}},]][[\"$asof\":{\"$timestamp\":\"{asof}\"},]]\"$orderby\":{order:json}}", "limit": "{limit}", "offset": "{offset}"})"},
+    {"ords", "rows_path", "/items"},
+    {"ords", "more_path", "/hasMore"},
+    {"ords", "paging", "keyset"},
+    {"ords", "order", "asc"},
+    {"ords", "snapshot", "true"},
+    {"ords", "catalog", "metadata-catalog/"},
+    {"ords", "catalog_path", "/items"},
+
+    // Shopify Admin REST: base_url ends in admin/api/VERSION/. Next links take no filter beside them.
+    {"shopify_rest", "path", "{source}.json"},
+    {"shopify_rest", "params",
+     R"({"updated_at_min": "[[{since:iso}]]", "updated_at_max": "[[{until:iso}]]", "limit": "{limit}"})"},
+    {"shopify_rest", "rows_path", "/{source}"},
+    {"shopify_rest", "paging", "link_header"},
+    {"shopify_rest", "page_size", "250"},
+    {"shopify_rest", "auth", "header"},
+    {"shopify_rest", "auth_name", "X-Shopify-Access-Token"},
+    {"shopify_rest", "rate_header", "x-shopify-shop-api-call-limit"},
+    {"shopify_rest", "rate", "2/s"},
+
+    // Shopify Admin GraphQL: base_url ends in admin/api/VERSION/; the source is a connection such as orders.
+    {"shopify_graphql", "path", "graphql.json"},
+    {"shopify_graphql", "method", "POST"},
+    {"shopify_graphql", "body",
+     R"({"query": "query($first: Int!, $after: String, $query: String) { {source}(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) { edges { node { {select} } } pageInfo { hasNextPage endCursor } } }", "variables": {"first": {limit}, "after": {page_token}, "query": "[[updated_at:>='{since:iso}']]"}})"},
+    {"shopify_graphql", "select", "id updatedAt"},
+    {"shopify_graphql", "rows_path", "/data/{source}/edges"},
+    {"shopify_graphql", "row_path", "/node"},
+    {"shopify_graphql", "error_path", "/errors"},
+    {"shopify_graphql", "paging", "token"},
+    {"shopify_graphql", "next_path", "/data/{source}/pageInfo/endCursor"},
+    {"shopify_graphql", "more_path", "/data/{source}/pageInfo/hasNextPage"},
+    {"shopify_graphql", "order", "asc"},
+    {"shopify_graphql", "page_size", "250"},
+    {"shopify_graphql", "auth", "header"},
+    {"shopify_graphql", "auth_name", "X-Shopify-Access-Token"},
+
+    // Supabase, and PostgREST with path '{source}'.
+    {"supabase", "path", "rest/v1/{source}"},
+    {"supabase", "params",
+     R"({"{watermark}": "[[gte.{since}]]", "order": "{order:asc}", "limit": "{limit}", "offset": "{offset}"})"},
+    {"supabase", "paging", "keyset"},
+    {"supabase", "order", "asc"},
+    {"supabase", "auth", "bearer"},
+    {"supabase", "auth_name", "apikey"},
+    {"supabase", "catalog", "rest/v1/"},
+    {"supabase", "catalog_path", "/paths"},
+
+    // OData v4: pages are the server's.
+    {"odata", "params", R"({"$filter": "[[{watermark} ge {since:iso_ms}]]", "$orderby": "{order:comma}"})"},
+    {"odata", "headers",
+     R"({"Accept": "application/json;odata.metadata=none", "Prefer": "odata.maxpagesize={limit}"})"},
+    {"odata", "rows_path", "/value"},
+    {"odata", "paging", "next_url"},
+    {"odata", "next_path", "/@odata.nextLink"},
+    {"odata", "order", "asc"},
+    {"odata", "catalog", ""},
+    {"odata", "catalog_path", "/value"},
+
+    // NocoDB: the source is a table's id.
+    {"nocodb", "path", "api/v2/tables/{source}/records"},
+    {"nocodb", "params",
+     R"({"where": "[[({watermark},gte,exactDate,{since:%Y-%m-%d %H:%M:%S})]]", "sort": "{order:comma}", "limit": "{limit}", "offset": "{offset}"})"},
+    {"nocodb", "rows_path", "/list"},
+    {"nocodb", "more_path", "!/pageInfo/isLastPage"},
+    {"nocodb", "paging", "keyset"},
+    {"nocodb", "order", "asc"},
+    {"nocodb", "auth", "header"},
+    {"nocodb", "auth_name", "xc-token"},
+
+    // Directus: asking for more than its cap is a 400.
+    {"directus", "path", "items/{source}"},
+    {"directus", "params",
+     R"({"filter": "[[{\"{watermark}\":{\"_gte\":\"{since:iso_ms}\"}}]]", "sort": "{order:comma}", "limit": "{limit}", "offset": "{offset}"})"},
+    {"directus", "rows_path", "/data"},
+    {"directus", "paging", "keyset"},
+    {"directus", "order", "asc"},
+    {"directus", "page_size", "100"},
+    {"directus", "auth", "bearer"},
+    {"directus", "catalog", "collections"},
+    {"directus", "catalog_path", "/data"},
+
+    // GitHub: the source is a path such as repos/OWNER/NAME/issues.
+    {"github", "params",
+     R"({"since": "[[{since:iso}]]", "sort": "updated", "direction": "asc", "state": "all", "per_page": "{limit}"})"},
+    {"github", "headers", R"({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})"},
+    {"github", "paging", "link_header"},
+    {"github", "order", "asc"},
+    {"github", "page_size", "100"},
+    {"github", "auth", "bearer"},
+
+    // Stripe: newest first, always.
+    {"stripe", "path", "v1/{source}"},
+    {"stripe", "params",
+     R"({"created[gte]": "[[{since:epoch}]]", "starting_after": "[[{last_key}]]", "limit": "{limit}"})"},
+    {"stripe", "rows_path", "/data"},
+    {"stripe", "more_path", "/has_more"},
+    {"stripe", "paging", "last_key"},
+    {"stripe", "watermark_format", "epoch"},
+    {"stripe", "page_size", "100"},
+    {"stripe", "auth", "bearer"},
+};
+
+}  // namespace
+
+std::span<const PresetRow> preset_rows() {
+    return rows;
+}
+
+}  // namespace insync

@@ -1,0 +1,17 @@
+// How values of the options of REST sources are written: rates and JSON pointers. Pure.
+#pragma once
+
+#include <chrono>
+#include <string_view>
+
+#include "extension/option_values.hpp"
+
+namespace insync {
+
+// '2/s', '120/min', '1000/h', '5000/day', or requests a second without a unit: the time from one request to the next.
+Parsed<std::chrono::microseconds> parse_rate(std::string_view text);
+
+// True for '' and for texts that begin with '/' and have ~ only as ~0 and ~1 (RFC 6901).
+bool is_json_pointer(std::string_view text);
+
+}  // namespace insync
