@@ -18,6 +18,7 @@ struct HttpRequest {
     std::string url;
     Headers headers;
     std::optional<std::string> body;
+    std::vector<long> accepted;  // further statuses that Session::send() returns as they are, such as 400
 };
 
 struct HttpResponse {

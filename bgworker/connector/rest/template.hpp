@@ -35,6 +35,8 @@ class Template {
 
     // True if the placeholder `name` occurs, in an optional part or not.
     bool uses(std::string_view name) const;
+    // True if the text is JSON: it begins as an object or array.
+    bool is_json() const { return is_json_; }
     // The names x of the {parent.x} in it.
     std::vector<std::string> parent_fields() const;
 
@@ -50,6 +52,7 @@ class Template {
         int optional = 0;  // number of the optional part that it belongs to; 0: none
     };
     std::vector<Part> parts_;
+    bool is_json_ = false;
 };
 
 // A time in one of the formats above; nothing where `literal` is no time. Text without a zone is taken for UTC; digits

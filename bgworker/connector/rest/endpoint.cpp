@@ -1,0 +1,153 @@
+// Resources from options; see endpoint.hpp.
+#include "bgworker/connector/rest/endpoint.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/url.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+constexpr std::array<std::string_view, 9> paging_names = {"auto",        "none",     "offset", "page",     "link_header",
+                                                          "next_url", "token",  "last_key", "keyset"};
+
+// A text of which only constants can be part, such as a path in the answer.
+std::string render_constant(const std::string& text, const Values& constants) {
+    return Template(text).render(constants, Place::plain).value_or(text);
+}
+
+// A value that comes to nothing isn't sent: a filter without what it would compare with.
+bool is_empty(const std::optional<std::string>& value) {
+    return !value || value->empty() || *value == "{}";
+}
+
+bool is_header_text(const std::string& text) {
+    return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
+}  // namespace
+
+std::string_view name_of(Paging paging) {
+    return paging_names[static_cast<std::size_t>(paging)];
+}
+
+bool Endpoint::uses(std::string_view placeholder) const {
+    auto pair_uses = [&](const auto& pair) { return pair.first.uses(placeholder) || pair.second.uses(placeholder); };
+    return path.uses(placeholder) || (body && body->uses(placeholder)) ||
+           std::any_of(parameters.begin(), parameters.end(), pair_uses) ||
+           std::any_of(headers.begin(), headers.end(), pair_uses);
+}
+
+std::vector<std::string> Endpoint::parent_fields() const {
+    std::vector<std::string> fields;
+    auto add = [&](const Template& text) {
+        for (std::string& field : text.parent_fields()) {
+            if (std::find(fields.begin(), fields.end(), field) == fields.end()) fields.push_back(std::move(field));
+        }
+    };
+    add(path);
+    for (const auto& [name, value] : parameters) add(value);
+    for (const auto& [name, value] : headers) add(value);
+    if (body) add(*body);
+    return fields;
+}
+
+HttpRequest Endpoint::request(const Values& given) const {
+    Values values = given;
+    values.texts.insert(constants.texts.begin(), constants.texts.end());
+    if (values.order.empty()) values.order = constants.order;
+    auto missing = [](const char* what) {
+        return Failure(FailureClass::config, std::string("a placeholder in the option ") + what + " has no value here",
+                       "", "Put it into an optional part: [[…]].");
+    };
+    HttpRequest request;
+    request.method = method;
+    const std::optional<std::string> rendered_path = path.render(values, Place::path);
+    if (!rendered_path) throw missing("path");
+    std::vector<std::pair<std::string, std::string>> query;
+    for (const auto& [name, value] : parameters) {
+        const std::optional<std::string> rendered_name = name.render(values, Place::plain);
+        std::optional<std::string> rendered = value.render(values, value.is_json() ? Place::json : Place::plain);
+        if (!is_empty(rendered_name) && !is_empty(rendered)) query.emplace_back(*rendered_name, std::move(*rendered));
+    }
+    request.url = with_parameters(join_url(base_url, *rendered_path), query);
+    for (const auto& [name, value] : headers) {
+        const std::optional<std::string> rendered_name = name.render(values, Place::plain);
+        std::optional<std::string> rendered = value.render(values, Place::plain);
+        if (is_empty(rendered_name) || is_empty(rendered)) continue;
+        if (!is_header_text(*rendered_name) || !is_header_text(*rendered)) {
+            throw Failure(FailureClass::config, "header \"" + *rendered_name + "\" would hold a control character");
+        }
+        request.headers.emplace_back(*rendered_name, std::move(*rendered));
+    }
+    if (body) {
+        request.body = body->render(values, body_place);
+        if (!request.body) throw missing("body");
+        const bool has_type = std::any_of(request.headers.begin(), request.headers.end(), [](const auto& header) {
+            return header.first.size() == 12 && (header.first[0] | 0x20) == 'c' && header.first.ends_with("ype");
+        });
+        if (!has_type && body_place == Place::json) request.headers.emplace_back("Content-Type", "application/json");
+    }
+    return request;
+}
+
+Endpoint make_endpoint(const Settings& settings, const std::string& source, const std::vector<std::string>& key,
+                       const std::vector<std::string>& watermark) {
+    Endpoint endpoint;
+    endpoint.base_url = settings.text("base_url");
+    endpoint.source = source;
+    endpoint.method = settings.text("method");
+    endpoint.page_size = settings.number("page_size");
+    endpoint.first_page = settings.number("first_page");
+    endpoint.max_pages = settings.number("max_pages");
+
+    Values& constants = endpoint.constants;
+    constants.texts["source"] = source;
+    constants.texts["limit"] = std::to_string(endpoint.page_size);
+    if (settings.has("select")) constants.texts["select"] = settings.text("select");
+    if (!watermark.empty()) constants.texts["watermark"] = watermark.front();
+    if (!key.empty()) constants.texts["key"] = key.front();
+    constants.order = watermark;
+    for (const std::string& field : key) {
+        if (std::find(constants.order.begin(), constants.order.end(), field) == constants.order.end()) {
+            constants.order.push_back(field);
+        }
+    }
+
+    // A source is a path itself, with its own slashes and parameters.
+    const std::string path = settings.text("path");
+    endpoint.path = path == "{source}" ? Template(source) : Template(path);
+    for (const auto& [name, value] : settings.object("params")) {
+        endpoint.parameters.emplace_back(Template(name), Template(value));
+    }
+    for (const auto& [name, value] : settings.object("headers")) {
+        endpoint.headers.emplace_back(Template(name), Template(value));
+    }
+    if (settings.has("body")) {
+        const std::string body = settings.text("body");
+        endpoint.body = Template(body);
+        endpoint.body_place = endpoint.body->is_json() ? Place::json : Place::plain;
+    }
+    endpoint.shape.rows_path = render_constant(settings.text("rows_path"), constants);
+    endpoint.shape.row_path = settings.text("row_path");
+    endpoint.finds_rows = endpoint.shape.rows_path.empty();
+    endpoint.error_path = settings.text("error_path");
+    endpoint.next_path = render_constant(settings.text("next_path"), constants);
+    endpoint.more_path = render_constant(settings.text("more_path"), constants);
+    endpoint.more_is_negated = endpoint.more_path.starts_with('!');
+    if (endpoint.more_is_negated) endpoint.more_path.erase(0, 1);
+    endpoint.total_path = render_constant(settings.text("total_path"), constants);
+    endpoint.response_watermark = render_constant(settings.text("response_watermark"), constants);
+    const std::string paging = settings.text("paging");
+    const auto named = std::find(paging_names.begin(), paging_names.end(), paging);
+    endpoint.paging = named == paging_names.end() ? Paging::automatic
+                                                  : static_cast<Paging>(named - paging_names.begin());
+    const std::string order = settings.text("order");
+    endpoint.order = order == "asc" ? Order::asc : order == "desc" ? Order::desc : Order::none;
+    return endpoint;
+}
+
+}  // namespace insync::rest

@@ -1,0 +1,227 @@
+// Paging; see pager.hpp.
+#include "bgworker/connector/rest/pager.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/url.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+// Where well-known APIs put the next page's URL, its token, and whether there is one.
+constexpr std::array<const char*, 10> known_next_urls = {
+    "/next",           "/@odata.nextLink", "/nextLink",      "/links/next",      "/links/next/href",
+    "/_links/next/href", "/paging/next",     "/nextRecordsUrl", "/next_page_url", "/pagination/next"};
+constexpr std::array<const char*, 6> known_tokens = {"/next_page_token",   "/nextPageToken",     "/next_cursor",
+                                                     "/meta/next_cursor", "/paging/next/after", "/cursor"};
+constexpr std::array<const char*, 3> known_more = {"/hasMore", "/has_more", "/hasNextPage"};
+constexpr std::array<const char*, 4> known_totals = {"/total", "/totalCount", "/@odata.count", "/meta/total_count"};
+
+std::optional<std::int64_t> to_number(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
+    return number;
+}
+
+std::optional<std::string> text_at(const Page& page, std::string_view pointer) {
+    if (pointer.empty()) return std::nullopt;
+    const Value value = page.envelope(pointer);
+    const bool is_scalar = value.kind == Value::Kind::string || value.kind == Value::Kind::integer;
+    if (!is_scalar || value.text.empty()) return std::nullopt;
+    return std::string(value.text);
+}
+
+bool looks_like_url(std::string_view text) {
+    return text.find('/') != std::string_view::npos || text.starts_with('?');
+}
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return std::tolower(c); });
+    return result;
+}
+
+}  // namespace
+
+std::optional<std::string> next_link(const HttpResponse& response) {
+    for (const auto& [name, value] : response.headers) {
+        if (name != "link") continue;
+        for (std::size_t begin = value.find('<'); begin != std::string::npos;) {
+            const std::size_t end = value.find('>', begin);
+            if (end == std::string::npos) break;
+            const std::size_t next = value.find('<', end);
+            const std::string parameters = lower(std::string_view(value).substr(end + 1, next - end - 1));
+            for (const char* form : {"rel=\"next\"", "rel=next", "rel='next'"}) {
+                const std::size_t at = parameters.find(form);
+                if (at == std::string::npos) continue;
+                const std::size_t behind = at + std::string_view(form).size();
+                // rel=next and not rel=nextthing
+                if (behind < parameters.size() && std::isalnum(static_cast<unsigned char>(parameters[behind]))) continue;
+                return value.substr(begin + 1, end - begin - 1);
+            }
+            begin = next;
+        }
+    }
+    return std::nullopt;
+}
+
+Pager::Pager(const Endpoint& endpoint)
+    : endpoint_(endpoint),
+      paging_(endpoint.paging),
+      next_path_(endpoint.next_path),
+      more_path_(endpoint.more_path),
+      page_(endpoint.first_page) {
+    for (const std::string& pointer :
+         {endpoint.next_path, endpoint.more_path, endpoint.total_path, endpoint.response_watermark}) {
+        if (!pointer.empty()) wanted_.push_back(pointer);
+    }
+    for (const char* pointer : known_more) wanted_.push_back(pointer);
+    for (const char* pointer : known_totals) wanted_.push_back(pointer);
+    if (paging_ == Paging::automatic || (paging_ == Paging::next_url && next_path_.empty())) {
+        for (const char* pointer : known_next_urls) wanted_.push_back(pointer);
+    }
+    if (paging_ == Paging::automatic || (paging_ == Paging::token && next_path_.empty())) {
+        for (const char* pointer : known_tokens) wanted_.push_back(pointer);
+    }
+}
+
+void Pager::place(Values& values) const {
+    values.texts["offset"] = std::to_string(offset_);
+    values.texts["page"] = std::to_string(page_);
+    if (token_) values.texts["page_token"] = *token_;
+    if (last_key_) values.texts["last_key"] = *last_key_;
+}
+
+// What the first answer and the request's own placeholders tell of the paging.
+void Pager::detect(const HttpResponse& response, const Page& page) {
+    auto first_of = [&](const auto& pointers, bool is_url) -> const char* {
+        for (const char* pointer : pointers) {
+            const std::optional<std::string> text = text_at(page, pointer);
+            if (text && (!is_url || looks_like_url(*text))) return pointer;
+        }
+        return nullptr;
+    };
+    if (paging_ == Paging::automatic) {
+        if (endpoint_.uses("offset")) {
+            paging_ = Paging::offset;
+        } else if (endpoint_.uses("page")) {
+            paging_ = Paging::page;
+        } else if (endpoint_.uses("last_key")) {
+            paging_ = Paging::last_key;
+        } else if (endpoint_.uses("page_token")) {
+            paging_ = Paging::token;
+        } else if (!next_path_.empty()) {
+            paging_ = Paging::next_url;
+        } else if (next_link(response)) {
+            paging_ = Paging::link_header;
+        } else if (const char* pointer = first_of(known_next_urls, true)) {
+            paging_ = Paging::next_url;
+            next_path_ = pointer;
+        } else {
+            paging_ = Paging::none;
+        }
+    }
+    if (next_path_.empty() && paging_ == Paging::next_url) {
+        if (const char* pointer = first_of(known_next_urls, true)) next_path_ = pointer;
+    }
+    if (next_path_.empty() && paging_ == Paging::token) {
+        if (const char* pointer = first_of(known_tokens, false)) next_path_ = pointer;
+    }
+}
+
+std::optional<bool> Pager::says_more(const Page& page) const {
+    auto read = [&](std::string_view pointer) -> std::optional<bool> {
+        const Value value = page.envelope(pointer);
+        if (value.kind != Value::Kind::boolean) return std::nullopt;
+        return value.text == "true";
+    };
+    if (!more_path_.empty()) {
+        const std::optional<bool> said = read(more_path_);
+        return said && endpoint_.more_is_negated ? std::optional(!*said) : said;
+    }
+    for (const char* pointer : known_more) {
+        if (const std::optional<bool> said = read(pointer)) return said;
+    }
+    return std::nullopt;
+}
+
+void Pager::read_total(const HttpResponse& response, const Page& page) {
+    total_.reset();
+    auto take = [&](const std::optional<std::string>& text) {
+        if (!total_ && text) total_ = to_number(*text);
+    };
+    if (!endpoint_.total_path.empty()) return take(text_at(page, endpoint_.total_path));
+    for (const char* header : {"x-total-count", "x-wp-total", "x-total"}) take(response.header(header));
+    if (const std::optional<std::string> range = response.header("content-range")) {
+        if (const std::size_t slash = range->rfind('/'); slash != std::string::npos) take(range->substr(slash + 1));
+    }
+    for (const char* pointer : known_totals) take(text_at(page, pointer));
+}
+
+void Pager::require_new(const std::string& mark) {
+    if (seen_.insert(mark).second) return;
+    throw Failure(FailureClass::source, "the source's pages go round in a circle",
+                  "The same next link or token came a second time.",
+                  "Check the options paging, next_path and more_path, and the source itself.");
+}
+
+bool Pager::follow(const HttpResponse& response, const std::optional<std::string>& reference) {
+    url_.reset();
+    if (!reference) return false;
+    url_ = resolve_url(response.url, *reference);
+    require_new(*url_);
+    return true;
+}
+
+bool Pager::advance(const HttpResponse& response, const Page& page, std::size_t rows, const std::string& last_key) {
+    detect(response, page);
+    read_total(response, page);
+    rows_ += static_cast<std::int64_t>(rows);
+    const std::optional<bool> more = says_more(page);
+    switch (paging_) {
+        case Paging::automatic:
+        case Paging::none:
+            if (more.value_or(false) || (total_ && *total_ > rows_)) {
+                throw Failure(FailureClass::config, "the source has more pages, and no option says how to ask for them",
+                              "", "Set paging and params, such as {\"offset\": \"{offset}\", \"limit\": \"{limit}\"}.");
+            }
+            return false;
+        case Paging::offset:
+        case Paging::keyset:
+            offset_ += static_cast<std::int64_t>(page.rows());
+            if (more) return *more;
+            return page.rows() > 0 && !(total_ && offset_ >= *total_);
+        case Paging::page: {
+            page_++;
+            const auto pages = response.header("x-wp-totalpages");
+            const std::optional<std::int64_t> last = pages ? to_number(*pages) : std::nullopt;
+            if (more) return *more;
+            if (last && page_ - endpoint_.first_page >= *last) return false;
+            return page.rows() > 0 && !(total_ && rows_ >= *total_);
+        }
+        case Paging::link_header:
+            return follow(response, next_link(response));
+        case Paging::next_url:
+            return follow(response, text_at(page, next_path_));
+        case Paging::token:
+            token_ = text_at(page, next_path_);
+            if (more && !*more) return false;
+            if (!token_) return false;
+            require_new(*token_);
+            return true;
+        case Paging::last_key:
+            if (more && !*more) return false;
+            if (page.rows() == 0) return false;
+            require_new(last_key);
+            last_key_ = last_key;
+            return true;
+    }
+    return false;
+}
+
+}  // namespace insync::rest
