@@ -9,6 +9,7 @@
 #include "bgworker/connector/odbc/connect_string.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/source_name.hpp"
+#include "bgworker/connector/watermark_names.hpp"
 #include "extension/near_miss.hpp"
 
 namespace insync::odbc {
@@ -71,10 +72,13 @@ nlohmann::json columns_json(const std::vector<SourceColumn>& columns) {
     return to_json(std::vector<Column>(columns.begin(), columns.end()));
 }
 
+bool has_time_suffix(std::string name) {
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    return name.find("_at") != std::string::npos;
+}
+
 // Columns that look as if every change set them, best first.
 std::vector<std::string> watermark_candidates(const std::vector<SourceColumn>& columns) {
-    static const std::vector<std::string> words = {"updat", "modif",     "chang", "last",  "version", "actualiz",
-                                                   "mtime", "timestamp", "rev",   "creat", "insert"};
     std::vector<std::pair<std::size_t, std::string>> ranked;
     for (const SourceColumn& column : columns) {
         const WatermarkKind kind = watermark_kind(column, std::nullopt);
@@ -83,15 +87,10 @@ std::vector<std::string> watermark_candidates(const std::vector<SourceColumn>& c
             continue;
         }
         if (kind != WatermarkKind::time && kind != WatermarkKind::text) continue;
-        std::string lower = column.name;
-        std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-        for (std::size_t i = 0; i < words.size(); i++) {
-            if (lower.find(words[i]) == std::string::npos) continue;
-            // A text may hold a time, but a "last name" doesn't.
-            if (kind == WatermarkKind::text && lower.find("_at") == std::string::npos) break;
-            ranked.emplace_back(i + 1, column.name);
-            break;
-        }
+        const std::optional<std::size_t> rank = watermark_rank(column.name);
+        // A text may hold a time, but a "last name" doesn't.
+        const bool is_plain_text = kind == WatermarkKind::text && !has_time_suffix(column.name);
+        if (rank && !is_plain_text) ranked.emplace_back(*rank + 1, column.name);
     }
     std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<std::string> names;

@@ -11,8 +11,8 @@ namespace insync::rest {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> paging_names = {"auto",        "none",     "offset", "page",     "link_header",
-                                                          "next_url", "token",  "last_key", "keyset"};
+constexpr std::array<std::string_view, 9> paging_names = {"auto",     "none",  "offset",   "page",  "link_header",
+                                                          "next_url", "token", "last_key", "keyset"};
 
 // A text of which only constants can be part, such as a path in the answer.
 std::string render_constant(const std::string& text, const Values& constants) {
@@ -143,8 +143,8 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     endpoint.response_watermark = render_constant(settings.text("response_watermark"), constants);
     const std::string paging = settings.text("paging");
     const auto named = std::find(paging_names.begin(), paging_names.end(), paging);
-    endpoint.paging = named == paging_names.end() ? Paging::automatic
-                                                  : static_cast<Paging>(named - paging_names.begin());
+    endpoint.paging =
+        named == paging_names.end() ? Paging::automatic : static_cast<Paging>(named - paging_names.begin());
     const std::string order = settings.text("order");
     endpoint.order = order == "asc" ? Order::asc : order == "desc" ? Order::desc : Order::none;
     return endpoint;

@@ -14,9 +14,9 @@ namespace {
 
 // Where well-known APIs put the next page's URL, its token, and whether there is one.
 constexpr std::array<const char*, 10> known_next_urls = {
-    "/next",           "/@odata.nextLink", "/nextLink",      "/links/next",      "/links/next/href",
-    "/_links/next/href", "/paging/next",     "/nextRecordsUrl", "/next_page_url", "/pagination/next"};
-constexpr std::array<const char*, 6> known_tokens = {"/next_page_token",   "/nextPageToken",     "/next_cursor",
+    "/next",        "/@odata.nextLink", "/nextLink",      "/links/next",     "/links/next/href", "/_links/next/href",
+    "/paging/next", "/nextRecordsUrl",  "/next_page_url", "/pagination/next"};
+constexpr std::array<const char*, 6> known_tokens = {"/next_page_token",  "/nextPageToken",     "/next_cursor",
                                                      "/meta/next_cursor", "/paging/next/after", "/cursor"};
 constexpr std::array<const char*, 3> known_more = {"/hasMore", "/has_more", "/hasNextPage"};
 constexpr std::array<const char*, 4> known_totals = {"/total", "/totalCount", "/@odata.count", "/meta/total_count"};
@@ -61,7 +61,8 @@ std::optional<std::string> next_link(const HttpResponse& response) {
                 if (at == std::string::npos) continue;
                 const std::size_t behind = at + std::string_view(form).size();
                 // rel=next and not rel=nextthing
-                if (behind < parameters.size() && std::isalnum(static_cast<unsigned char>(parameters[behind]))) continue;
+                if (behind < parameters.size() && std::isalnum(static_cast<unsigned char>(parameters[behind])))
+                    continue;
                 return value.substr(begin + 1, end - begin - 1);
             }
             begin = next;

@@ -67,6 +67,15 @@ Settings::Settings(const nlohmann::json& server, const nlohmann::json& stream)
     if (preset_.empty()) throw Failure(FailureClass::config, "preset \"" + *name + "\" does not exist");
 }
 
+Settings Settings::with_stream(const nlohmann::json& stream) const {
+    Settings other = *this;
+    // The stream's own description of its rows doesn't hold for another resource; its preset does.
+    const std::string* preset = find(stream_, "preset");
+    other.stream_ = list_of(stream);
+    if (preset != nullptr && find(other.stream_, "preset") == nullptr) other.stream_.emplace_back("preset", *preset);
+    return other;
+}
+
 std::string Settings::text(std::string_view name) const {
     for (const List* list : {&stream_, &server_, &preset_}) {
         if (const std::string* value = find(*list, name)) return *value;

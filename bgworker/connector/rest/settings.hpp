@@ -31,6 +31,9 @@ class Settings {
     // an empty value takes a member away.
     std::vector<std::pair<std::string, std::string>> object(std::string_view name) const;
 
+    // The same server with other options of a stream: those of a second resource, such as the parent.
+    Settings with_stream(const nlohmann::json& stream) const;
+
     // Every option that has a value, with where it comes from: stream, server, preset or default; secrets are never
     // among them.
     struct Entry {

@@ -22,9 +22,10 @@ enum class Place { plain, path, json };
 
 // What the placeholders of one request stand for.
 struct Values {
-    std::map<std::string, std::string, std::less<>> texts;  // since, until, run_start, asof, last_key, offset, page,
-                                                            // limit, page_token, source, select, watermark, key, parent.x
-    std::vector<std::string> order;                         // fields to sort by, for {order:…}
+    std::map<std::string, std::string, std::less<>>
+        texts;                       // since, until, run_start, asof, last_key, offset, page,
+                                     // limit, page_token, source, select, watermark, key, parent.x
+    std::vector<std::string> order;  // fields to sort by, for {order:…}
 };
 
 class Template {

@@ -1,0 +1,199 @@
+// Discovery; see discovery.hpp.
+#include "bgworker/connector/rest/discovery.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include <nlohmann/json.hpp>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/watermark_names.hpp"
+#include "extension/near_miss.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+// Enough to tell types by, little enough to ask for.
+constexpr std::size_t most_pages = 3;
+constexpr std::size_t enough_rows = 1000;
+
+constexpr std::string_view key_names[] = {"id", "ID", "Id", "_id", "uuid", "UUID", "guid", "key"};
+
+// What is gathered of one field over all pages.
+struct Seen {
+    TypeGuess guess;
+    std::unordered_set<std::string> values;
+    std::int64_t nulls = 0;
+    std::string last;
+    bool is_number = false;
+};
+
+std::string list_of(const std::vector<RestColumn>& columns) {
+    std::string list;
+    for (const RestColumn& column : columns) list += (list.empty() ? "" : ", ") + column.name;
+    return list;
+}
+
+std::string watermark_kind(const Seen& seen, const std::string& format) {
+    if (format != "auto") return "time";
+    if (seen.is_number) return "integer";
+    return parse_civil_time(seen.last) ? "time" : "text";
+}
+
+}  // namespace
+
+Discovery discover(Session& session, const Settings& settings, const std::string& source,
+                   const std::vector<std::string>& key, const std::vector<std::string>& watermark) {
+    session.use(settings);
+    const Endpoint endpoint = make_endpoint(settings, source, key, watermark);
+    Fields fields;
+    Discovery found;
+    for (const auto& [name, declaration] : settings.object("fields")) {
+        found.columns.push_back(declared_column(name, declaration, fields));
+    }
+    const std::size_t declared = fields.size();
+    std::vector<Seen> seen;
+    Values values;
+    Query query(session, endpoint, fields, {}, values);
+    std::size_t pages = 0;
+    while (pages < most_pages && found.rows_seen < enough_rows && query.next()) {
+        const Page& page = query.page();
+        seen.resize(fields.size());
+        for (std::size_t row = 0; row < page.rows(); row++) {
+            for (std::size_t field = 0; field < fields.size(); field++) {
+                const Value value = page.value(row, field);
+                Seen& item = seen[field];
+                item.guess.add(value);
+                if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
+                    item.nulls++;
+                    continue;
+                }
+                item.is_number = value.kind == Value::Kind::integer || value.kind == Value::Kind::decimal;
+                item.last = value.text;
+                item.values.insert(item.last);
+            }
+        }
+        found.rows_seen += page.rows();
+        pages++;
+    }
+    found.paging = name_of(query.pager().paging());
+    found.rows = query.pager().total();
+    if (!found.rows && pages > 0 && query.is_last()) found.rows = static_cast<std::int64_t>(found.rows_seen);
+
+    for (std::size_t field = declared; field < seen.size(); field++) {
+        RestColumn column;
+        column.name = fields.name(field);
+        column.type = seen[field].guess.transport();
+        column.pg_type = seen[field].guess.pg_type();
+        column.field = field;
+        found.columns.push_back(std::move(column));
+    }
+    if (found.columns.empty()) {
+        throw Failure(FailureClass::config, "the source has no rows, so its columns can't be discovered", "",
+                      "Declare them with the option fields, such as {\"id\": \"bigint\", \"name\": \"text\"}.");
+    }
+    auto field_named = [&](std::string_view name) -> std::optional<std::size_t> {
+        const std::optional<std::size_t> field = fields.find(name);
+        return field && *field < seen.size() ? field : std::nullopt;
+    };
+    for (const std::string_view name : key_names) {
+        const std::optional<std::size_t> field = field_named(name);
+        if (field && found.rows_seen > 0 && seen[*field].nulls == 0 && seen[*field].values.size() == found.rows_seen) {
+            found.key = {std::string(name)};
+            break;
+        }
+    }
+    std::vector<std::pair<std::size_t, std::string>> ranked;
+    for (const RestColumn& column : found.columns) {
+        const bool is_time = column.type == Transport::timestamp || column.type == Transport::timestamptz;
+        const std::optional<std::size_t> rank = watermark_rank(column.name);
+        if (is_time && rank) ranked.emplace_back(*rank, column.name);
+    }
+    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (auto& [rank, name] : ranked) found.watermark_candidates.push_back(std::move(name));
+
+    if (watermark.empty()) return found;
+    const std::optional<std::size_t> field = field_named(watermark.front());
+    if (found.rows_seen == 0) {
+        const auto column = std::find_if(found.columns.begin(), found.columns.end(),
+                                         [&](const auto& item) { return item.name == watermark.front(); });
+        const bool is_integer = column != found.columns.end() && column->type == Transport::int8;
+        found.watermark_kind = is_integer && settings.text("watermark_format") == "auto" ? "integer" : "time";
+        return found;
+    }
+    if (!field) {
+        std::vector<std::string> names;
+        for (const RestColumn& column : found.columns) names.push_back(column.name);
+        const std::string near = closest(watermark.front(), names);
+        throw Failure(FailureClass::config, "watermark \"" + watermark.front() + "\" is not a field of the source",
+                      "The rows have the fields " + list_of(found.columns) + ".",
+                      near.empty() ? "" : "Perhaps you meant the field \"" + near + "\".");
+    }
+    found.null_watermarks = seen[*field].nulls;
+    found.last_watermark = seen[*field].last;
+    if (found.last_watermark.empty()) {
+        throw Failure(FailureClass::config, "watermark field \"" + watermark.front() + "\" is never set",
+                      "It is null in all " + std::to_string(found.rows_seen) + " rows that were read.",
+                      "Choose a field that every change sets.");
+    }
+    found.watermark_kind = watermark_kind(seen[*field], settings.text("watermark_format"));
+    return found;
+}
+
+std::vector<std::string> names_in_catalog(const std::string& body, const std::string& pointer) {
+    const auto document = nlohmann::json::parse(body, nullptr, false);
+    std::vector<std::string> names;
+    const nlohmann::json::json_pointer at(pointer);
+    if (document.is_discarded() || !document.contains(at)) {
+        throw Failure(FailureClass::source, "the catalog has nothing at " + (pointer.empty() ? "its root" : pointer),
+                      "", "Check the options catalog and catalog_path.");
+    }
+    const nlohmann::json& list = document[at];
+    if (list.is_object()) {
+        for (const auto& [path, value] : list.items()) {
+            const std::string name = path.starts_with('/') ? path.substr(1) : path;
+            if (!name.empty() && !name.starts_with("rpc/")) names.push_back(name);
+        }
+        return names;
+    }
+    for (const nlohmann::json& item : list) {
+        if (item.is_string()) {
+            names.push_back(item.get<std::string>());
+            continue;
+        }
+        if (!item.is_object()) continue;
+        for (const char* member : {"url", "name", "collection", "title", "id"}) {
+            const auto found = item.find(member);
+            if (found == item.end() || !found->is_string()) continue;
+            names.push_back(found->get<std::string>());
+            break;
+        }
+    }
+    return names;
+}
+
+bool is_like(std::string_view text, std::string_view pattern) {
+    // The place to go back to when what follows the last % doesn't fit.
+    std::size_t at = 0, i = 0, star = std::string_view::npos, mark = 0;
+    while (at < text.size()) {
+        const bool escaped = i + 1 < pattern.size() && pattern[i] == '\\';
+        if (!escaped && i < pattern.size() && pattern[i] == '%') {
+            star = i++;
+            mark = at;
+        } else if (i < pattern.size() && ((!escaped && pattern[i] == '_') || pattern[i + escaped] == text[at])) {
+            i += escaped ? 2 : 1;
+            at++;
+        } else if (star != std::string_view::npos) {
+            i = star + 1;
+            at = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (i < pattern.size() && pattern[i] == '%') i++;
+    return i == pattern.size();
+}
+
+}  // namespace insync::rest

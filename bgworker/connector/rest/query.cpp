@@ -1,0 +1,243 @@
+// One query's pages; see query.hpp.
+#include "bgworker/connector/rest/query.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include <nlohmann/json.hpp>
+
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/utf8.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+// How many keys are remembered to find the seam between two pages.
+constexpr std::size_t longest_tail = 4096;
+constexpr std::int64_t step_back = 16;
+// How often a throttled GraphQL request is sent again.
+constexpr int throttle_attempts = 10;
+// How often a query begins anew because no page continued the one before.
+constexpr int most_restarts = 5;
+
+std::string clip(std::string_view text) {
+    constexpr std::size_t longest = 200;
+    std::string clipped = replaced_utf8(utf8_prefix(text, longest));
+    return text.size() > longest ? clipped + "…" : clipped;
+}
+
+// What a GraphQL answer says of an error: its first message, and in how many seconds a throttled request may come
+// again.
+struct GraphError {
+    std::string message;
+    std::optional<double> wait;
+};
+
+GraphError graph_error(const std::string& body, std::string_view errors) {
+    GraphError error;
+    const auto list = nlohmann::json::parse(errors, nullptr, false);
+    const nlohmann::json first = list.is_array() && !list.empty() ? list[0] : list;
+    if (first.is_object() && first.contains("message") && first["message"].is_string()) {
+        error.message = first["message"].get<std::string>();
+    } else {
+        error.message = first.is_string() ? first.get<std::string>() : std::string(errors);
+    }
+    const std::string code = first.is_object() && first.contains("extensions") && first["extensions"].is_object()
+                                 ? first["extensions"].value("code", "")
+                                 : "";
+    if (code != "THROTTLED" && error.message != "Throttled") return error;
+    error.wait = 1;
+    const auto answer = nlohmann::json::parse(body, nullptr, false);
+    const auto cost = answer.value("/extensions/cost"_json_pointer, nlohmann::json());
+    const auto status = cost.is_object() ? cost.value("throttleStatus", nlohmann::json()) : nlohmann::json();
+    if (!status.is_object()) return error;
+    auto number = [](const nlohmann::json& object, const char* name, double fallback) {
+        const auto found = object.find(name);
+        return found != object.end() && found->is_number() ? found->get<double>() : fallback;
+    };
+    const double rate = number(status, "restoreRate", 50);
+    const double missing = number(cost, "requestedQueryCost", 1) - number(status, "currentlyAvailable", 0);
+    if (rate > 0) error.wait = std::clamp(missing / rate, 0.1, 60.0);
+    return error;
+}
+
+}  // namespace
+
+Query::Query(Session& session, const Endpoint& endpoint, Fields& fields, std::vector<std::size_t> key, Values values)
+    : session_(session),
+      endpoint_(endpoint),
+      fields_(fields),
+      key_(std::move(key)),
+      values_(std::move(values)),
+      pager_(endpoint),
+      shape_(endpoint.shape),
+      knows_shape_(!endpoint.finds_rows) {}
+
+void Query::if_changed_from(const std::string& url, const std::string& etag) {
+    known_url_ = url;
+    known_etag_ = etag;
+}
+
+void Query::begin_behind(std::int64_t offset, std::deque<std::string> tail) {
+    pager_.set_offset(offset);
+    tail_ = std::move(tail);
+    has_rows_ = offset > 0;
+}
+
+bool Query::uses_offset() const {
+    const Paging paging = pager_.paging();
+    return paging == Paging::offset || paging == Paging::keyset ||
+           (paging == Paging::automatic && endpoint_.uses("offset"));
+}
+
+std::string Query::key_of(const Page& page, std::size_t row) const {
+    std::string text;
+    for (const std::size_t field : key_) {
+        const Value value = page.value(row, field);
+        text += value.text;
+        text += static_cast<char>(1 + static_cast<int>(value.kind));
+    }
+    return text;
+}
+
+HttpRequest Query::next_request() const {
+    Values values = values_;
+    pager_.place(values);
+    HttpRequest request = endpoint_.request(values);
+    const std::optional<std::string>& url = pager_.url() ? pager_.url() : start_url_;
+    if (url && (pager_.url() || pages_ == 0)) {
+        request.url = *url;
+        request.method = "GET";
+        request.body.reset();
+    }
+    return request;
+}
+
+HttpResponse Query::send(HttpRequest request) {
+    if (first_url_.empty()) first_url_ = request.url;
+    if (pages_ == 0 && !known_etag_.empty() && request.url == known_url_) {
+        request.headers.emplace_back("If-None-Match", known_etag_);
+    }
+    // Some sources answer a page number past the last one with an error.
+    const bool may_be_past_end = pages_ > 0 && pager_.paging() == Paging::page && has_rows_;
+    if (may_be_past_end) request.accepted = {400, 404, 416};
+    return session_.send(request);
+}
+
+// An answer of status 200 that tells of an error. A throttled one is waited for by the caller.
+void Query::check_error(const HttpResponse& response, const Page& page) {
+    if (endpoint_.error_path.empty()) return;
+    const Value value = page.envelope(endpoint_.error_path);
+    if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null || value.text == "[]") return;
+    const GraphError error = graph_error(response.body, value.text);
+    if (!error.wait) throw Failure(FailureClass::source, "the source answered with an error", clip(error.message));
+    Failure failure(FailureClass::rate_limited, "the source limits its requests", clip(error.message));
+    failure.retry_after_seconds = *error.wait;
+    throw failure;
+}
+
+bool Query::next() {
+    if (!more_) return false;
+    std::int64_t overlap = 0;
+    const bool is_watched = uses_offset() && !key_.empty();
+    if (is_watched && !tail_.empty() && pager_.offset() > 0 && longest_page_ != 1) overlap = 1;
+    const std::int64_t reached = pager_.offset();
+    int throttled = 0;
+    while (true) {
+        if (static_cast<std::int64_t>(pages_) >= endpoint_.max_pages) {
+            throw Failure(
+                FailureClass::source,
+                "the source has more pages than option max_pages allows (" + std::to_string(endpoint_.max_pages) + ")",
+                "", "Raise max_pages if the source really has that many; see sync_explain() for the requests.");
+        }
+        if (is_watched) pager_.set_offset(reached - overlap);
+        HttpResponse response = send(next_request());
+        if (response.status == 304) {
+            unchanged_ = true;
+            more_ = false;
+            return false;
+        }
+        if (response.status == 400 || response.status == 404 || response.status == 416) {  // only where accepted
+            more_ = false;
+            return false;
+        }
+        if (pages_ == 0) etag_ = response.header("etag");
+        pages_++;
+        if (!knows_shape_ && !response.body.empty()) {
+            shape_.rows_path = find_rows_path(response.body);
+            knows_shape_ = true;
+        }
+        std::vector<std::string> wanted = pager_.wanted();
+        if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
+        const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
+        page_.emplace(std::move(response.body), shape_, fields_, wanted);
+        response.body = body_kept;
+        try {
+            check_error(response, *page_);
+        } catch (const Failure& failure) {
+            if (failure.kind != FailureClass::rate_limited || ++throttled > throttle_attempts) throw;
+            session_.wait_as_told(failure.retry_after_seconds.value_or(1));
+            pages_--;
+            continue;
+        }
+        if (is_watched && overlap > 0 && !find_seam(overlap)) {
+            // What was read last isn't where it was: step back, to the beginning if need be.
+            overlap = std::min(reached, overlap * step_back);
+            if (overlap < reached && static_cast<std::size_t>(overlap) <= tail_.size()) continue;
+            if (++restarts_ > most_restarts) {
+                throw Failure(FailureClass::transient, "the source's rows move while they are read",
+                              "No page continues the one before it.",
+                              "Ask for an order that is unique: {order:…} in the request, with paging keyset.");
+            }
+            pager_.set_offset(0);
+            tail_.clear();
+            fingerprints_.clear();
+            return next();
+        }
+        if (overlap == 0) first_row_ = 0;
+        longest_page_ = std::max(longest_page_, page_->rows());
+        const std::size_t fresh = page_->rows() - first_row_;
+        if (page_->rows() > 0 && overlap == 0) {
+            std::size_t fingerprint = page_->rows();
+            for (std::size_t row = 0; row < page_->rows(); row++) {
+                fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string>()(page_->record(row));
+            }
+            if (!fingerprints_.insert(fingerprint).second) {
+                throw Failure(
+                    FailureClass::source, "a page of the source brings nothing new",
+                    "Page " + std::to_string(pages_) + " has the same rows as one before it.",
+                    "Check the options paging and params: the source may not know the parameter that asks for "
+                    "the next page.");
+            }
+        }
+        std::string last_key;
+        if (page_->rows() > 0 && !key_.empty()) last_key = page_->value(page_->rows() - 1, key_[0]).text;
+        more_ = pager_.advance(response, *page_, fresh, last_key);
+        // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
+        if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_) more_ = false;
+        remember_keys();
+        has_rows_ = has_rows_ || page_->rows() > 0;
+        return true;
+    }
+}
+
+// Where the rows begin that weren't on the pages before: behind the last one that was. False: none of them is here.
+bool Query::find_seam(std::int64_t overlap) {
+    const std::size_t known = std::min<std::size_t>(tail_.size(), static_cast<std::size_t>(overlap));
+    for (std::size_t row = page_->rows(); row-- > 0;) {
+        const std::string key = key_of(*page_, row);
+        if (std::find(tail_.end() - static_cast<std::ptrdiff_t>(known), tail_.end(), key) == tail_.end()) continue;
+        first_row_ = row + 1;
+        return true;
+    }
+    return false;
+}
+
+void Query::remember_keys() {
+    if (key_.empty() || !uses_offset()) return;
+    for (std::size_t row = first_row_; row < page_->rows(); row++) tail_.push_back(key_of(*page_, row));
+    while (tail_.size() > longest_tail) tail_.pop_front();
+}
+
+}  // namespace insync::rest

@@ -1,0 +1,424 @@
+// The phases of a read; see reader.hpp. How rows become frames stands in reader_rows.cpp.
+#include "bgworker/connector/rest/reader.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/failure.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+std::optional<std::string> text_member(const nlohmann::json& object, const char* name) {
+    if (!object.is_object()) return std::nullopt;
+    const auto found = object.find(name);
+    if (found == object.end() || !found->is_string()) return std::nullopt;
+    return found->get<std::string>();
+}
+
+nlohmann::json json_of(const std::optional<std::string>& text) {
+    return text ? nlohmann::json(*text) : nlohmann::json();
+}
+
+std::vector<std::string> names_in(const nlohmann::json& value) {
+    std::vector<std::string> names;
+    if (value.is_string()) names.push_back(value.get<std::string>());
+    if (value.is_array()) {
+        for (const nlohmann::json& item : value) names.push_back(item.get<std::string>());
+    }
+    return names;
+}
+
+}  // namespace
+
+std::string_view name_of(ChangeMode mode) {
+    switch (mode) {
+        case ChangeMode::anchored:
+            return "in the order of the watermark, each page from the last row of the one before";
+        case ChangeMode::window:
+            return "what changed since the watermark, in any order";
+        case ChangeMode::newest:
+            return "newest first, until what is known";
+        case ChangeMode::token:
+            return "what the last answer of the run before pointed to";
+        case ChangeMode::compare:
+            break;
+    }
+    return "everything, to be compared";
+}
+
+Reader::Reader(Session& session, const Settings& settings, const ReadRequest& request, FrameWriter& out)
+    : session_(session), settings_(settings), request_(request), out_(out), position_(request.position) {
+    encode_.replace_text = request.replace_text;
+    requests_before_ = session.requests();
+    bytes_before_ = out.bytes_sent();
+    bytes_at_position_ = out.bytes_sent();
+}
+
+void Reader::prepare() {
+    session_.use(settings_);
+    const std::string parent = settings_.text("parent");
+    if (parent.empty()) {
+        endpoint_ = make_endpoint(settings_, request_.source, request_.key, request_.watermark);
+        for (const std::string& field : request_.key) key_fields_.push_back(fields_.add(field));
+        parent_key_ = key_fields_;
+        if (!request_.watermark.empty()) watermark_field_ = fields_.add(request_.watermark.front());
+    } else {
+        // The parents tell what changed; the rows of their children are what is sent.
+        const auto options = nlohmann::json::parse(parent, nullptr, false);
+        parent_settings_ = settings_.with_stream(options);
+        const std::vector<std::string> key = names_in(options.value("key", nlohmann::json()));
+        const std::vector<std::string> watermark = names_in(options.value("watermark", nlohmann::json()));
+        endpoint_ = make_endpoint(parent_settings_, options.value("source", ""), key, watermark);
+        for (const std::string& field : key) parent_key_.push_back(parent_fields_.add(field));
+        if (!watermark.empty()) watermark_field_ = parent_fields_.add(watermark.front());
+        child_ = make_endpoint(settings_, request_.source, request_.key, {});
+        parent_names_ = child_->parent_fields();
+        parent_values_.resize(parent_names_.size());
+        for (const std::string& field : request_.key) {
+            if (!field.starts_with("parent_")) key_fields_.push_back(fields_.add(field));
+        }
+    }
+    const std::string format = (parent.empty() ? settings_ : parent_settings_).text("watermark_format");
+    if (format != "auto") epoch_ = format;
+    add_known_columns();
+}
+
+ChangeMode Reader::change_mode() const {
+    if (!endpoint_.response_watermark.empty()) return ChangeMode::token;
+    if (!watermark_field_) return ChangeMode::compare;
+    if (endpoint_.uses("since")) return endpoint_.order == Order::asc ? ChangeMode::anchored : ChangeMode::window;
+    return endpoint_.order == Order::desc ? ChangeMode::newest : ChangeMode::compare;
+}
+
+nlohmann::json Reader::run() {
+    prepare();
+    if (!columns_.empty()) send_columns();
+    watermark_ = text_member(request_.position, "watermark");
+    if (!watermark_) watermark_ = request_.initial_watermark;
+    if (watermark_ && watermark_field_) set_known_kind();
+    const ChangeMode mode = change_mode();
+    if (request_.full) {
+        run_full();
+    } else if (mode == ChangeMode::anchored) {
+        run_anchored();
+    } else if (mode == ChangeMode::window) {
+        run_window();
+    } else if (mode == ChangeMode::newest) {
+        run_newest();
+    } else if (mode == ChangeMode::token) {
+        run_token();
+    } else {
+        run_full();
+        warning_ = "the source can't be asked what changed, so everything is read and compared";
+        position_ = request_.position;
+    }
+    if (!columns_.empty()) send_position();
+    send_progress();
+    const std::optional<std::string> now = session_.source_now();
+    nlohmann::json done = {{"complete", true},
+                           {"source_now", json_of(now)},
+                           {"future_rows", future_rows_},
+                           {"null_watermarks", null_watermarks_},
+                           {"lag_seconds", nullptr},
+                           {"unchanged", unchanged_}};
+    if (!warning_.empty()) done["warning"] = warning_;
+    if (kind_ == WatermarkKind::time && now && watermark_) {
+        if (const std::optional<double> lag = seconds_between(*watermark_, *now)) {
+            done["lag_seconds"] = std::max(0.0, *lag);
+        }
+    }
+    return done;
+}
+
+// The kind of the watermark that the position holds, by its column's type.
+void Reader::set_known_kind() {
+    const std::string& name = child_ ? parent_fields_.name(*watermark_field_) : fields_.name(*watermark_field_);
+    const auto column =
+        std::find_if(columns_.begin(), columns_.end(), [&](const auto& item) { return item.name == name; });
+    const bool is_number = !child_ && column != columns_.end() &&
+                           (column->type == Transport::int8 || column->type == Transport::int4 ||
+                            column->type == Transport::int2 || column->type == Transport::numeric);
+    set_kind(is_number, *watermark_);
+}
+
+// The source's clock, asked for where no answer has told it yet.
+std::string Reader::source_clock() {
+    if (!session_.source_now()) {
+        HttpRequest request = endpoint_.request(values_since(std::nullopt));
+        request.method = "HEAD";
+        request.body.reset();
+        request.accepted = {400, 404, 405, 501};
+        session_.send(request);
+    }
+    return session_.source_now().value_or("");
+}
+
+Values Reader::values_since(const std::optional<std::string>& since) const {
+    Values values;
+    if (since) values.texts["since"] = *since;
+    if (run_start_) values.texts["run_start"] = *run_start_;
+    Pager(endpoint_).place(values);
+    return values;
+}
+
+// Where a read begins: the watermark less the lookback.
+std::optional<std::string> Reader::low_bound() const {
+    if (!watermark_) return std::nullopt;
+    if (!epoch_.empty()) {
+        const std::string lookback = request_.lookback + (epoch_ == "epoch_ms" ? "000" : "");
+        return subtract_lookback(WatermarkKind::integer, *watermark_, lookback).value_or(*watermark_);
+    }
+    return subtract_lookback(kind_, *watermark_, request_.lookback).value_or(*watermark_);
+}
+
+Query Reader::begin(Values values) {
+    Fields& fields = child_ ? parent_fields_ : fields_;
+    Query query(session_, endpoint_, fields, parent_key_, std::move(values));
+    const auto etag = request_.position.is_object() ? request_.position.find("etag") : request_.position.end();
+    if (request_.position.is_object() && etag != request_.position.end() && etag->is_object() && !child_) {
+        query.if_changed_from(etag->value("url", ""), etag->value("tag", ""));
+    }
+    return query;
+}
+
+// What the run's first query has shown: that nothing changed, or with which tag to ask the next time. A tag stands for
+// one answer, so it helps only where that was all.
+void Reader::finish_query(const Query& query) {
+    pages_ += query.pages();
+    unchanged_ = query.was_unchanged();
+    if (unchanged_) {
+        position_ = request_.position;
+    } else if (query.pages() == 1 && query.etag() && position_.is_object() && !child_) {
+        position_["etag"] = {{"url", query.first_url()}, {"tag", *query.etag()}};
+    }
+}
+
+void Reader::run_full() {
+    if (endpoint_.uses("asof") && settings_.flag("snapshot")) run_start_ = source_clock();
+    Values values = values_since(std::nullopt);
+    if (run_start_ && settings_.flag("snapshot")) values.texts["asof"] = *run_start_;
+    values.order = request_.key;
+    position_ = {{"phase", "full"}};
+    Query query = begin(std::move(values));
+    while (query.next()) send_page(query, [](std::size_t) {});
+    position_ = {{"phase", "done"}};
+    finish_query(query);
+}
+
+void Reader::run_anchored() {
+    std::optional<std::string> since = low_bound();
+    position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
+    Query first = begin(values_since(since));
+    std::optional<Query> next;
+    for (Query* query = &first;;) {
+        bool moves_on = false;
+        const HttpRequest asked = endpoint_.request(values_since(since));
+        std::optional<std::string> previous;
+        std::size_t tie = 0;
+        while (query->next()) {
+            send_page(*query, [&](std::size_t row) {
+                const std::optional<std::string> literal = watermark_of(query->page(), row);
+                if (!literal || is_future(*literal)) return;
+                if (previous && is_later(*previous, *literal)) {
+                    position_ = request_.position;
+                    throw Failure(FailureClass::source,
+                                  "the source doesn't return its rows in the order of their watermark",
+                                  "\"" + *literal + "\" came after \"" + *previous + "\".",
+                                  "Ask for that order in params, or set the option order to none.");
+                }
+                tie = previous && *previous == *literal ? tie + 1 : 1;
+                previous = literal;
+                if (!watermark_ || is_later(*literal, *watermark_)) {
+                    watermark_ = literal;
+                    position_ = {{"phase", "changes"}, {"watermark", *literal}};
+                }
+            });
+            // The source says that this was all, or its rows are younger than this run.
+            if (query->is_last()) break;
+            if (run_start_ && previous && epoch_.empty() && kind_ == WatermarkKind::time &&
+                is_later(*previous, *run_start_))
+                break;
+            const Paging paging = query->pager().paging();
+            const bool shifts = paging == Paging::offset || paging == Paging::keyset || paging == Paging::page ||
+                                paging == Paging::link_header;
+            if (!shifts || !previous) continue;
+            if (endpoint_.request(values_since(previous)).url == asked.url &&
+                endpoint_.request(values_since(previous)).body == asked.body)
+                continue;
+            since = previous;
+            moves_on = true;
+            break;
+        }
+        if (query == &first) finish_query(first);
+        if (!moves_on) break;
+        std::deque<std::string> tail = query->tail();
+        const Paging paging = query->pager().paging();
+        next.emplace(session_, endpoint_, child_ ? parent_fields_ : fields_, parent_key_, values_since(since));
+        // Behind the rows that have the same watermark and are known, which the next page shows again by one.
+        const bool by_offset = paging == Paging::offset || paging == Paging::keyset;
+        if (by_offset && !parent_key_.empty() && tie <= tail.size()) {
+            next->begin_behind(static_cast<std::int64_t>(tie), std::move(tail));
+        }
+        position_.erase("etag");
+        query = &*next;
+    }
+    if (next) pages_ += next->pages();
+}
+
+// Reads what lies between two watermarks, in any order.
+void Reader::read_slice(const std::optional<std::string>& since, const std::optional<std::string>& until) {
+    Values values = values_since(since);
+    if (until) values.texts["until"] = *until;
+    Query query = begin(std::move(values));
+    std::optional<std::string> highest;
+    while (query.next()) {
+        send_page(query, [&](std::size_t row) {
+            const std::optional<std::string> literal = watermark_of(query.page(), row);
+            if (!literal || is_future(*literal)) return;
+            if (!highest || is_later(*literal, *highest)) highest = literal;
+        });
+    }
+    close_window(highest);
+    finish_query(query);
+}
+
+// All of a window is read: the position moves to the highest watermark in it, but not beyond the run's start, as what
+// changed since then may have been missed.
+void Reader::close_window(std::optional<std::string> highest) {
+    if (!highest) return;
+    if (run_start_) highest = sooner_of(*highest, *run_start_);
+    if (!watermark_ || is_later(*highest, *watermark_)) {
+        watermark_ = highest;
+        position_ = {{"phase", "changes"}, {"watermark", *watermark_}};
+    }
+}
+
+void Reader::run_window() {
+    position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
+    if (!watermark_) position_ = nullptr;
+    std::optional<std::string> since = low_bound();
+    std::optional<std::string> until;
+    if (endpoint_.uses("until")) {
+        const std::string clock = source_clock();
+        const auto settle = settings_.duration("settle_time").value_or(std::chrono::milliseconds(0));
+        if (const std::optional<CivilTime> time = parse_civil_time(clock)) {
+            until = format_moved(*time, -settle.count() * 1000);
+        }
+    }
+    const auto window = settings_.duration("window");
+    while (window && since && until && kind_ == WatermarkKind::time) {
+        const std::optional<CivilTime> begins = parse_civil_time(*since);
+        if (!begins) break;
+        const std::string end = format_moved(*begins, window->count() * 1000);
+        const std::optional<double> left = seconds_between(end, *until);
+        if (!left || *left <= 0) break;
+        read_slice(since, end);
+        // A stretch without a row moves the position as well: it was read.
+        watermark_ = end;
+        position_ = {{"phase", "changes"}, {"watermark", end}};
+        if (!columns_.empty()) send_position();
+        since = end;
+    }
+    read_slice(since, until);
+}
+
+void Reader::run_newest() {
+    const std::optional<std::string> low = low_bound();
+    position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
+    if (!watermark_) position_ = nullptr;
+    Query query = begin(values_since(std::nullopt));
+    std::optional<std::string> highest, previous;
+    bool is_known = false;
+    while (!is_known && query.next()) {
+        send_page(query, [&](std::size_t row) {
+            const std::optional<std::string> literal = watermark_of(query.page(), row);
+            if (!literal || is_future(*literal)) return;
+            if (previous && is_later(*literal, *previous)) {
+                throw Failure(FailureClass::source, "the source doesn't return its newest rows first",
+                              "\"" + *literal + "\" came after \"" + *previous + "\".",
+                              "Ask for that order in params, or set the option order to none.");
+            }
+            previous = literal;
+            if (!highest || is_later(*literal, *highest)) highest = literal;
+            if (low && is_later(*low, *literal)) is_known = true;
+        });
+    }
+    close_window(highest);
+    finish_query(query);
+}
+
+void Reader::run_token() {
+    const bool is_url = watermark_ && (watermark_->find("://") != std::string::npos || watermark_->starts_with('/'));
+    position_ = request_.position;
+    Query query = begin(values_since(is_url ? std::nullopt : watermark_));
+    if (is_url) query.begin_with(*watermark_);
+    std::optional<std::string> token;
+    while (query.next()) {
+        send_page(query, [](std::size_t) {});
+        const Value value = query.page().envelope(endpoint_.response_watermark);
+        if (value.kind != Value::Kind::absent && value.kind != Value::Kind::null) token = std::string(value.text);
+    }
+    if (!query.was_unchanged() && !token && !watermark_) {
+        throw Failure(FailureClass::source, "the source doesn't say what the next run begins with",
+                      "Its last answer has nothing at " + endpoint_.response_watermark + ".",
+                      "Check the option response_watermark.");
+    }
+    if (token) {
+        watermark_ = token;
+        position_ = {{"phase", "changes"}, {"watermark", *token}};
+    }
+    pages_ += query.pages();
+    unchanged_ = query.was_unchanged();
+}
+
+nlohmann::json Reader::preview(std::size_t rows) {
+    prepare();
+    Query query = begin(values_since(std::nullopt));
+    while (rows_ < rows && query.next()) {
+        if (columns_.empty()) {
+            discover_columns(query.page());
+            send_columns();
+        }
+        for (std::size_t row = query.first_row(); row < query.page().rows() && rows_ < rows; row++) {
+            send_row(query.page(), row);
+        }
+    }
+    send_progress();
+    return {{"complete", true}, {"rows", rows_}};
+}
+
+nlohmann::json Reader::explain() {
+    prepare();
+    watermark_ = text_member(request_.position, "watermark");
+    if (!watermark_) watermark_ = request_.initial_watermark;
+    if (watermark_ && watermark_field_) set_known_kind();
+    nlohmann::json statements = nlohmann::json::array();
+    auto add = [&](const std::string& purpose, const HttpRequest& request) {
+        statements.push_back({{"purpose", purpose}, {"sql", session_.shown(request)}, {"parameters", {}}});
+    };
+    const ChangeMode mode = request_.full ? ChangeMode::compare : change_mode();
+    const std::optional<std::string> since =
+        mode == ChangeMode::anchored || mode == ChangeMode::window ? low_bound() : std::nullopt;
+    Values values = values_since(since);
+    if (request_.full) values.order = request_.key;
+    if (mode == ChangeMode::token && watermark_) values.texts["since"] = *watermark_;
+    add(std::string(name_of(mode)), begin(values).next_request());
+    if (child_) {
+        Values child;
+        for (const std::string& name : parent_names_) child.texts["parent." + name] = "{" + name + "}";
+        Pager(*child_).place(child);
+        add("for each of them", child_->request(child));
+    }
+    nlohmann::json options = nlohmann::json::array();
+    for (const Settings::Entry& entry : settings_.entries()) {
+        options.push_back({{"name", entry.name}, {"value", entry.value}, {"from", entry.from}});
+    }
+    return {{"statements", statements},
+            {"bounds", {{"watermark", json_of(watermark_)}, {"low", json_of(since)}}},
+            {"options", options}};
+}
+
+}  // namespace insync::rest

@@ -1,0 +1,111 @@
+// One read of a REST source: requests in, frames out, positions that hold.
+//
+// How changes are found depends on what the request can say (see ChangeMode). A position frame follows each batch and
+// the end; it holds for all rows before it, and never moves beyond the source's clock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgworker/connector/frame_writer.hpp"
+#include "bgworker/connector/literal.hpp"
+#include "bgworker/connector/rest/columns.hpp"
+#include "bgworker/connector/rest/query.hpp"
+#include "bgworker/connector/source.hpp"
+
+namespace insync::rest {
+
+enum class ChangeMode {
+    anchored,  // ordered by watermark: each page is asked for from the last row of the one before
+    window,    // filtered by watermark, in any order: the position moves when all was read
+    newest,    // newest first, no filter: read until what is known
+    token,     // the last answer says what the next run begins with
+    compare,   // the source can't be asked what changed: everything is read
+};
+std::string_view name_of(ChangeMode mode);
+
+class Reader {
+  public:
+    // All are used until the reader ends.
+    Reader(Session& session, const Settings& settings, const ReadRequest& request, FrameWriter& out);
+
+    nlohmann::json run();
+    nlohmann::json explain();
+    // At most `rows` rows and no positions.
+    nlohmann::json preview(std::size_t rows);
+
+  private:
+    void prepare();
+    void add_known_columns();
+    void send_columns();
+    void discover_columns(const Page& page);
+    ChangeMode change_mode() const;
+
+    void run_full();
+    void run_anchored();
+    void run_window();
+    void run_newest();
+    void run_token();
+    void read_slice(const std::optional<std::string>& since, const std::optional<std::string>& until);
+    Query begin(Values values);
+    void finish_query(const Query& query);
+    Values values_since(const std::optional<std::string>& since) const;
+    std::optional<std::string> low_bound() const;
+    std::string source_clock();
+    void close_window(std::optional<std::string> highest);
+
+    // Sends the new rows of a page; `row_sent` is called behind each of them.
+    void send_page(const Query& query, const std::function<void(std::size_t)>& row_sent);
+    void send_children(const Page& parents, std::size_t row);
+    void send_row(const Page& page, std::size_t row);
+    void reject_row(const Page& page, std::size_t row, const std::string& sqlstate, const std::string& message,
+                    const std::string& column);
+    Value value_of(const Page& page, std::size_t row, const RestColumn& column);
+    bool batch_is_full() const;
+    void send_position();
+    void send_progress();
+
+    std::optional<std::string> watermark_of(const Page& page, std::size_t row);
+    void set_known_kind();
+    void set_kind(bool is_number, std::string_view literal);
+    bool is_later(const std::string& left, const std::string& right) const;
+    bool is_future(const std::string& literal) const;
+    std::string sooner_of(const std::string& literal, const std::string& clock) const;
+
+    Session& session_;
+    const Settings& settings_;
+    const ReadRequest& request_;
+    FrameWriter& out_;
+
+    Endpoint endpoint_;              // whose rows tell what changed: the parents' where there are parents
+    std::optional<Endpoint> child_;  // whose rows are sent then
+    Settings parent_settings_;
+    Fields fields_, parent_fields_;
+    std::vector<std::size_t> key_fields_, parent_key_;
+    std::optional<std::size_t> watermark_field_;
+    std::vector<RestColumn> columns_;
+    std::vector<std::size_t> parent_columns_;  // numbers of columns_ that take a parent's value
+    std::vector<std::string> parent_names_;
+    std::vector<std::string> parent_values_;
+    std::optional<std::size_t> other_column_;
+    std::size_t known_fields_ = 0;
+    std::string scratch_;
+    EncodeOptions encode_;
+    std::size_t max_value_bytes_ = 256u << 20;
+
+    nlohmann::json position_;
+    std::optional<std::string> watermark_;
+    WatermarkKind kind_ = WatermarkKind::none;
+    std::string epoch_;  // watermark_format, where it is a number that is a time
+    std::optional<std::string> run_start_, future_from_;
+
+    std::uint64_t rows_since_position_ = 0, bytes_at_position_ = 0, rows_ = 0, pages_ = 0, requests_before_ = 0;
+    std::uint64_t bytes_before_ = 0, future_rows_ = 0, null_watermarks_ = 0;
+    bool unchanged_ = false;
+    std::string warning_;
+};
+
+}  // namespace insync::rest

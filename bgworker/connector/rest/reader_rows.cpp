@@ -1,0 +1,296 @@
+// From pages to frames: columns, rows, rejects and positions of a read; see reader.hpp.
+#include <algorithm>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/reader.hpp"
+#include "bgworker/connector/utf8.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+constexpr std::size_t max_record_bytes = 1u << 20;
+constexpr std::size_t max_row_bytes = wire::max_payload - (1u << 20);
+constexpr std::int64_t one_day_us = std::int64_t{86400} * 1000000;
+
+// A value in a reject's record. Numbers are texts there, so that they keep their digits.
+nlohmann::json shown(const Value& value) {
+    if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) return nullptr;
+    if (value.text.size() > max_record_bytes) {
+        return replaced_utf8(utf8_prefix(value.text, max_record_bytes)) + "…";
+    }
+    if (value.kind == Value::Kind::boolean) return value.text == "true";
+    return replaced_utf8(value.text);
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+    out += nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void append_json(std::string& out, const Value& value) {
+    switch (value.kind) {
+        case Value::Kind::absent:
+        case Value::Kind::null:
+            out += "null";
+            break;
+        case Value::Kind::string:
+            append_json_string(out, value.text);
+            break;
+        default:
+            out += value.text;
+    }
+}
+
+}  // namespace
+
+// The columns that the stream has: what options declare comes before what was discovered.
+void Reader::add_known_columns() {
+    const auto declared = settings_.object("fields");
+    auto find_declared = [&](const std::string& name) {
+        return std::find_if(declared.begin(), declared.end(), [&](const auto& item) { return item.first == name; });
+    };
+    const std::string other = settings_.text("other_fields");
+    for (const nlohmann::json& known : request_.known_columns) {
+        const std::string name = known.value("name", "");
+        if (const auto found = find_declared(name); found != declared.end()) {
+            columns_.push_back(declared_column(name, found->second, fields_));
+            continue;
+        }
+        RestColumn column;
+        column.name = name;
+        column.type = transport_of(known.value("type", "text")).value_or(Transport::text);
+        column.pg_type = known.value("pg_type", "text");
+        column.source_type = known.value("source_type", "");
+        column.is_declared = true;
+        columns_.push_back(column);
+    }
+    if (columns_.empty()) return;
+    for (const auto& [name, declaration] : declared) {
+        const bool is_known = std::any_of(columns_.begin(), columns_.end(),
+                                          [&, &wanted = name](const auto& column) { return column.name == wanted; });
+        if (!is_known) columns_.push_back(declared_column(name, declaration, fields_));
+    }
+    for (std::size_t i = 0; i < columns_.size(); i++) {
+        RestColumn& column = columns_[i];
+        const auto parent = std::find_if(parent_names_.begin(), parent_names_.end(),
+                                         [&](const std::string& field) { return column.name == "parent_" + field; });
+        if (parent != parent_names_.end()) {
+            parent_columns_.resize(parent_names_.size(), SIZE_MAX);
+            parent_columns_[static_cast<std::size_t>(parent - parent_names_.begin())] = i;
+        } else if (column.name == other) {
+            other_column_ = i;
+        } else if (find_declared(column.name) == declared.end()) {
+            column.field = fields_.add(column.name);
+        }
+    }
+    known_fields_ = fields_.size();
+}
+
+void Reader::discover_columns(const Page& page) {
+    const auto declared = settings_.object("fields");
+    for (const auto& [name, declaration] : declared) columns_.push_back(declared_column(name, declaration, fields_));
+    for (std::size_t field = 0; field < fields_.size(); field++) {
+        const std::string name = fields_.name(field);
+        const bool is_known =
+            std::any_of(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
+        if (is_known) continue;
+        TypeGuess guess;
+        for (std::size_t row = 0; row < page.rows(); row++) guess.add(page.value(row, field));
+        RestColumn column;
+        column.name = name;
+        column.type = guess.transport();
+        column.pg_type = guess.pg_type();
+        column.field = field;
+        columns_.push_back(std::move(column));
+    }
+    known_fields_ = fields_.size();
+}
+
+void Reader::send_columns() {
+    out_.send(wire::FrameType::columns, {{"columns", to_json(std::vector<Column>(columns_.begin(), columns_.end()))}});
+}
+
+void Reader::send_page(const Query& query, const std::function<void(std::size_t)>& row_sent) {
+    const Page& page = query.page();
+    if (!child_) {
+        if (columns_.empty() && page.rows() == 0) return;
+        const bool gathers = !settings_.text("other_fields").empty();
+        if (columns_.empty() || (fields_.size() > known_fields_ && !gathers)) {
+            // New fields: what was sent so far is a batch of its own, with the columns that it had.
+            if (rows_since_position_ > 0) send_position();
+            discover_columns(page);
+            send_columns();
+        }
+    }
+    for (std::size_t row = query.first_row(); row < page.rows(); row++) {
+        if (child_) {
+            send_children(page, row);
+        } else {
+            send_row(page, row);
+        }
+        row_sent(row);
+        if (batch_is_full()) send_position();
+    }
+    send_progress();
+}
+
+void Reader::send_children(const Page& parents, std::size_t row) {
+    Values values;
+    for (std::size_t i = 0; i < parent_names_.size(); i++) {
+        const std::optional<std::size_t> field = parent_fields_.find(parent_names_[i]);
+        const Value value = field ? parents.value(row, *field) : Value();
+        if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
+            throw Failure(FailureClass::source, "a parent row has no field \"" + parent_names_[i] + "\"", "",
+                          "Name a field that each row of the option parent has.");
+        }
+        parent_values_[i] = std::string(value.text);
+        values.texts["parent." + parent_names_[i]] = parent_values_[i];
+    }
+    Query query(session_, *child_, fields_, key_fields_, std::move(values));
+    while (query.next()) {
+        const Page& page = query.page();
+        if (columns_.empty() ? page.rows() > 0
+                             : fields_.size() > known_fields_ && settings_.text("other_fields").empty()) {
+            if (rows_since_position_ > 0) send_position();
+            discover_columns(page);
+            send_columns();
+        }
+        for (std::size_t child = query.first_row(); child < page.rows(); child++) {
+            send_row(page, child);
+            if (batch_is_full()) send_position();
+        }
+    }
+    pages_ += query.pages();
+}
+
+Value Reader::value_of(const Page& page, std::size_t row, const RestColumn& column) {
+    const auto index = static_cast<std::size_t>(&column - columns_.data());
+    for (std::size_t i = 0; i < parent_columns_.size(); i++) {
+        if (parent_columns_[i] == index) return {Value::Kind::string, parent_values_[i]};
+    }
+    if (other_column_ == index) {
+        scratch_ = "{";
+        for (std::size_t field = known_fields_; field < fields_.size(); field++) {
+            const Value value = page.value(row, field);
+            if (value.kind == Value::Kind::absent) continue;
+            if (scratch_.size() > 1) scratch_ += ',';
+            append_json_string(scratch_, fields_.name(field));
+            scratch_ += ':';
+            append_json(scratch_, value);
+        }
+        scratch_ += '}';
+        return {Value::Kind::json, scratch_};
+    }
+    return page.value(row, column.field);
+}
+
+void Reader::send_row(const Page& page, std::size_t row) {
+    rows_++;
+    rows_since_position_++;
+    if (const std::string_view fault = page.fault(row); !fault.empty()) {
+        return reject_row(page, row, "22032", std::string(fault), "");
+    }
+    for (const std::size_t field : key_fields_) {
+        const Value value = page.value(row, field);
+        if (value.kind != Value::Kind::absent && value.kind != Value::Kind::null) continue;
+        const std::string& name = fields_.name(field);
+        return reject_row(page, row, sqlstate_of(Fault::null_key), "key column \"" + name + "\" is null", name);
+    }
+    out_.begin_row(static_cast<std::int16_t>(columns_.size()));
+    for (const RestColumn& column : columns_) {
+        Fault fault = encode_value(out_, column, value_of(page, row, column), encode_, max_value_bytes_);
+        if (fault == Fault::none && out_.row_bytes() > max_row_bytes) fault = Fault::too_long;
+        if (fault != Fault::none) {
+            out_.drop_row();
+            return reject_row(page, row, sqlstate_of(fault), describe_fault(fault, column), column.name);
+        }
+    }
+    out_.end_row();
+}
+
+void Reader::reject_row(const Page& page, std::size_t row, const std::string& sqlstate, const std::string& message,
+                        const std::string& column) {
+    nlohmann::json key = nlohmann::json::object();
+    nlohmann::json record = nlohmann::json::object();
+    for (const std::size_t field : key_fields_) key[fields_.name(field)] = shown(page.value(row, field));
+    for (const RestColumn& item : columns_) record[replaced_utf8(item.name)] = shown(value_of(page, row, item));
+    out_.send(wire::FrameType::reject,
+              {{"key", key},
+               {"record", record},
+               {"sqlstate", sqlstate},
+               {"message", message},
+               {"column", column},
+               {"watermark", watermark_field_ && !child_ ? shown(page.value(row, *watermark_field_)) : nullptr}});
+}
+
+bool Reader::batch_is_full() const {
+    if (rows_since_position_ >= request_.batch_rows) return true;
+    return out_.bytes_sent() + out_.pending_bytes() - bytes_at_position_ >= request_.batch_bytes;
+}
+
+void Reader::send_position() {
+    out_.send(wire::FrameType::position, {{"position", position_},
+                                          {"watermark", watermark_ ? nlohmann::json(*watermark_) : nlohmann::json()},
+                                          {"rows", rows_since_position_}});
+    rows_since_position_ = 0;
+    bytes_at_position_ = out_.bytes_sent();
+}
+
+void Reader::send_progress() {
+    out_.send(wire::FrameType::progress, {{"requests", session_.requests() - requests_before_},
+                                          {"bytes", out_.bytes_sent() + out_.pending_bytes() - bytes_before_},
+                                          {"pages", pages_},
+                                          {"rows", rows_}});
+}
+
+// A row's watermark in the source's own form. The first one tells the kind, and with the source's clock, which times
+// can't be believed.
+std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t row) {
+    const Value value = page.value(row, *watermark_field_);
+    if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
+        null_watermarks_++;
+        return std::nullopt;
+    }
+    if (kind_ == WatermarkKind::none) set_kind(value.kind != Value::Kind::string, value.text);
+    if (!run_start_) run_start_ = session_.source_now();
+    if (!future_from_ && run_start_ && kind_ == WatermarkKind::time && epoch_.empty()) {
+        if (const std::optional<CivilTime> time = parse_civil_time(*run_start_)) {
+            future_from_ = format_moved(*time, one_day_us);
+        }
+    }
+    std::string literal(value.text);
+    if (!is_literal_of(kind_, literal)) {
+        future_rows_++;
+        return std::nullopt;
+    }
+    if (is_future(literal)) future_rows_++;
+    return literal;
+}
+
+void Reader::set_kind(bool is_number, std::string_view literal) {
+    if (is_number || !epoch_.empty()) {
+        kind_ = WatermarkKind::integer;
+    } else {
+        kind_ = parse_civil_time(literal) ? WatermarkKind::time : WatermarkKind::text;
+    }
+}
+
+bool Reader::is_later(const std::string& left, const std::string& right) const {
+    return compare_literals(kind_, left, right) == std::strong_ordering::greater;
+}
+
+bool Reader::is_future(const std::string& literal) const {
+    return future_from_ && compare_literals(kind_, literal, *future_from_) == std::strong_ordering::greater;
+}
+
+// The lower of a watermark and the clock, in the watermark's form. A watermark without a zone is in one that we don't
+// know, so it is left as it is; the lookback has to cover what was written meanwhile.
+std::string Reader::sooner_of(const std::string& literal, const std::string& clock) const {
+    if (kind_ != WatermarkKind::time) return literal;
+    const std::optional<CivilTime> time = parse_civil_time(literal), now = parse_civil_time(clock);
+    if (!time || !now || !time->offset_seconds || !is_later(literal, clock)) return literal;
+    return format_moved(*time, now->microseconds_from_2000() - time->microseconds_from_2000());
+}
+
+}  // namespace insync::rest

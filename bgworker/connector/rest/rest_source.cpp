@@ -1,0 +1,163 @@
+// The verbs for REST sources; see rest_source.hpp.
+#include "bgworker/connector/rest/rest_source.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/reader.hpp"
+#include "bgworker/connector/rest/url.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+nlohmann::json columns_json(const std::vector<RestColumn>& columns) {
+    return to_json(std::vector<Column>(columns.begin(), columns.end()));
+}
+
+std::string explained(const Failure& error) {
+    std::string text = error.message;
+    if (!error.detail.empty()) text += ": " + error.detail;
+    if (!error.hint.empty()) text += " (" + error.hint + ")";
+    return text;
+}
+
+}  // namespace
+
+nlohmann::json RestSource::open(const OpenRequest& request) {
+    open_ = request;
+    const Settings server = settings(nlohmann::json::object());
+    if (origin_of(server.text("base_url")).empty()) {
+        throw Failure(FailureClass::config, "the option base_url is no http or https URL");
+    }
+    session_ = std::make_unique<Session>(open_, server, permits_, out_);
+    return {{"dialect", "rest"}, {"source_now", nullptr}};
+}
+
+void RestSource::check(const OpenRequest& request, FrameWriter& out) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point started = Clock::now();
+    auto report = [&](const char* step, bool ok, const std::string& message) {
+        const double ms = std::chrono::duration<double, std::milli>(Clock::now() - started).count();
+        out.send(wire::FrameType::result, {{"step", step}, {"ok", ok}, {"ms", ms}, {"message", message}});
+        started = Clock::now();
+    };
+    try {
+        open(request);
+    } catch (const Failure& error) {
+        return report("options", false, explained(error));
+    }
+    const Settings server = settings(nlohmann::json::object());
+    report("options", true, server.has("preset") ? "preset " + server.text("preset") : "no preset");
+    try {
+        session_->login();
+    } catch (const Failure& error) {
+        return report("login", false, explained(error));
+    }
+    if (server.text("auth") == "oauth2") report("login", true, "got a token");
+    HttpRequest probe;
+    const bool has_catalog = server.has("catalog_path");
+    probe.url = join_url(server.text("base_url"), has_catalog ? server.text("catalog") : "");
+    // Nothing has to stand at the base itself; that it answers is what counts there.
+    if (!has_catalog) probe.accepted = {400, 404, 405, 501};
+    try {
+        const HttpResponse response = session_->send(probe);
+        report("connect", true, origin_of(probe.url) + " answers with status " + std::to_string(response.status));
+        if (server.text("auth") != "oauth2") {
+            report("login", true,
+                   server.text("auth") == "none" ? "no credentials are sent" : "credentials are accepted");
+        }
+        if (has_catalog) {
+            const std::size_t count = names_in_catalog(response.body, server.text("catalog_path")).size();
+            report("read", true, std::to_string(count) + (count == 1 ? " source is listed" : " sources are listed"));
+        }
+        const auto now = session_->source_now();
+        report("clock", true, now ? "source time is " + *now : "answers have no date");
+    } catch (const Failure& error) {
+        if (error.kind != FailureClass::auth) return report("connect", false, explained(error));
+        report("connect", true, origin_of(probe.url) + " was reached");
+        report("login", false, explained(error));
+    }
+}
+
+std::vector<std::string> RestSource::catalog() {
+    const Settings server = settings(nlohmann::json::object());
+    if (!server.has("catalog_path")) {
+        throw Failure(FailureClass::config, "this kind of API has no list of its sources", "",
+                      "Name one: SELECT * FROM sync_discover('…', 'path/of/the/source').");
+    }
+    HttpRequest request;
+    request.url = join_url(server.text("base_url"), server.text("catalog"));
+    return names_in_catalog(session_->send(request).body, server.text("catalog_path"));
+}
+
+void RestSource::discover(const std::string& pattern, FrameWriter& out) {
+    const bool is_pattern = pattern.find('%') != std::string::npos;
+    const std::vector<std::string> names = is_pattern ? catalog() : std::vector<std::string>{pattern};
+    const Settings server = settings(nlohmann::json::object());
+    for (const std::string& name : names) {
+        if (is_pattern && !is_like(name, pattern)) continue;
+        try {
+            const Discovery found = rest::discover(*session_, server, name, {}, {});
+            out.send(wire::FrameType::result, {{"source", name},
+                                               {"kind", "endpoint, paging " + found.paging},
+                                               {"columns", columns_json(found.columns)},
+                                               {"key", found.key},
+                                               {"estimated_rows", found.rows ? nlohmann::json(*found.rows) : nullptr}});
+        } catch (const Failure& error) {
+            if (!is_pattern || error.kind == FailureClass::transient || error.kind == FailureClass::rate_limited) throw;
+            out.log("warning", "could not describe " + name + ": " + error.message);
+        }
+    }
+}
+
+nlohmann::json RestSource::describe(const DescribeRequest& request) {
+    const Settings stream = settings(request.options);
+    const std::vector<std::string> key = request.key.value_or(std::vector<std::string>());
+    std::vector<std::string> watermark = request.watermark.value_or(std::vector<std::string>());
+    const Discovery found = rest::discover(*session_, stream, request.source, key, watermark);
+    nlohmann::json result = describe_as(request.source, found);
+    if (!watermark.empty()) {
+        result["watermark_kind"] = found.watermark_kind;
+        result["watermark"] = found.last_watermark;
+        result["null_watermarks"] = found.null_watermarks;
+    }
+    return result;
+}
+
+nlohmann::json RestSource::describe_as(const std::string& source, const Discovery& found) const {
+    return {{"source", source},
+            {"kind", "endpoint"},
+            {"columns", columns_json(found.columns)},
+            {"primary_key", found.key},
+            {"unique_keys", nlohmann::json::array()},
+            {"key", found.key},
+            {"nullable_key", nlohmann::json::array()},
+            {"rowversion", nullptr},
+            {"watermark_candidates", found.watermark_candidates},
+            {"watermark_kind", nullptr},
+            {"null_watermarks", 0},
+            {"paging", found.paging},
+            {"estimated_rows", found.rows ? nlohmann::json(*found.rows) : nlohmann::json()}};
+}
+
+nlohmann::json RestSource::preview(const std::string& source, std::size_t rows, FrameWriter& out) {
+    ReadRequest request;
+    request.source = source;
+    const Settings server = settings(nlohmann::json::object());
+    return Reader(*session_, server, request, out).preview(rows);
+}
+
+nlohmann::json RestSource::read(const ReadRequest& request, FrameWriter& out) {
+    const Settings stream = settings(request.options);
+    return Reader(*session_, stream, request, out).run();
+}
+
+nlohmann::json RestSource::explain(const ReadRequest& request, FrameWriter& out) {
+    const Settings stream = settings(request.options);
+    return Reader(*session_, stream, request, out).explain();
+}
+
+}  // namespace insync::rest
