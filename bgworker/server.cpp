@@ -56,8 +56,9 @@ std::chrono::milliseconds duration_option(const OptionMap& options, const char* 
 
 // How long one statement, or one exchange of a REST source, may take.
 std::chrono::milliseconds request_timeout(const Server& server) {
-    return duration_option(server.options, server.kind == Kind::rest ? "timeout" : "query_timeout",
-                           settings::query_timeout());
+    if (server.kind == Kind::odbc) return duration_option(server.options, "query_timeout", settings::query_timeout());
+    return duration_option(server.options, "timeout",
+                           *parse_duration(find_option(Where::server, "timeout")->default_text));
 }
 
 // The mapping of `role`, or PUBLIC's; nothing where there is neither (a SQLite file needs none).

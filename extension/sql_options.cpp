@@ -14,6 +14,7 @@ extern "C" {
 
 #include "extension/connection_string.hpp"
 #include "extension/pg/guard.hpp"
+#include "extension/presets.hpp"
 #include "extension/result_set.hpp"
 #include "extension/settings.hpp"
 #include "extension/stream_options.hpp"
@@ -80,6 +81,7 @@ extern "C" {
 INSYNC_SQL_FUNCTION(insync_odbc_validator);
 INSYNC_SQL_FUNCTION(insync_rest_validator);
 INSYNC_SQL_FUNCTION(sync_options);
+INSYNC_SQL_FUNCTION(sync_presets);
 
 Datum insync_odbc_validator(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
@@ -103,6 +105,15 @@ Datum sync_options(PG_FUNCTION_ARGS) {
                         option.default_text.empty() ? pg::Value() : pg::Value(option.default_text),
                         applies_to_text(option), std::string(option.description)});
         }
+        return Datum(0);
+    });
+}
+
+Datum sync_presets(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        for (const PresetRow& row : preset_rows())
+            result.add({std::string(row.preset), std::string(row.option), std::string(row.value)});
         return Datum(0);
     });
 }
