@@ -20,6 +20,7 @@ extern "C" {
 #include <cstring>
 
 #include "bgworker/children.hpp"
+#include "bgworker/shared_state.hpp"
 #include "build_id.hpp"
 #include "extension/settings.hpp"
 
@@ -77,7 +78,7 @@ pg::Error error_from_frame(const nlohmann::json& payload) {
     return error;
 }
 
-ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall) : stall_(stall) {
+ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall, Oid server) : stall_(stall), server_(server) {
     spawn();
     try {
         Frame hello = next_frame();
@@ -311,14 +312,27 @@ Frame ConnectorProcess::read_frame() {
             if (frames_.pending() == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
         }
         if (frame->type == wire::FrameType::error) throw error_from_frame(frame->json());
-        if (frame->type != wire::FrameType::log) return std::move(*frame);
-        LogEntry entry = read_log_entry(frame->json());
-        const char* text = entry.message.c_str();
-        int level = entry.level == LogEntry::Level::warning  ? WARNING
-                    : entry.level == LogEntry::Level::notice ? NOTICE
-                                                             : DEBUG1;
-        pg::call([&] { ereport(level, (errmsg_internal("%s", text))); });
+        if (frame->type == wire::FrameType::log) {
+            report(read_log_entry(frame->json()));
+        } else if (frame->type == wire::FrameType::permit) {
+            answer(read_permit(frame->json()));
+        } else {
+            return std::move(*frame);
+        }
     }
+}
+
+void ConnectorProcess::report(const LogEntry& entry) {
+    const char* text = entry.message.c_str();
+    int level = entry.level == LogEntry::Level::warning  ? WARNING
+                : entry.level == LogEntry::Level::notice ? NOTICE
+                                                         : DEBUG1;
+    pg::call([&] { ereport(level, (errmsg_internal("%s", text))); });
+}
+
+void ConnectorProcess::answer(const PermitRequest& request) {
+    auto wait = shared::take_turn(server_, request.interval, request.hold);
+    write_all(nlohmann::json{{"wait_ms", wait.count()}}.dump() + "\n");
 }
 
 std::vector<nlohmann::json> ConnectorProcess::call(const nlohmann::json& body) {

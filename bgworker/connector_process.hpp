@@ -17,9 +17,9 @@ namespace insync {
 
 class ConnectorProcess {
   public:
-    // Starts the program and checks its hello. `stall` is how long it may be silent inside a request.
-    // Throws pg::Error where it can't be started or is of another build.
-    explicit ConnectorProcess(std::chrono::milliseconds stall);
+    // Starts the program and checks its hello. `stall` is how long it may be silent inside a request; the pace of its
+    // requests is `server`'s. Throws pg::Error where it can't be started or is of another build.
+    ConnectorProcess(std::chrono::milliseconds stall, Oid server);
     ~ConnectorProcess();
     ConnectorProcess(const ConnectorProcess&) = delete;
     ConnectorProcess& operator=(const ConnectorProcess&) = delete;
@@ -29,7 +29,7 @@ class ConnectorProcess {
 
     // Waits for the next frame. An error frame becomes a pg::Error with its class; so do the child's death, silence and
     // what the protocol doesn't allow, after which the connector is gone (alive() is false). Log frames are reported
-    // here and never returned.
+    // here, and questions for a permit answered, and never returned.
     Frame next_frame();
 
     // Sends a request and returns the `result` objects that come before `done`, and `done` itself as the last.
@@ -55,6 +55,8 @@ class ConnectorProcess {
         }
     }
     Frame read_frame();
+    void report(const LogEntry& entry);
+    void answer(const PermitRequest& request);
     void spawn();
     void write_all(std::string_view bytes);
     bool fill();  // reads what there is; false at the end of the stream
@@ -70,6 +72,7 @@ class ConnectorProcess {
     std::vector<std::string> secrets_;  // that it was told
     FrameReader frames_;
     std::chrono::milliseconds stall_;
+    Oid server_;
 };
 
 // Makes an Error of an error frame's payload.

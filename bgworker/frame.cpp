@@ -55,6 +55,19 @@ std::optional<Frame> FrameReader::next(std::uint32_t max_payload) {
     return frame;
 }
 
+namespace {
+
+// A time of at most a day; nothing where the member is no number.
+std::optional<std::chrono::milliseconds> time_member(const nlohmann::json& object, const char* name,
+                                                     double milliseconds_each) {
+    auto found = object.find(name);
+    if (found == object.end() || !found->is_number()) return std::nullopt;
+    double time = std::clamp(found->get<double>() * milliseconds_each, 0.0, 86400e3);
+    return std::chrono::milliseconds(static_cast<std::int64_t>(time));
+}
+
+}  // namespace
+
 SourceFailure read_failure(const nlohmann::json& payload) {
     SourceFailure failure{failure_class_of(text_member(payload, "class")),
                           text_member(payload, "message"),
@@ -65,11 +78,13 @@ SourceFailure read_failure(const nlohmann::json& payload) {
     if (auto state = text_member(payload, "sqlstate"); !state.empty()) {
         failure.detail += (failure.detail.empty() ? "" : " ") + ("The source's SQLSTATE is " + state + ".");
     }
-    if (auto after = payload.find("retry_after"); after != payload.end() && after->is_number()) {
-        double seconds = std::clamp(after->get<double>(), 0.0, 86400.0);
-        failure.retry_after = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-    }
+    failure.retry_after = time_member(payload, "retry_after", 1000);
     return failure;
+}
+
+PermitRequest read_permit(const nlohmann::json& payload) {
+    return {time_member(payload, "interval_ms", 1).value_or(std::chrono::milliseconds(0)),
+            time_member(payload, "hold_ms", 1).value_or(std::chrono::milliseconds(0))};
 }
 
 LogEntry read_log_entry(const nlohmann::json& payload) {

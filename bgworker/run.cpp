@@ -99,7 +99,9 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"null_watermark", stream.option("null_watermark")},
             {"text_policy", stream.option("text_policy")},
             {"zero_dates", stream.option("zero_dates")},
-            {"columns", nullptr}};
+            {"columns", nullptr},
+            {"options", stream.options},
+            {"known_columns", to_json(stream.source_columns)}};
 }
 
 // A transaction that may begin the run's row; without its commit there is none.

@@ -23,6 +23,16 @@ namespace insync {
 
 namespace {
 
+std::optional<Kind> kind_of_wrapper(const std::string& wrapper) {
+    if (wrapper == "insync_odbc") return Kind::odbc;
+    if (wrapper == "insync_rest") return Kind::rest;
+    return std::nullopt;
+}
+
+std::string wrapper_of(Oid wrapper) {
+    return pg::call([&] { return GetForeignDataWrapper(wrapper)->fdwname; });
+}
+
 // The connector's own limits fire first; this is for one that hangs inside its driver.
 constexpr std::chrono::seconds shortest_margin{2}, longest_margin{20};
 
@@ -42,6 +52,13 @@ std::chrono::milliseconds duration_option(const OptionMap& options, const char* 
     if (found == options.end()) return fallback;
     auto parsed = parse_duration(found->second);
     return parsed ? *parsed : fallback;
+}
+
+// How long one statement, or one exchange of a REST source, may take.
+std::chrono::milliseconds request_timeout(const Server& server) {
+    if (server.kind == Kind::odbc) return duration_option(server.options, "query_timeout", settings::query_timeout());
+    return duration_option(server.options, "timeout",
+                           *parse_duration(find_option(Where::server, "timeout")->default_text));
 }
 
 // The mapping of `role`, or PUBLIC's; nothing where there is neither (a SQLite file needs none).
@@ -72,8 +89,8 @@ List* mapping_options(Oid role, Oid server) {
     std::string near = closest(name, std::vector<std::string_view>(names.begin(), names.end()));
     throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "server \"" + name + "\" does not exist", "",
                     !near.empty() ? "Perhaps you meant the server \"" + near + "\"."
-                                  : "Create it: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…); see "
-                                    "SELECT * FROM sync_options().");
+                                  : "Create it: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc (or insync_rest) "
+                                    "OPTIONS (…); see SELECT * FROM sync_options().");
 }
 
 void check_driver(const Server& server) {
@@ -104,13 +121,14 @@ Server load_server(const std::string& name, Oid role) {
     Server server;
     server.oid = found->serverid;
     server.name = found->servername;
-    server.wrapper = pg::call([&] { return GetForeignDataWrapper(found->fdwid)->fdwname; });
-    if (server.wrapper != "insync_odbc") {
-        throw pg::Error(
-            ERRCODE_WRONG_OBJECT_TYPE,
-            "server \"" + name + "\" belongs to foreign-data wrapper \"" + server.wrapper + "\", not to pg_insync", "",
-            "CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (…);");
+    std::string wrapper = wrapper_of(found->fdwid);
+    auto kind = kind_of_wrapper(wrapper);
+    if (!kind) {
+        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE,
+                        "server \"" + name + "\" belongs to foreign-data wrapper \"" + wrapper + "\", not to pg_insync",
+                        "", "CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc (or insync_rest) OPTIONS (…);");
     }
+    server.kind = *kind;
     if (!pg::call([&] { return compat::has_server_usage(found->serverid, role); })) {
         char* role_name = pg::call([&] { return GetUserNameFromId(role, true); });
         pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
@@ -121,15 +139,15 @@ Server load_server(const std::string& name, Oid role) {
     }
     server.options = to_map(found->options);
     server.credentials = to_map(mapping_options(role, server.oid));
-    check_driver(server);
+    if (server.kind == Kind::odbc) check_driver(server);
     return server;
 }
 
 nlohmann::json Server::open_request(const char* verb) const {
     auto connect = duration_option(options, "connect_timeout", settings::connect_timeout());
-    auto query = duration_option(options, "query_timeout", settings::query_timeout());
+    auto query = request_timeout(*this);
     return {{"verb", verb},
-            {"kind", "odbc"},
+            {"kind", kind == Kind::rest ? "rest" : "odbc"},
             {"server", options},
             {"credentials", credentials},
             {"limits",
@@ -140,8 +158,14 @@ nlohmann::json Server::open_request(const char* verb) const {
 
 std::chrono::milliseconds Server::stall() const {
     auto longest = std::max(duration_option(options, "connect_timeout", settings::connect_timeout()),
-                            duration_option(options, "query_timeout", settings::query_timeout()));
+                            request_timeout(*this));
     return longest + std::clamp<std::chrono::milliseconds>(longest / 4, shortest_margin, longest_margin);
+}
+
+std::optional<Kind> kind_of_server(const std::string& name) {
+    const char* text = name.c_str();
+    ForeignServer* found = pg::call([&] { return GetForeignServerByName(text, true); });
+    return found != nullptr ? kind_of_wrapper(wrapper_of(found->fdwid)) : std::nullopt;
 }
 
 int connections_of(Oid server) {

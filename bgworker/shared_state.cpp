@@ -17,7 +17,9 @@ extern "C" {
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 
+#include "bgworker/pace.hpp"
 #include "extension/pg/compat.hpp"
 #include "extension/pg/guard.hpp"
 #include "extension/settings.hpp"
@@ -40,11 +42,11 @@ struct State {
     LWLock* lock;
     ConditionVariable run_ended;
     int launcher;  // number of its process; -1: none
-    int capacity;  // of each of the two arrays: insync.max_streams
+    int capacity;  // of each of the three arrays: insync.max_streams
     int agenda_count;
     int live_count;
     LiveStream live[FLEXIBLE_ARRAY_MEMBER];
-    // and behind it the agenda: a stream more makes at most a server more
+    // and behind it the agenda and the paces: a stream more makes at most a server more
 };
 
 State* state;
@@ -52,11 +54,17 @@ State* state;
 Agenda* agenda_items() {
     return reinterpret_cast<Agenda*>(state->live + state->capacity);
 }
+
+std::span<Pace> paces() {
+    return {reinterpret_cast<Pace*>(agenda_items() + state->capacity), static_cast<std::size_t>(state->capacity)};
+}
+
 shmem_request_hook_type next_request;
 shmem_startup_hook_type next_startup;
 
 Size state_size() {
-    return add_size(offsetof(State, live), mul_size(sizeof(LiveStream) + sizeof(Agenda), settings::max_streams()));
+    return add_size(offsetof(State, live),
+                    mul_size(sizeof(LiveStream) + sizeof(Agenda) + sizeof(Pace), settings::max_streams()));
 }
 
 void on_request() {
@@ -373,6 +381,25 @@ void release_live() noexcept {
             item.state = LiveState::idle;
         }
     }
+}
+
+std::chrono::milliseconds take_turn(Oid server, std::chrono::milliseconds interval, std::chrono::milliseconds hold) {
+    using std::chrono::microseconds;
+    static Pace own_paces[64];
+    // Since the machine's start, for every process alike.
+    std::int64_t now = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    auto take = [&](std::span<Pace> slots) {
+        return insync::take_turn(slots, MyDatabaseId, server, now, microseconds(interval).count(),
+                                 microseconds(hold).count());
+    };
+    std::int64_t turn;
+    if (state == nullptr) {
+        turn = take(own_paces);
+    } else {
+        Locked locked;
+        turn = take(paces());
+    }
+    return std::chrono::ceil<std::chrono::milliseconds>(microseconds(turn - now));
 }
 
 void announce_run_end() {

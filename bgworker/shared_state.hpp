@@ -1,10 +1,10 @@
 // What launcher, workers and sessions tell each other: shared memory, valid while the server runs, derived from the
 // tables.
 //
-// Two arrays of plain data under one LWLock, held for a few field copies: the servers that have something to do in each
-// database (the launcher's agenda), and the streams' live state (what insync.status and insync.progress show, and the
-// quiet polls that leave no row). Where the library isn't preloaded, nothing of it exists and every function here does
-// nothing.
+// Three arrays of plain data under one LWLock, held for a few field copies: the servers that have something to do in each
+// database (the launcher's agenda), the streams' live state (what insync.status and insync.progress show, and the quiet
+// polls that leave no row), and the pace of each server's requests. Where the library isn't preloaded, nothing of it
+// exists and every function here does nothing, but that a process keeps the pace by itself.
 #pragma once
 
 extern "C" {
@@ -13,6 +13,7 @@ extern "C" {
 #include "datatype/timestamp.h"
 }
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -106,6 +107,9 @@ std::optional<LiveStream> read_live(int stream_id);
 std::vector<LiveStream> all_live();
 // Marks what this process was running as idle; safe in an exit callback.
 void release_live() noexcept;
+
+// Takes this database's next turn at a server (see Pace); returns how long to wait for it.
+std::chrono::milliseconds take_turn(Oid server, std::chrono::milliseconds interval, std::chrono::milliseconds hold);
 
 // Wakes and is woken by the end of runs.
 void announce_run_end();

@@ -11,7 +11,7 @@ ConnectorProcess& SourceSession::open(const Server& server) {
     if (connector_ && connector_->alive() && request == opened_) return *connector_;
     connector_.reset();
     opened_ = nullptr;
-    connector_ = std::make_unique<ConnectorProcess>(server.stall());
+    connector_ = std::make_unique<ConnectorProcess>(server.stall(), server.oid);
     connector_->call(request);
     opened_ = std::move(request);
     return *connector_;

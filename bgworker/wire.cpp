@@ -4,7 +4,7 @@
 namespace insync::wire {
 
 bool is_frame_type(char byte) {
-    return std::string_view("HCRPJGLETD").find(byte) != std::string_view::npos;
+    return std::string_view("HCRPJGLETDW").find(byte) != std::string_view::npos;
 }
 
 namespace {

@@ -12,7 +12,7 @@
 namespace insync::wire {
 
 // Raised when either side could misunderstand the other; sent in the hello frame beside the build id.
-inline constexpr int protocol_version = 1;
+inline constexpr int protocol_version = 2;
 
 // Size of a frame's header: type byte and payload length.
 inline constexpr std::size_t header_size = 5;
@@ -31,6 +31,7 @@ enum class FrameType : char {
     error = 'E',
     result = 'T',
     done = 'D',
+    permit = 'W',  // asks for leave to send a request; the one frame that is answered, by a line of JSON
 };
 
 // True if `byte` is one of FrameType's values.

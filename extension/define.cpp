@@ -97,14 +97,40 @@ std::string check_expression(const std::string& what, const std::string& express
     }
 }
 
+// What a table that is filled from a path is called: its last segment without placeholders and extension, in letters
+// that need no quotes; where nothing is left of it, `otherwise`.
+std::string name_of_path(std::string path, const std::string& otherwise) {
+    path = path.substr(0, path.find_first_of("?#"));
+    std::string last, segment;
+    for (char c : path + "/") {
+        if (c != '/') {
+            segment += c;
+        } else {
+            if (!segment.empty() && segment.find_first_of("{}") == std::string::npos) last = segment;
+            segment.clear();
+        }
+    }
+    last = fold_name(last.substr(0, last.find('.')));
+    for (char& c : last) {
+        bool plain = c == '_' || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c & 0x80) != 0;
+        if (!plain) c = '_';
+    }
+    return last.find_first_not_of('_') == std::string::npos ? fold_name(otherwise) : last;
+}
+
 }  // namespace
 
-SourceDescription describe_source(const std::string& server_name, const std::string& source,
-                                  const std::vector<std::string>& watermark, Oid role) {
-    Server server = load_server(server_name, role);
+SourceDescription describe_source(const Server& server, const Stream& stream) {
     SourceSession session;
-    nlohmann::json request = {{"verb", "describe"}, {"source", source}, {"key", nullptr}, {"watermark", nullptr}};
-    if (!watermark.empty()) request["watermark"] = watermark;
+    nlohmann::json request = {{"verb", "describe"},
+                              {"source", stream.source},
+                              {"key", nullptr},
+                              {"watermark", nullptr},
+                              {"options", stream.options},
+                              {"known_columns", nlohmann::json::array()}};
+    if (!stream.watermark.empty()) request["watermark"] = stream.watermark;
+    // A key that is none of the source's is told with its columns; an API that knows no keys needs it for its requests.
+    if (server.kind == Kind::rest && !stream.key.empty()) request["key"] = stream.key;
     auto answers = session.open(server).call(request);
     SourceDescription description;
     for (const auto& answer : answers) {
@@ -129,9 +155,11 @@ SourceDescription describe_source(const std::string& server_name, const std::str
     return description;
 }
 
-void resolve_target(Stream& stream, const std::string& given) {
+void resolve_target(Stream& stream, const std::string& given, Kind kind) {
     std::string name = given;
-    if (name.empty()) {
+    if (name.empty() && kind == Kind::rest) {
+        stream.target_table = name_of_path(stream.source, stream.name);
+    } else if (name.empty()) {
         // The last part of a table's name; a SELECT has none, and its target is called as the stream.
         std::string lower = to_lower(trim(stream.source));
         bool query = lower.rfind("select", 0) == 0 || lower.rfind("with", 0) == 0;

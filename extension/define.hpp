@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "bgworker/server.hpp"
 #include "bgworker/stream.hpp"
 #include "bgworker/target.hpp"
 
@@ -19,9 +20,8 @@ struct SourceDescription {
     std::int64_t null_watermarks = 0;
 };
 
-// Asks the source. Throws pg::Error where source or watermark don't exist or can't serve.
-SourceDescription describe_source(const std::string& server, const std::string& source,
-                                  const std::vector<std::string>& watermark, Oid role);
+// Asks the source of a stream that is being made. Throws pg::Error where source or watermark don't exist or can't serve.
+SourceDescription describe_source(const Server& server, const Stream& stream);
 
 // Fills in the stream what the caller left to be found: watermark, mode, keys.
 void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
@@ -32,7 +32,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
 std::map<std::string, std::string> check_expressions(const Stream& stream);
 
 // The target of a stream by the name that the user gave (or the source's own), in the caller's current schema.
-void resolve_target(Stream& stream, const std::string& given);
+void resolve_target(Stream& stream, const std::string& given, Kind kind);
 
 // Creates the stream's target table.
 void create_stream_target(const Stream& stream, const std::map<std::string, std::string>& expression_types);

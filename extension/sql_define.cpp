@@ -118,12 +118,13 @@ Datum sync_create(PG_FUNCTION_ARGS) {
                 std::string("streams need a database with encoding UTF8, not ") + pg_encoding_to_char(encoding));
         }
         require_new_name(stream.name);
-        check_stream_options(stream.options);
+        Server server = load_server(stream.server, GetUserId());
+        check_stream_options(stream.options, server.kind);
         if (stream.schedule) check_schedule(*stream.schedule);
-        SourceDescription description = describe_source(stream.server, stream.source, stream.watermark, GetUserId());
+        SourceDescription description = describe_source(server, stream);
         stream.source_columns = description.columns;
         stream.watermark_kind = description.watermark_kind;
-        resolve_target(stream, target_name);
+        resolve_target(stream, target_name, server.kind);
         std::optional<Target> existing;
         {
             pg::PinnedSettings settings;
@@ -160,6 +161,16 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         nlohmann::json changes = json_argument(fcinfo, 1);
         if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
+        auto kind = kind_of_server(stream.server);
+        auto check_options = [&](const nlohmann::json& options) {
+            if (kind) return check_stream_options(options, *kind);
+            // Where the server is gone, its kind is, too.
+            try {
+                check_stream_options(options, Kind::odbc);
+            } catch (const pg::Error&) {
+                check_stream_options(options, Kind::rest);
+            }
+        };
         std::string new_name = stream.name;
         std::optional<std::string> new_owner;
         auto text = [&](const char* member, const nlohmann::json& value) {
@@ -177,13 +188,13 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             } else if (name == "owner") {
                 new_owner = text("owner", value);
             } else if (value.is_null()) {
-                if (find_option(Where::stream, name) == nullptr) check_stream_options({{name, ""}});
+                if (find_option(Where::stream, name) == nullptr) check_options({{name, ""}});
                 stream.options.erase(name);
             } else {
                 stream.options[name] = value;
             }
         }
-        check_stream_options(stream.options);
+        check_options(stream.options);
         if (new_owner) {
             const char* role = new_owner->c_str();
             stream.owner_oid = pg::call([&] {

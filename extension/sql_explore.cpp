@@ -51,7 +51,7 @@ Datum sync_test(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
         try {
-            ConnectorProcess connector(server.stall());
+            ConnectorProcess connector(server.stall(), server.oid);
             for (const auto& step : connector.call(server.open_request("check"))) {
                 if (!step.contains("step")) continue;
                 result.add({text_of(step, "step"), text_of(step, "ok"), milliseconds(step), text_of(step, "message")});

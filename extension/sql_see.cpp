@@ -94,7 +94,7 @@ Datum sync_grant(PG_FUNCTION_ARGS) {
                        " WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND "
                        "d.deptype = 'e'"
                        " AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'pg_insync')"
-                       " AND p.proname NOT IN ('sync_grant', 'insync_odbc_validator')")
+                       " AND p.proname NOT IN ('sync_grant', 'insync_odbc_validator', 'insync_rest_validator')")
                  .rows) {
             pg::query("GRANT EXECUTE ON ROUTINE " + *row[0] + to);
         }

@@ -26,14 +26,14 @@ void check_zone(const nlohmann::json& options, const char* name) {
 
 }  // namespace
 
-void check_stream_options(const nlohmann::json& options) {
+void check_stream_options(const nlohmann::json& options, Kind kind) {
     if (!options.is_object())
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", "",
                         "For example '{\"lookback\": \"1 hour\"}'.");
     OptionMap map;
     for (const auto& [name, value] : options.items())
         map[name] = value.is_string() ? value.get<std::string>() : value.dump();
-    if (auto problem = check_option_set(Where::stream, Kind::odbc, map)) raise_problem(*problem);
+    if (auto problem = check_option_set(Where::stream, kind, map)) raise_problem(*problem);
     check_zone(options, "time_zone");
     check_zone(options, "source_time_zone");
 }

@@ -12,8 +12,8 @@ namespace insync {
 // Throws an option's problem as pg::Error.
 [[noreturn]] void raise_problem(const OptionProblem& problem);
 
-// Checks a complete set of stream options, time zones included. Throws pg::Error.
-void check_stream_options(const nlohmann::json& options);
+// Checks a complete set of options of a stream on a server of that kind, time zones included. Throws pg::Error.
+void check_stream_options(const nlohmann::json& options, Kind kind);
 
 // Checks a schedule. Throws pg::Error with what is wrong.
 void check_schedule(const std::string& schedule);

@@ -129,6 +129,20 @@ SELECT s.name AS stream,
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
 
+/* The other kind of server. */
+CREATE FUNCTION insync_rest_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'insync_rest_validator';
+COMMENT ON FUNCTION insync_rest_validator(text[], oid) IS 'checks the options of servers and user mappings of insync_rest';
+REVOKE ALL ON FUNCTION insync_rest_validator(text[], oid) FROM PUBLIC;
+
+CREATE FOREIGN DATA WRAPPER insync_rest VALIDATOR insync_rest_validator;
+COMMENT ON FOREIGN DATA WRAPPER insync_rest IS 'sources with a JSON API, reached through HTTP; see sync_options()';
+
+CREATE FUNCTION sync_presets(OUT preset text, OUT option text, OUT value text)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_presets';
+COMMENT ON FUNCTION sync_presets() IS 'what each value of option preset fills in; every option of them can be set to something else';
+REVOKE ALL ON FUNCTION sync_presets() FROM PUBLIC;
+
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';
 SELECT insync.wake() WHERE EXISTS (SELECT FROM insync.stream);

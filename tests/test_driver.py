@@ -402,7 +402,7 @@ def send(kind, payload):
     sys.stdout.buffer.write(kind + struct.pack(">i", len(data)) + data)
     sys.stdout.buffer.flush()
 
-send(b"H", {"protocol": 1, "build": BUILD})
+send(b"H", {"protocol": 2, "build": BUILD})
 for line in sys.stdin:
     if json.loads(line)["verb"] == "describe":
         columns = [{"name": name, "type": "int4", "pg_type": type, "source_type": "INT", "nullable": False}

@@ -49,12 +49,19 @@ Number number_or(const json& request, const char* name, Number fallback) {
     return value >= 1 ? static_cast<Number>(value) : fallback;
 }
 
+// An object or array, as `fallback` is one; what is none falls back.
+json structure_or(const json& request, const char* name, const json& fallback) {
+    const auto found = request.find(name);
+    return found != request.end() && found->type() == fallback.type() ? *found : fallback;
+}
+
 OpenRequest open_request(const json& request) {
     OpenRequest open;
     if (const auto server = request.find("server"); server != request.end() && server->is_object()) {
         open.server = *server;
     }
     if (const auto found = request.find("credentials"); found != request.end() && found->is_object()) {
+        open.credentials = *found;
         open.user = optional_text(*found, "user").value_or("");
         open.password = optional_text(*found, "password").value_or("");
     }
@@ -87,6 +94,8 @@ ReadRequest read_request(const json& request) {
     read.replace_text = optional_text(request, "text_policy").value_or("replace") != "reject";
     read.null_zero_dates = optional_text(request, "zero_dates").value_or("null") != "reject";
     read.columns = optional_names(request, "columns");
+    read.options = structure_or(request, "options", read.options);
+    read.known_columns = structure_or(request, "known_columns", read.known_columns);
     return read;
 }
 
@@ -111,7 +120,7 @@ json error_frame(const Failure& failure, bool disconnected) {
 
 }  // namespace
 
-std::unique_ptr<Source> make_source(const std::string& kind) {
+std::unique_ptr<Source> make_source(const std::string& kind, Permits&) {
     if (kind == "odbc") return std::make_unique<odbc::OdbcSource>();
     throw Failure(FailureClass::config, "there is no source of kind \"" + kind + "\"");
 }
@@ -167,7 +176,7 @@ void RequestLoop::serve(const json& request) {
     const std::string verb = request.value("verb", "");
     json done = json::object();
     if (verb == "open" || verb == "check") {
-        source_ = make_(request.value("kind", "odbc"));
+        source_ = make_(request.value("kind", "odbc"), *this);
         if (verb == "open") {
             done = source_->open(open_request(request));
         } else {
@@ -177,7 +186,8 @@ void RequestLoop::serve(const json& request) {
         source().discover(request.value("pattern", "%"), out_);
     } else if (verb == "describe") {
         const DescribeRequest describe{request.at("source").get<std::string>(), optional_names(request, "key"),
-                                       optional_names(request, "watermark")};
+                                       optional_names(request, "watermark"),
+                                       structure_or(request, "options", json::object())};
         out_.send(wire::FrameType::result, source().describe(describe));
     } else if (verb == "preview") {
         const std::string name = request.at("source").get<std::string>();
@@ -190,6 +200,13 @@ void RequestLoop::serve(const json& request) {
         throw Failure(FailureClass::config, "unknown verb \"" + verb + "\"");
     }
     out_.send(wire::FrameType::done, done);
+}
+
+std::chrono::milliseconds RequestLoop::ask(std::chrono::milliseconds interval, std::chrono::milliseconds hold) {
+    out_.send(wire::FrameType::permit, {{"interval_ms", interval.count()}, {"hold_ms", hold.count()}});
+    std::string line;
+    if (!read_line(line)) throw Failure(FailureClass::transient, "the worker doesn't answer");
+    return std::chrono::milliseconds(number_or<std::int64_t>(parse_json(line), "wait_ms", 0));
 }
 
 bool RequestLoop::read_line(std::string& line) {

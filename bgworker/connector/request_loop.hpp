@@ -11,9 +11,9 @@
 
 namespace insync {
 
-class RequestLoop {
+class RequestLoop : private Permits {
   public:
-    using MakeSource = std::unique_ptr<Source> (*)(const std::string& kind);
+    using MakeSource = std::unique_ptr<Source> (*)(const std::string& kind, Permits& permits);
 
     RequestLoop(int input, int output, MakeSource make = make_source) : input_(input), out_(output), make_(make) {}
 
@@ -21,6 +21,8 @@ class RequestLoop {
     void run();
 
   private:
+    // Asks the worker, which knows of the other processes at the same server.
+    std::chrono::milliseconds ask(std::chrono::milliseconds interval, std::chrono::milliseconds hold) override;
     bool read_line(std::string& line);
     void serve(const nlohmann::json& request);
     Source& source();

@@ -13,12 +13,14 @@
 #include <nlohmann/json.hpp>
 
 #include "bgworker/connector/frame_writer.hpp"
+#include "bgworker/connector/permits.hpp"
 
 namespace insync {
 
 // The members of an open or check request.
 struct OpenRequest {
     nlohmann::json server = nlohmann::json::object();  // option name -> text
+    nlohmann::json credentials = nlohmann::json::object();  // the user mapping's options, these two included
     std::string user;
     std::string password;
     int connect_timeout_ms = 15000;
@@ -44,12 +46,15 @@ struct ReadRequest {
     bool replace_text = true;
     bool null_zero_dates = true;
     std::optional<std::vector<std::string>> columns;  // nothing: all
+    nlohmann::json options = nlohmann::json::object();       // the stream's, as set
+    nlohmann::json known_columns = nlohmann::json::array();  // of the source as last seen, as in a columns frame
 };
 
 struct DescribeRequest {
     std::string source;
     std::optional<std::vector<std::string>> key;
     std::optional<std::vector<std::string>> watermark;
+    nlohmann::json options = nlohmann::json::object();  // of the stream that is to be
 };
 
 class Source {
@@ -80,7 +85,8 @@ class Source {
     virtual bool is_disconnected() = 0;
 };
 
-// The source of the given kind ("odbc"); raises Failure (config) for any other word.
-std::unique_ptr<Source> make_source(const std::string& kind);
+// The source of the given kind ("odbc", "rest"), which asks `permits` before its requests; raises Failure (config) for
+// any other word.
+std::unique_ptr<Source> make_source(const std::string& kind, Permits& permits);
 
 }  // namespace insync

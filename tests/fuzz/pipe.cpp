@@ -63,6 +63,10 @@ void check_json(const Frame& frame) {
             REQUIRE(is_valid_utf8(text.substr(0, text.find('\0'))));
         }
     }
+    if (frame.type == wire::FrameType::permit) {
+        PermitRequest permit = read_permit(value);
+        for (auto time : {permit.interval, permit.hold}) REQUIRE(time.count() >= 0 && time.count() <= 86400000);
+    }
     if (frame.type == wire::FrameType::log) {
         std::string message = read_log_entry(value).message;
         REQUIRE(message == text_member(value, "message"));

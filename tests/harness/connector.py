@@ -40,13 +40,19 @@ class Connector:
         payload = self.process.stdout.read(length)
         return kind, payload if kind == "R" else json.loads(payload)
 
+    def send(self, line):
+        self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        self.process.stdin.flush()
+
     def call(self, **request):
         """Sends a request and returns its frames up to `done` (D) or `error` (E)."""
-        self.process.stdin.write(json.dumps(request).encode() + b"\n")
-        self.process.stdin.flush()
+        self.send(request)
         frames = []
         while not frames or frames[-1][0] not in "DE":
             frames.append(self.frame())
+            if frames[-1][0] == "W":  # may it send a request? It may at once
+                frames.pop()
+                self.send({"wait_ms": 0})
         return frames
 
     def end(self):

@@ -35,7 +35,7 @@ class FailingSource : public Source {
 std::vector<Frame> answer(const std::string& members) {
     fuzz::MemoryFile requests, replies;
     requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\"," + members + "}\n");
-    RequestLoop(requests.descriptor(), replies.descriptor(), [](const std::string&) -> std::unique_ptr<Source> {
+    RequestLoop(requests.descriptor(), replies.descriptor(), [](const std::string&, Permits&) -> std::unique_ptr<Source> {
         return std::make_unique<FailingSource>();
     }).run();
     auto frames = fuzz::frames_in(replies);
@@ -54,6 +54,37 @@ TEST(ConnectorRequests, ANumberBeyondItsTypeIsTheLargest) {
     auto done = answer("\"source\":\"x\",\"batch_rows\":1e300").back();
     ASSERT_EQ(done.type, wire::FrameType::done);
     EXPECT_EQ(done.json().at("batch_rows"), std::numeric_limits<std::size_t>::max());
+}
+
+// A source that asks for a permit in each read, and says how long it was told to wait.
+class AskingSource : public FailingSource {
+  public:
+    explicit AskingSource(Permits& permits) : permits_(permits) {}
+    nlohmann::json read(const ReadRequest&, FrameWriter& out) override {
+        out.begin_row(0);
+        out.end_row();
+        using std::chrono::milliseconds;
+        return {{"waits", permits_.ask(milliseconds(200), milliseconds(50)).count()}};
+    }
+
+  private:
+    Permits& permits_;
+};
+
+TEST(ConnectorRequests, APermitIsAskedForWithAFrameAndAnsweredByALine) {
+    fuzz::MemoryFile requests, replies;
+    requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\",\"source\":\"x\"}\n{\"wait_ms\":70}\n");
+    RequestLoop(requests.descriptor(), replies.descriptor(),
+                [](const std::string&, Permits& permits) -> std::unique_ptr<Source> {
+                    return std::make_unique<AskingSource>(permits);
+                })
+        .run();
+    auto frames = fuzz::frames_in(replies);
+    ASSERT_EQ(frames.size(), 5u);  // hello, done, rows, permit, done
+    EXPECT_EQ(frames[2].type, wire::FrameType::rows) << "what was read goes out before the wait";
+    EXPECT_EQ(frames[3].type, wire::FrameType::permit);
+    EXPECT_EQ(frames[3].json(), nlohmann::json::parse(R"({"interval_ms": 200, "hold_ms": 50})"));
+    EXPECT_EQ(frames[4].json().at("waits"), 70);
 }
 
 TEST(ConnectorRequests, NestingHasALimit) {

@@ -56,6 +56,16 @@ TEST(FrameJson, AFailureIsReadWithWhatItHas) {
     }
 }
 
+TEST(FrameJson, APermitsTimesAreWithinADay) {
+    auto permit = read_permit(parse_json(R"({"interval_ms": 200, "hold_ms": 1e300})"));
+    EXPECT_EQ(permit.interval.count(), 200);
+    EXPECT_EQ(permit.hold.count(), 86400000);
+    for (const char* text : {"{}", "[]", R"({"interval_ms": "1", "hold_ms": -5})"}) {
+        EXPECT_EQ(read_permit(parse_json(text)).interval.count(), 0) << text;
+        EXPECT_EQ(read_permit(parse_json(text)).hold.count(), 0) << text;
+    }
+}
+
 TEST(FrameJson, ARetryIsWithinADay) {
     auto after = [](const char* seconds) {
         return read_failure(parse_json("{\"retry_after\": " + std::string(seconds) + "}")).retry_after.value().count();
