@@ -14,12 +14,16 @@ namespace insync::rest {
 struct RestColumn : Column {
     std::size_t field = 0;
     bool is_declared = false;  // by option, or by the stream's columns as they are known
+    bool is_typed = false;     // its type is declared as well, so that nothing is to be discovered
 };
 
 // A column declared by option fields: name and "type", "/pointer", or "type /pointer". Raises Failure (config) for a
 // type that isn't one of the transport types or a common name of one (integer, bigint, numeric(12,2), varchar,
-// timestamp, timestamptz, date, boolean, json…).
+// timestamp, timestamptz, date, boolean, json…) or a type that PostgreSQL makes of its text (interval, inet, xml…).
 RestColumn declared_column(const std::string& name, const std::string& declaration, Fields& fields);
+
+// The transport type of a type's name as PostgreSQL writes it, with or without a length; nothing for unknown ones.
+std::optional<Transport> transport_for(std::string_view pg_type);
 
 // What is seen of each field over the pages of a discovery. Types widen: integer to numeric to text; dates, times and
 // uuids are recognised by their form as long as every value has it; objects and arrays are jsonb; mixtures are text, or
@@ -29,6 +33,8 @@ class TypeGuess {
     void add(const Value& value);
     Transport transport() const;
     std::string pg_type() const;
+    // The kinds of JSON values that were seen, such as number or "string, object".
+    std::string source_type() const;
     bool nullable() const { return has_null_; }
 
   private:
@@ -37,7 +43,8 @@ class TypeGuess {
 };
 
 // Appends one field to the row under construction; null for an absent or null value. What the transport type can't hold
-// is a fault.
+// without a loss is a fault: a fraction in an integer, a time of day in a date, any number in a date or time (it isn't
+// guessed what it counts). A text in a jsonb column is a JSON string.
 Fault encode_value(FrameWriter& out, const RestColumn& column, const Value& value, const EncodeOptions& options,
                    std::size_t max_value_bytes);
 

@@ -2,9 +2,11 @@
 //
 // `{name}` or `{name:format}` stands for a value; a name that isn't one of the known placeholders is left as it stands,
 // so that JSON and GraphQL need no quoting, unless it is a near miss of one. `[[…]]` is an optional part: it is left
-// out where a placeholder in it has no value. Formats of times: iso (seconds, as 2026-01-31T10:00:00Z), iso_ms, iso_us,
-// date, epoch, epoch_ms, or a strftime format (with a % in it); without one the value stands as the source wrote it.
-// {order:…} is the list of fields to sort by: comma (a,b), asc (a.asc,b.asc), json ({"a":"ASC","b":"ASC"}).
+// out where a placeholder in it has no value; without a placeholder in it, it is left as it stands. JSON's arrays of
+// arrays with placeholders in them are written with a space, `[ [`. Formats of times: iso (seconds, as
+// 2026-01-31T10:00:00Z), iso_ms, iso_us, date, epoch, epoch_ms, or a strftime format (with a % in it; %f are
+// microseconds), always of UTC; without one the value stands as the source wrote it. {order:…} is the list of fields to
+// sort by: comma (a,b), asc (a.asc,b.asc), json ({"a":"ASC","b":"ASC"}).
 #pragma once
 
 #include <map>
@@ -17,7 +19,8 @@ namespace insync::rest {
 
 // Where the rendered text will stand, which says how values are escaped: not at all (a query parameter, which is
 // encoded as a whole later, or a header, whose values may hold no control characters), as a segment of a path, or as
-// JSON: inside a string literal its contents, outside of one a whole JSON value (null where there is none).
+// JSON: inside a string literal its contents, outside of one a whole JSON value: a number or an object as it is, else a
+// string (null where there is none).
 enum class Place { plain, path, json };
 
 // What the placeholders of one request stand for.
@@ -42,7 +45,8 @@ class Template {
     std::vector<std::string> parent_fields() const;
 
     // The text with values in it; nothing where a placeholder outside of optional parts has no value (in JSON outside
-    // of a string literal it becomes null). Raises Failure (config) where a value isn't a time that its format needs.
+    // of a string literal it becomes null). Raises Failure (config) where a value isn't a time that its format needs,
+    // or would lead out of its place in a path ("..").
     std::optional<std::string> render(const Values& values, Place place) const;
 
   private:
@@ -52,12 +56,14 @@ class Template {
         bool is_placeholder = false;
         int optional = 0;  // number of the optional part that it belongs to; 0: none
     };
+    void parse(std::string_view text, int optional);
+
     std::vector<Part> parts_;
     bool is_json_ = false;
 };
 
 // A time in one of the formats above; nothing where `literal` is no time. Text without a zone is taken for UTC; digits
-// alone for seconds, or milliseconds where they are that many.
+// alone for seconds, or milliseconds where they are that many (12 digits or more).
 std::optional<std::string> format_time(std::string_view literal, std::string_view format);
 
 }  // namespace insync::rest

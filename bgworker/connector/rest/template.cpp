@@ -1,0 +1,396 @@
+// Parses and renders templates; see template.hpp.
+#include "bgworker/connector/rest/template.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/json_text.hpp"
+#include "bgworker/connector/rest/url.hpp"
+#include "bgworker/connector/utf8.hpp"
+#include "extension/near_miss.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+constexpr std::array<std::string_view, 13> placeholders{"since",     "until", "run_start", "asof",       "last_key",
+                                                        "offset",    "page",  "limit",     "page_token", "source",
+                                                        "watermark", "key",   "order"};
+constexpr std::array<std::string_view, 6> time_formats{"iso", "iso_ms", "iso_us", "date", "epoch", "epoch_ms"};
+constexpr std::array<std::string_view, 3> order_formats{"comma", "asc", "json"};
+constexpr std::string_view parent_prefix = "parent.";
+constexpr std::string_view strftime_letters = "YmdHMSfyjesFTDRzZbBaApIuVGgCUWnt%kl";
+
+constexpr std::int64_t seconds_1970_to_2000 = 946684800;
+
+template <std::size_t size>
+bool is_one_of(std::string_view word, const std::array<std::string_view, size>& words) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool is_parent(std::string_view name) {
+    return name.size() > parent_prefix.size() && name.substr(0, parent_prefix.size()) == parent_prefix;
+}
+
+// One insertion, removal, replacement or swap of neighbours away, or in another case. The wider notion of nearness that
+// serves options would take {name}, which GraphQL is full of, for {page}.
+bool is_misspelled(std::string_view word, std::string_view known) {
+    std::string lower;
+    for (char c : word) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (lower == known) return true;
+    if (known.size() < 4 || lower.size() < 4) return false;
+    const std::size_t shorter = std::min(lower.size(), known.size());
+    std::size_t front = 0, back = 0;
+    while (front < shorter && lower[front] == known[front]) front++;
+    while (back < shorter - front && lower[lower.size() - 1 - back] == known[known.size() - 1 - back]) back++;
+    const std::size_t left = lower.size() - front - back, right = known.size() - front - back;
+    if (left <= 1 && right <= 1) return true;
+    return left == 2 && right == 2 && lower[front] == known[front + 1] && lower[front + 1] == known[front];
+}
+
+// The placeholder that `name` was probably meant to be; empty if it is something else.
+std::string_view meant_by(std::string_view name) {
+    auto is_word_character = [](char c) {
+        return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ' ';
+    };
+    if (!std::all_of(name.begin(), name.end(), is_word_character)) return {};
+    for (std::string_view known : placeholders) {
+        if (is_misspelled(name, known)) return known;
+    }
+    return {};
+}
+
+[[noreturn]] void fail(std::string message, std::string hint) {
+    throw Failure(FailureClass::config, std::move(message), "", std::move(hint));
+}
+
+void check_format(std::string_view name, std::string_view format) {
+    const std::string shown = "placeholder {" + std::string(name) + ":" + std::string(format) + "} ";
+    if (name == "order") {
+        if (!is_one_of(format, order_formats)) {
+            fail(shown + "has an unknown format", "Formats of {order} are comma, asc and json.");
+        }
+        return;
+    }
+    if (format.find('%') == std::string_view::npos) {
+        if (is_one_of(format, time_formats)) return;
+        const std::string meant = closest(format, time_formats);
+        fail(shown + "has an unknown format",
+             meant.empty()
+                 ? "Formats are iso, iso_ms, iso_us, date, epoch, epoch_ms, or one of strftime such as %Y-%m-%d."
+                 : "Perhaps you meant {" + std::string(name) + ":" + meant + "}.");
+    }
+    for (std::size_t i = 0; i < format.size(); i++) {
+        if (format[i] != '%') continue;
+        i++;
+        if (i == format.size() || strftime_letters.find(format[i]) == std::string_view::npos) {
+            fail(shown + "has an unknown format", "Use the letters of strftime, as %Y-%m-%dT%H:%M:%S.");
+        }
+    }
+}
+
+// A moment as seconds since 1970, which may be before it, and nanoseconds after that.
+struct Moment {
+    std::int64_t seconds = 0;
+    std::int32_t nanoseconds = 0;
+};
+
+std::optional<Moment> moment_of(std::string_view literal) {
+    std::int64_t number = 0;
+    const char* end = literal.data() + literal.size();
+    const auto [stop, error] = std::from_chars(literal.data(), end, number);
+    if (error == std::errc() && (stop == end || *stop == '.')) {
+        // A number, perhaps with a fraction of seconds.
+        constexpr std::int64_t largest_seconds = 99999999999;
+        Moment moment{number, 0};
+        int unit = 100000000;
+        for (const char* at = stop; at < end; at++) {
+            if (at == stop) continue;
+            if (*at < '0' || *at > '9') return std::nullopt;
+            moment.nanoseconds += (*at - '0') * unit;
+            unit /= 10;
+        }
+        const bool is_negative = literal[0] == '-';
+        if (stop != end && (end - stop == 1 || is_negative)) return std::nullopt;
+        if (number > largest_seconds || number < -largest_seconds) {
+            if (stop != end) return std::nullopt;
+            moment.seconds = number / 1000 - (number % 1000 < 0 ? 1 : 0);
+            moment.nanoseconds = static_cast<std::int32_t>(number - moment.seconds * 1000) * 1000000;
+        }
+        return moment;
+    }
+    const std::optional<CivilTime> time = parse_civil_time(literal);
+    if (!time) return std::nullopt;
+    return Moment{time->seconds_from_2000() + seconds_1970_to_2000, time->nanoseconds};
+}
+
+// The moment in UTC as strftime takes it; nothing for years before 1 or after 9999.
+std::optional<std::tm> broken_down(const Moment& moment) {
+    constexpr std::int64_t first = -62135596800, last = 253402300799;
+    if (moment.seconds < first || moment.seconds > last) return std::nullopt;
+    const std::time_t seconds = moment.seconds;
+    std::tm fields{};
+    if (gmtime_r(&seconds, &fields) == nullptr) return std::nullopt;
+    return fields;
+}
+
+std::string formatted(const std::tm& fields, std::string_view format, const Moment& moment) {
+    std::string out;
+    for (std::size_t i = 0; i < format.size(); i++) {
+        if (format[i] != '%') {
+            out += format[i];
+            continue;
+        }
+        char buffer[64];
+        const char letter = format[++i];
+        if (letter == 'f') {
+            std::snprintf(buffer, sizeof buffer, "%06d", static_cast<int>(moment.nanoseconds / 1000));
+            out += buffer;
+        } else if (letter == 's') {
+            out += std::to_string(moment.seconds);  // strftime would take the fields for local time
+        } else if (letter == 'Y') {
+            std::snprintf(buffer, sizeof buffer, "%04d", fields.tm_year + 1900);
+            out += buffer;
+        } else if (letter == 'F') {
+            out += formatted(fields, "%Y-%m-%d", moment);
+        } else {
+            const char pattern[] = {'%', letter, '\0'};
+            out.append(buffer, std::strftime(buffer, sizeof buffer, pattern, &fields));
+        }
+    }
+    return out;
+}
+
+std::string digits(std::int32_t nanoseconds, int count) {
+    char buffer[16];
+    std::snprintf(buffer, sizeof buffer, "%09d", static_cast<int>(nanoseconds));
+    return std::string(buffer, static_cast<std::size_t>(count));
+}
+
+std::string order_list(const std::vector<std::string>& order, std::string_view format) {
+    std::string out;
+    for (const std::string& field : order) {
+        if (!out.empty()) out += ",";
+        if (format == "json") {
+            out += "\"";
+            append_escaped(out, field);
+            out += "\":\"ASC\"";
+        } else {
+            out += field + (format == "asc" ? ".asc" : "");
+        }
+    }
+    return format == "json" ? "{" + out + "}" : out;
+}
+
+bool is_json_number(std::string_view text) {
+    try {
+        JsonCursor cursor(text);
+        const JsonToken token = cursor.value();
+        return token.text.size() == text.size() &&
+               (token.kind == JsonToken::Kind::integer || token.kind == JsonToken::Kind::decimal);
+    } catch (const JsonError&) {
+        return false;
+    }
+}
+
+// Follows JSON as it is written: whether the next character stands in a string literal.
+class JsonPlace {
+  public:
+    void pass(std::string_view literal) {
+        for (char c : literal) {
+            if (after_backslash_) {
+                after_backslash_ = false;
+            } else if (in_string_ && c == '\\') {
+                after_backslash_ = true;
+            } else if (c == '"') {
+                in_string_ = !in_string_;
+            }
+        }
+    }
+    bool in_string() const { return in_string_; }
+    bool after_backslash() const { return after_backslash_; }
+
+  private:
+    bool in_string_ = false, after_backslash_ = false;
+};
+
+// The end of the optional part that begins before `at`: its "]]", or the last such where several brackets close.
+std::size_t optional_end(std::string_view text, std::size_t at) {
+    std::size_t end = text.find("]]", at);
+    while (end != std::string_view::npos && text.substr(end + 2, 1) == "]") end++;
+    return end;
+}
+
+void check_path(const std::string& path) {
+    for (std::size_t begin = 0; begin <= path.size();) {
+        const std::size_t end = std::min({path.find('/', begin), path.find('?', begin), path.size()});
+        const std::string_view segment = std::string_view(path).substr(begin, end - begin);
+        if (segment == "." || segment == "..")
+            fail("a request's path would have the segment \"" + std::string(segment) + "\"", "");
+        if (end < path.size() && path[end] == '?') return;
+        begin = end + 1;
+    }
+}
+
+}  // namespace
+
+Template::Template(std::string_view text) {
+    int optional = 0;
+    while (!text.empty()) {
+        const std::size_t begin = text.find("[[");
+        parse(text.substr(0, begin), 0);
+        if (begin == std::string_view::npos) break;
+        const std::size_t end = optional_end(text, begin + 2);
+        if (end == std::string_view::npos) {
+            fail("an optional part begins with [[ and has no ]]",
+                 "Write two brackets that are meant as such with a space between them.");
+        }
+        const std::size_t before = parts_.size();
+        parse(text.substr(begin + 2, end - begin - 2), ++optional);
+        const bool has_placeholder = std::any_of(parts_.begin() + static_cast<std::ptrdiff_t>(before), parts_.end(),
+                                                 [](const Part& part) { return part.is_placeholder; });
+        if (!has_placeholder) {
+            parts_.resize(before);
+            parts_.push_back({std::string(text.substr(begin, end + 2 - begin)), "", false, 0});
+        }
+        text.remove_prefix(end + 2);
+    }
+    if (parts_.empty() || parts_[0].is_placeholder) return;
+    const std::size_t first = parts_[0].text.find_first_not_of(" \t\r\n");
+    is_json_ = first != std::string::npos && (parts_[0].text[first] == '{' || parts_[0].text[first] == '[');
+}
+
+void Template::parse(std::string_view text, int optional) {
+    std::string literal;
+    auto end_literal = [&] {
+        if (!literal.empty()) parts_.push_back({std::move(literal), "", false, optional});
+        literal.clear();
+    };
+    while (!text.empty()) {
+        const std::size_t open = std::min(text.find('{'), text.size());
+        literal += text.substr(0, open);
+        text.remove_prefix(open);
+        if (text.empty()) break;
+        const std::size_t close = text.find('}');
+        const std::string_view inside = close == std::string_view::npos ? "" : text.substr(1, close - 1);
+        const std::size_t colon = std::min(inside.find(':'), inside.size());
+        const std::string_view name = inside.substr(0, colon);
+        if (is_one_of(name, placeholders) || is_parent(name)) {
+            const std::string_view format = inside.substr(std::min(colon + 1, inside.size()));
+            if (colon < inside.size()) check_format(name, format);
+            end_literal();
+            parts_.push_back({std::string(name), std::string(format), true, optional});
+            text.remove_prefix(close + 1);
+            continue;
+        }
+        const std::string_view meant = meant_by(name);
+        if (!meant.empty()) {
+            fail("placeholder {" + std::string(name) + "} isn't known",
+                 "Perhaps you meant {" + std::string(meant) + "}.");
+        }
+        literal += '{';
+        text.remove_prefix(1);
+    }
+    end_literal();
+}
+
+bool Template::uses(std::string_view name) const {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [&](const Part& part) { return part.is_placeholder && part.text == name; });
+}
+
+std::vector<std::string> Template::parent_fields() const {
+    std::vector<std::string> fields;
+    for (const Part& part : parts_) {
+        if (!part.is_placeholder || !is_parent(part.text)) continue;
+        std::string field = part.text.substr(parent_prefix.size());
+        if (std::find(fields.begin(), fields.end(), field) == fields.end()) fields.push_back(std::move(field));
+    }
+    return fields;
+}
+
+std::optional<std::string> Template::render(const Values& values, Place place) const {
+    auto value_of = [&](const Part& part) -> std::optional<std::string> {
+        if (part.text == "order") {
+            if (values.order.empty()) return std::nullopt;
+            return order_list(values.order, part.format);
+        }
+        const auto found = values.texts.find(part.text);
+        if (found == values.texts.end()) return std::nullopt;
+        if (part.format.empty()) return found->second;
+        std::optional<std::string> time = format_time(found->second, part.format);
+        if (!time) {
+            fail("the value of {" + part.text + ":" + part.format + "} is no time: \"" +
+                     replaced_utf8(utf8_prefix(found->second, 60)) + "\"",
+                 "");
+        }
+        return time;
+    };
+    std::vector<int> left_out;
+    for (const Part& part : parts_) {
+        if (part.is_placeholder && part.optional != 0 && !value_of(part)) left_out.push_back(part.optional);
+    }
+    std::string out;
+    JsonPlace json;
+    for (const Part& part : parts_) {
+        if (part.optional != 0 && std::find(left_out.begin(), left_out.end(), part.optional) != left_out.end())
+            continue;
+        if (!part.is_placeholder) {
+            out += part.text;
+            if (place == Place::json) json.pass(part.text);
+            continue;
+        }
+        const std::optional<std::string> value = value_of(part);
+        if (place == Place::json && !json.in_string()) {
+            const bool as_it_is = value && (part.text == "order" ? part.format == "json" : is_json_number(*value));
+            if (!value) {
+                out += "null";
+            } else if (as_it_is) {
+                out += *value;
+            } else {
+                out += '"';
+                append_escaped(out, replaced_utf8(*value));
+                out += '"';
+            }
+            continue;
+        }
+        if (!value) return std::nullopt;
+        switch (place) {
+            case Place::plain:
+                out += *value;
+                break;
+            case Place::path:
+                out += percent_encode(*value);
+                break;
+            case Place::json:
+                if (json.after_backslash()) fail("a backslash stands before placeholder {" + part.text + "}", "");
+                append_escaped(out, replaced_utf8(*value));
+        }
+    }
+    const bool has_placeholder =
+        std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.is_placeholder; });
+    if (place == Place::path && has_placeholder) check_path(out);
+    return out;
+}
+
+std::optional<std::string> format_time(std::string_view literal, std::string_view format) {
+    const std::optional<Moment> moment = moment_of(literal);
+    if (!moment) return std::nullopt;
+    if (format == "epoch") return std::to_string(moment->seconds);
+    const std::optional<std::tm> fields = broken_down(*moment);
+    if (!fields) return std::nullopt;
+    if (format == "epoch_ms") return std::to_string(moment->seconds * 1000 + moment->nanoseconds / 1000000);
+    if (format == "date") return formatted(*fields, "%F", *moment);
+    if (!is_one_of(format, time_formats)) return formatted(*fields, format, *moment);
+    std::string out = formatted(*fields, "%FT%T", *moment);
+    if (format == "iso_ms") out += "." + digits(moment->nanoseconds, 3);
+    if (format == "iso_us") out += "." + digits(moment->nanoseconds, 6);
+    return out + "Z";
+}
+
+}  // namespace insync::rest
