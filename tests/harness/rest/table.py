@@ -1,0 +1,110 @@
+"""The data behind a stand-in: rows that tests change while they are read."""
+
+import bisect
+import datetime
+import operator
+import threading
+
+UTC = datetime.timezone.utc
+
+
+def utc_now():
+    return datetime.datetime.now(UTC)
+
+
+def parse_time(text):
+    """A point in time from ISO 8601 text, with or without a zone (UTC then); anything else raises ValueError."""
+    moment = datetime.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Table:
+    """Rows by key. A stored row is never changed, only replaced, so whoever holds a list of them has one state.
+
+    Points in time are datetimes with a zone; each stand-in writes them in its own form and precision. `changed` is the
+    column that insert() and update() set to clock(), where they aren't given a value for it."""
+
+    def __init__(self, name, rows=(), key="id", changed="updated_at", clock=utc_now):
+        self.name, self.key, self.changed, self.clock = name, key, changed, clock
+        self.lock = threading.RLock()
+        self.by_key = {}
+        self.past = []  # (when, key, the row before or None), for as_of()
+        self.deleted = []  # (when, key, the last row)
+        self.version = 0  # counts changes
+        self._sorted = {}  # order → (version, rows)
+        for row in rows:
+            self.by_key[row[key]] = dict(row)
+
+    def insert(self, *rows, **values):
+        """Inserts (or replaces) rows given as dictionaries, or one given by its values."""
+        with self.lock:
+            for row in (*rows, values) if values else rows:
+                row = dict(row)
+                if self.changed and self.changed not in row:
+                    row[self.changed] = self.clock()
+                self._replace(row[self.key], row)
+
+    def update(self, *keys, **values):
+        """Gives these rows these values."""
+        with self.lock:
+            if self.changed and self.changed not in values:
+                values[self.changed] = self.clock()
+            for key in keys:
+                self._replace(key, self.by_key[key] | values)
+
+    def delete(self, *keys):
+        with self.lock:
+            for key in keys:
+                self.deleted.append((self.clock(), key, self.by_key[key]))
+                self._replace(key, None)
+
+    def _replace(self, key, row):
+        self.past.append((self.clock(), key, self.by_key.get(key)))
+        self.version += 1
+        if row is None:
+            del self.by_key[key]
+        else:
+            self.by_key[key] = row
+
+    def rows(self):
+        """Every row as it is now."""
+        with self.lock:
+            return list(self.by_key.values())
+
+    def as_of(self, moment):
+        """Every row as it was then: at a time, or after so many changes (see `version`)."""
+        with self.lock:
+            state = dict(self.by_key)
+            after = moment if isinstance(moment, int) else bisect.bisect_right(self.past, moment, key=operator.itemgetter(0))
+            for _, key, row in reversed(self.past[after:]):
+                if row is None:
+                    state.pop(key, None)
+                else:
+                    state[key] = row
+            return list(state.values())
+
+    def ordered(self, order):
+        """Every row as it is now, sorted by `order`, a list of (column, descending)."""
+        order = tuple(order)
+        with self.lock:
+            version, rows = self._sorted.get(order, (-1, ()))
+            if version != self.version:
+                rows = sort_rows(self.by_key.values(), order)
+                self._sorted[order] = (self.version, rows)
+            return rows
+
+    def __len__(self):
+        return len(self.by_key)
+
+
+def sort_rows(rows, order, nulls_first=False):
+    """Rows sorted by a sequence of (column, descending); nulls are the highest, as in PostgreSQL and Oracle, or the lowest."""
+    rows = list(rows)
+    for column, descending in reversed(list(order)):
+        if any(row.get(column) is None for row in rows):
+            # The second part is compared only where the first is equal, that is, among values or among nulls.
+            rows.sort(key=lambda row: ((row.get(column) is None) != nulls_first, row.get(column)) if row.get(column) is not None
+                      else (not nulls_first,), reverse=descending)  # fmt: skip
+        else:
+            rows.sort(key=operator.itemgetter(column), reverse=descending)
+    return rows
