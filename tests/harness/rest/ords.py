@@ -9,16 +9,13 @@ each request: no rows of a table have an order of their own. The limit is 25 whe
 
 import fnmatch
 import json
-import operator
 import random
 import urllib.parse
 
 from .server import Refusal, Server, whole
-from .table import parse_time, sort_rows
+from .table import COMPARISONS, parse_time, sort_rows
 
-COMPARISONS = {
-    "$eq": operator.eq, "$ne": operator.ne, "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
-}  # fmt: skip
+WORDS = {"$eq": "eq", "$ne": "ne", "$gt": "gt", "$gte": "ge", "$lt": "lt", "$lte": "le"}
 
 
 class Ords(Server):
@@ -109,7 +106,7 @@ class Ords(Server):
         if word == "$between":
             low, high = (self._value(value, beside) for value in given)
             return lambda row: row[name] is not None and low <= row[name] <= high
-        compare, value = COMPARISONS[word], self._value(given, beside)
+        compare, value = COMPARISONS[WORDS[word]], self._value(given, beside)
         return lambda row: (mine := row[name]) is not None and compare(mine, value)
 
     def _value(self, given, beside=None):

@@ -2,6 +2,8 @@
 
 import bisect
 import datetime
+import decimal
+import functools
 import operator
 import threading
 
@@ -12,10 +14,36 @@ def utc_now():
     return datetime.datetime.now(UTC)
 
 
+@functools.lru_cache(4096)
 def parse_time(text):
     """A point in time from ISO 8601 text, with or without a zone (UTC then); anything else raises ValueError."""
     moment = datetime.datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_as(text, beside):
+    """The value that a parameter's text means where it is compared with `beside`; ValueError if it is none."""
+    if isinstance(beside, datetime.datetime):
+        return parse_time(text)
+    if isinstance(beside, bool):
+        return {"true": True, "false": False}[text.lower()]
+    if isinstance(beside, (int, float, decimal.Decimal)):
+        try:
+            return int(text) if isinstance(beside, int) else decimal.Decimal(text)
+        except decimal.InvalidOperation as error:
+            raise ValueError(f"no number: {text}") from error
+    return text
+
+
+COMPARISONS = {"eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+
+
+def where(rows, column, comparison, value):
+    """The rows for which that holds, as SQL has it: null compares with nothing. `value` may still be text."""
+    beside = next((row[column] for row in rows if row[column] is not None), None)
+    value = read_as(value, beside) if isinstance(value, str) else value
+    compare = COMPARISONS[comparison]
+    return [row for row in rows if (mine := row[column]) is not None and compare(mine, value)]
 
 
 class Table:
@@ -89,7 +117,9 @@ class Table:
         with self.lock:
             version, rows = self._sorted.get(order, (-1, ()))
             if version != self.version:
-                rows = sort_rows(self.by_key.values(), order)
+                # In the order of before the rows are nearly sorted, which sort() likes.
+                kept = dict.fromkeys(row[self.key] for row in rows if row[self.key] in self.by_key) | self.by_key
+                rows = sort_rows(kept.values(), order)
                 self._sorted[order] = (self.version, rows)
             return rows
 
@@ -98,13 +128,16 @@ class Table:
 
 
 def sort_rows(rows, order, nulls_first=False):
-    """Rows sorted by a sequence of (column, descending); nulls are the highest, as in PostgreSQL and Oracle, or the lowest."""
-    rows = list(rows)
-    for column, descending in reversed(list(order)):
-        if any(row.get(column) is None for row in rows):
-            # The second part is compared only where the first is equal, that is, among values or among nulls.
-            rows.sort(key=lambda row: ((row.get(column) is None) != nulls_first, row.get(column)) if row.get(column) is not None
-                      else (not nulls_first,), reverse=descending)  # fmt: skip
-        else:
-            rows.sort(key=operator.itemgetter(column), reverse=descending)
+    """Rows sorted by a sequence of (column, descending). Without nulls_first, nulls are above all values, as in PostgreSQL
+    and Oracle; with it, below."""
+    rows, order = list(rows), list(order)
+    if not order:
+        return rows
+    plain = not any(None in map(operator.itemgetter(column), rows) for column, _ in order)
+    if plain and len({descending for _, descending in order}) == 1:
+        rows.sort(key=operator.itemgetter(*(column for column, _ in order)), reverse=order[0][1])
+        return rows
+    for column, descending in reversed(order):
+        # What stands second is compared only where the first is equal, that is, among values or among nulls.
+        rows.sort(key=lambda row: (nulls_first, row[column]) if row[column] is not None else (not nulls_first,), reverse=descending)
     return rows
