@@ -11,7 +11,7 @@ import urllib.parse
 import pytest
 from harness.rest import (
     ClientCredentials, Directus, GitHub, NocoDB, OData, Ords, Plain, PostgREST, ShopifyGraphql, ShopifyRest, Stripe, Table, Window,
-    WordPress, faults,
+    WordPress, faults, npm,
 )  # fmt: skip
 from harness.rest.table import UTC
 
@@ -361,3 +361,22 @@ def test_a_stand_in_that_fails_says_so():
     assert get(server, "items", since="2025-01-01T00:00:00Z").status == 500
     with pytest.raises(AssertionError, match="KeyError"):
         server.close()
+
+
+# ---------------------------------------------------------------------------------------------------------- those from npm
+
+
+def test_json_server():
+    with npm.json_server(items=[{"id": id, "changed": f"2025-01-01T00:00:{id // 3:02}Z"} for id in range(1, 31)]) as server:
+        page = get(server, "items", _sort="changed,id", _page=2, _limit=10, changed_gte="2025-01-01T00:00:01Z")
+        assert ids(page.json) == list(range(13, 23)) and page.headers["X-Total-Count"] == "28" and "_page=3" in next_of(page)
+        tag = page.headers["ETag"]
+        assert get(server, "items/3", {"Content-Type": "application/json"}, "PATCH", '{"changed": "2025-02-01T00:00:00Z"}').status == 200
+        assert ids(get(server, "items", changed_gte="2025-01-02").json) == [3] and tag
+
+
+def test_oauth2_mock_server():
+    with npm.oauth2_server() as server:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = get(server, "token", form, "POST", "grant_type=client_credentials&client_id=me&client_secret=secret")
+        assert answer.status == 200 and answer.json["access_token"].count(".") == 2 and answer.json["expires_in"] > 0

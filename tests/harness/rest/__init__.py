@@ -1,7 +1,7 @@
 """Servers of JSON APIs for the tests, in this process, each on a free loopback port. They are stand-ins: each says in its
 docstring which published contract it follows."""
 
-from . import faults
+from . import faults, npm
 from .auth import ClientCredentials, Header, QueryParameter, basic, bearer
 from .directus import Directus
 from .github import GitHub
@@ -44,4 +44,5 @@ __all__ = [
     "basic",
     "bearer",
     "faults",
+    "npm",
 ]
