@@ -267,19 +267,19 @@ def test_github():
     table = Table("issues", [row | {"created_at": row["updated_at"], "state": ("open", "closed")[row["id"] % 2]} for row in rows(250)])
     with GitHub(table) as server:
         named = {"Authorization": f"Bearer {server.token}", "User-Agent": "tests"}
-        assert get(server, "issues", {"Authorization": f"Bearer {server.token}"}).status == 403
+        assert get(server, "repos/acme/shop/issues", {"Authorization": f"Bearer {server.token}"}).status == 403
         asked = {"state": "all", "sort": "updated", "direction": "asc", "per_page": 500}
-        answer = get(server, "issues", named, **asked)
+        answer = get(server, "repos/acme/shop/issues", named, **asked)
         tag, found = answer.headers["ETag"], ids(answer.json)
         while link := next_of(answer):
             answer = get(server, link, named)
             found += ids(answer.json)
         assert found == list(range(1, 251)) and len(server.requests) == 4
         left = server.window.remaining
-        assert get(server, "issues", named | {"If-None-Match": tag}, **asked).status == 304 and server.window.remaining == left
-        assert ids(get(server, "issues", named).json)[:2] == [250, 248], "newest first, open ones only"
+        assert get(server, "repos/acme/shop/issues", named | {"If-None-Match": tag}, **asked).status == 304 and server.window.remaining == left
+        assert ids(get(server, "repos/acme/shop/issues", named).json)[:2] == [250, 248], "newest first, open ones only"
         server.window = Window(1, 3600)
-        assert get(server, "issues", named).headers["x-ratelimit-remaining"] == "0" and get(server, "issues", named).status == 403
+        assert get(server, "repos/acme/shop/issues", named).headers["x-ratelimit-remaining"] == "0" and get(server, "repos/acme/shop/issues", named).status == 403
 
 
 def test_stripe():
@@ -287,13 +287,13 @@ def test_stripe():
     with Stripe(table) as server:
         token = {"Authorization": f"Bearer {server.key}"}
         epoch = int(START.timestamp())
-        page = get(server, "charges", token, **{"created[gte]": epoch + 100, "limit": 100}).json
+        page = get(server, "v1/charges", token, **{"created[gte]": epoch + 100, "limit": 100}).json
         assert page["has_more"] and page["data"][0] == {"id": "ch_249", "created": epoch + 249}
-        page = get(server, "charges", token, **{"created[gte]": epoch + 100, "limit": 100, "starting_after": page["data"][-1]["id"]}).json
+        page = get(server, "v1/charges", token, **{"created[gte]": epoch + 100, "limit": 100, "starting_after": page["data"][-1]["id"]}).json
         assert not page["has_more"] and page["data"][-1]["id"] == "ch_100"
-        assert get(server, "charges", token, limit=101).status == 400
+        assert get(server, "v1/charges", token, limit=101).status == 400
         table.update("ch_000", paid=True)
-        (event,) = get(server, "events", token, type="charge.updated").json["data"]
+        (event,) = get(server, "v1/events", token, type="charge.updated").json["data"]
         assert event["data"]["object"]["paid"] is True
 
 

@@ -2,6 +2,7 @@
 
     GET /items/NAME?filter={"date_updated":{"_gte":"…"}}&sort=date_updated,-id&limit=&offset=|page=&fields=a,b&meta=*
         {"data": […], "meta": {total_count, filter_count}}
+    GET /collections                           {"data": [{"collection": NAME, …}]}
 
 Filters also come as filter[column][_gte]=. 100 rows where no limit is given; a limit above `cap` (QUERY_LIMIT_MAX) is refused
 with 400, and with `requests_per_second` requests beyond that with 429 and Retry-After. Equals come in any order."""
@@ -37,6 +38,8 @@ class Directus(Server):
     def handle(self, request):
         if self.bucket and not self.bucket.take():
             raise Refusal(429, problem("REQUESTS_EXCEEDED", "Too many requests, retry after 1000ms."), Retry_After=1)
+        if request.path == "/collections":
+            return {"data": [{"collection": table, "meta": None, "schema": {"name": table}} for table in self.tables]}
         name = request.path.removeprefix("/items/")
         if not request.path.startswith("/items/") or name not in self.tables or request.method != "GET":
             raise Refusal(403, problem("FORBIDDEN", "You don't have permission to access this."))

@@ -26,7 +26,7 @@ class GitHub(Server):
 
     @property
     def base_url(self):
-        return self.url + "/repos/acme/shop/"
+        return self.url + "/"
 
     def handle(self, request):
         if not request.headers.get("user-agent"):

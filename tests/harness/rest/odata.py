@@ -38,13 +38,13 @@ class OData(Server):
         name = request.path.removeprefix(self.base).strip("/")
         if not name:
             sets = [{"name": table, "kind": "EntitySet", "url": table} for table in self.tables]
-            return self._answer({"@odata.context": f"{self.base_url}$metadata", "value": sets})
+            return self._answer(request, {"@odata.context": f"{self.base_url}$metadata", "value": sets})
         if name not in self.tables:
             raise Refusal(404, error("NotFound", f"there is no entity set {name}"))
         table, query = self.tables[name], request.query
         try:
             if "$deltatoken" in query:
-                return self._delta(table, whole(query, "$deltatoken"))
+                return self._delta(request, table, whole(query, "$deltatoken"))
             return self._page(request, table, query)
         except (ValueError, KeyError, IndexError) as problem:
             raise Refusal(400, error("BadRequest", f"the query can't be understood: {problem!r}")) from problem
@@ -74,16 +74,16 @@ class OData(Server):
             body["@odata.nextLink"] = self._link(table, [*kept, ("$skiptoken", end)])
         elif "track-changes" in request.headers.get("prefer", ""):
             body["@odata.deltaLink"] = self._link(table, [("$deltatoken", version)])
-        return self._answer(body)
+        return self._answer(request, body)
 
-    def _delta(self, table, since):
+    def _delta(self, request, table, since):
         if since < self.oldest_delta:
             raise Refusal(410, error("Gone", "the delta token is too old: read everything again"))
         with table.lock:
             version = table.version
             keys = list(dict.fromkeys(key for _, key, _ in table.past[since:]))
             rows = [table.by_key.get(key) or self._removed(table, key) for key in keys]
-        return self._answer({
+        return self._answer(request, {
             "@odata.context": f"{self.base_url}$metadata#{table.name}/$delta", "value": rows,
             "@odata.deltaLink": self._link(table, [("$deltatoken", version)]),
         })  # fmt: skip
@@ -95,9 +95,12 @@ class OData(Server):
     def _link(self, table, pairs):
         return ("" if self.relative else self.base_url) + f"{table.name}?{urllib.parse.urlencode(pairs, safe='$')}"
 
-    def _answer(self, body):
+    def _answer(self, request, body):
+        kind = "none" if "odata.metadata=none" in request.headers.get("accept", "") else "minimal"
+        if kind == "none":  # of what describes the answer, only links and counts are left
+            body.pop("@odata.context", None)
         answer = self.json_response(body, OData_Version="4.0")
-        answer.headers["Content-Type"] = "application/json;odata.metadata=minimal;charset=utf-8"
+        answer.headers["Content-Type"] = f"application/json;odata.metadata={kind};charset=utf-8"
         return answer
 
 

@@ -1,6 +1,7 @@
 """Oracle REST Data Services (AutoREST), as its developer's guide documents it: a stand-in, not ORDS.
 
     GET /ords/erp/NAME/?q={…}&offset=&limit=       items, hasMore, limit, offset, count, links
+    GET /ords/erp/metadata-catalog/                what there is
     POST /ords/erp/oauth/token                     where auth is ClientCredentials(path=Ords.token_path)
 
 `q` holds filters ({"column": value}, $eq $ne $gt $gte $lt $lte $between $null $notnull $like, $and, $or), the order ($orderby)
@@ -35,6 +36,9 @@ class Ords(Server):
         name = request.path.removeprefix(self.base).strip("/")
         if request.method != "GET" or not request.path.startswith(self.base):
             raise Refusal(404, problem("NotFound", "Not Found"))
+        if name == "metadata-catalog":
+            items = [{"name": table, "links": [{"rel": "describes", "href": f"{self.base_url}{table}/"}]} for table in self.tables]
+            return {"items": items, "hasMore": False, "limit": 25, "offset": 0, "count": len(items), "links": []}
         table = self.table(name)
         offset = whole(request.query, "offset", 0)
         limit = min(whole(request.query, "limit", 25, 1), self.cap)

@@ -148,6 +148,10 @@ class Supabase(PostgREST):
     base = "/rest/v1/"
     key = "service-role-key"
 
+    @property
+    def base_url(self):
+        return self.url + "/"
+
     def __init__(self, *tables, **more):
         self.auth = Header(apikey=self.key, authorization=f"Bearer {self.key}")
         super().__init__(*tables, **more)

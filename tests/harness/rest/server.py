@@ -25,7 +25,8 @@ class Request:
     body: bytes
     target: str  # path and query as they were sent
     time: float = field(default_factory=monotonic)  # at its arrival
-    status: int = None  # once it is answered
+    status: int = None  # of the answer, once there is one
+    sent: int = 0  # bytes of its body
 
     @property
     def query(self):
@@ -147,7 +148,7 @@ class Server:
         except Exception:  # noqa: BLE001 - close() raises it, in the test's own thread
             self.mistakes.append(f"{request.method} {request.target}\n{traceback.format_exc()}")
             response = Response(500)
-        request.status = response.status
+        request.status, request.sent = response.status, len(response.body)
         return response
 
     def regular_answer(self, request):

@@ -24,7 +24,7 @@ class Stripe(Server):
 
     @property
     def base_url(self):
-        return self.url + "/v1/"
+        return self.url + "/"
 
     def time_text(self, moment):
         return int(moment.timestamp())
