@@ -77,6 +77,14 @@ class Database:
                 f"OPTIONS (user {literal(user)}, password {literal(password)})"
             )
 
+    def create_rest_server(self, name, base_url, credentials=None, **options):
+        """CREATE SERVER for a JSON API and, with credentials (a dictionary of options), a mapping for the current user."""
+        given = ", ".join(f"{key} {literal(value)}" for key, value in ({"base_url": base_url} | options).items())
+        self.execute(f"CREATE SERVER {quote(name)} FOREIGN DATA WRAPPER insync_rest OPTIONS ({given})")
+        if credentials:
+            given = ", ".join(f"{key} {literal(value)}" for key, value in credentials.items())
+            self.execute(f"CREATE USER MAPPING FOR CURRENT_USER SERVER {quote(name)} OPTIONS ({given})")
+
     def create_stream(self, name, server, source, options=None, **arguments):
         """sync_create() with named arguments; returns its row."""
         from psycopg.types.json import Jsonb
