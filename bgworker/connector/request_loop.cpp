@@ -14,6 +14,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/odbc_source.hpp"
+#include "bgworker/connector/rest/rest_source.hpp"
 #include "bgworker/frame.hpp"
 #include "build_id.hpp"
 
@@ -120,8 +121,9 @@ json error_frame(const Failure& failure, bool disconnected) {
 
 }  // namespace
 
-std::unique_ptr<Source> make_source(const std::string& kind, Permits&) {
+std::unique_ptr<Source> make_source(const std::string& kind, Permits& permits, FrameWriter& out) {
     if (kind == "odbc") return std::make_unique<odbc::OdbcSource>();
+    if (kind == "rest") return std::make_unique<rest::RestSource>(permits, out);
     throw Failure(FailureClass::config, "there is no source of kind \"" + kind + "\"");
 }
 
@@ -176,7 +178,7 @@ void RequestLoop::serve(const json& request) {
     const std::string verb = request.value("verb", "");
     json done = json::object();
     if (verb == "open" || verb == "check") {
-        source_ = make_(request.value("kind", "odbc"), *this);
+        source_ = make_(request.value("kind", "odbc"), *this, out_);
         if (verb == "open") {
             done = source_->open(open_request(request));
         } else {

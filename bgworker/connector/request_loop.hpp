@@ -13,7 +13,7 @@ namespace insync {
 
 class RequestLoop : private Permits {
   public:
-    using MakeSource = std::unique_ptr<Source> (*)(const std::string& kind, Permits& permits);
+    using MakeSource = std::unique_ptr<Source> (*)(const std::string& kind, Permits& permits, FrameWriter& out);
 
     RequestLoop(int input, int output, MakeSource make = make_source) : input_(input), out_(output), make_(make) {}
 

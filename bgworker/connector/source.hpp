@@ -85,8 +85,8 @@ class Source {
     virtual bool is_disconnected() = 0;
 };
 
-// The source of the given kind ("odbc", "rest"), which asks `permits` before its requests; raises Failure (config) for
+// The source of the given kind ("odbc", "rest"), which asks `permits` before its requests and logs to `out`; raises Failure (config) for
 // any other word.
-std::unique_ptr<Source> make_source(const std::string& kind, Permits& permits);
+std::unique_ptr<Source> make_source(const std::string& kind, Permits& permits, FrameWriter& out);
 
 }  // namespace insync

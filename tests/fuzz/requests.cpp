@@ -80,7 +80,7 @@ class ScriptedSource : public Source {
     bool disconnected_ = false;
 };
 
-std::unique_ptr<Source> make_scripted(const std::string& kind, Permits&) {
+std::unique_ptr<Source> make_scripted(const std::string& kind, Permits&, FrameWriter&) {
     if (kind != "odbc") throw Failure(FailureClass::config, "there is no source of kind \"" + kind + "\"");
     return std::make_unique<ScriptedSource>();
 }

@@ -35,7 +35,7 @@ class FailingSource : public Source {
 std::vector<Frame> answer(const std::string& members) {
     fuzz::MemoryFile requests, replies;
     requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\"," + members + "}\n");
-    RequestLoop(requests.descriptor(), replies.descriptor(), [](const std::string&, Permits&) -> std::unique_ptr<Source> {
+    RequestLoop(requests.descriptor(), replies.descriptor(), [](const std::string&, Permits&, FrameWriter&) -> std::unique_ptr<Source> {
         return std::make_unique<FailingSource>();
     }).run();
     auto frames = fuzz::frames_in(replies);
@@ -75,7 +75,7 @@ TEST(ConnectorRequests, APermitIsAskedForWithAFrameAndAnsweredByALine) {
     fuzz::MemoryFile requests, replies;
     requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\",\"source\":\"x\"}\n{\"wait_ms\":70}\n");
     RequestLoop(requests.descriptor(), replies.descriptor(),
-                [](const std::string&, Permits& permits) -> std::unique_ptr<Source> {
+                [](const std::string&, Permits& permits, FrameWriter&) -> std::unique_ptr<Source> {
                     return std::make_unique<AskingSource>(permits);
                 })
         .run();
