@@ -74,7 +74,6 @@ struct LogEntry {
 };
 LogEntry read_log_entry(const nlohmann::json& payload);
 
-
 // What a permit frame asks for; see Permits. At most a day each.
 struct PermitRequest {
     std::chrono::milliseconds interval{0}, hold{0};

@@ -1,8 +1,8 @@
 // The pace that all requests to a server keep together: when the next of them may go out.
 //
-// Slots are plain data that begin as zeros, in shared memory or, where there is none, in the process. One whose time has
-// come holds nothing that anybody has to know, and is free for another server. Times are microseconds of a clock that
-// never steps back and that all processes share.
+// Slots are plain data that begin as zeros, in shared memory or, where there is none, in the process. One whose time
+// has come holds nothing that anybody has to know, and is free for another server. Times are microseconds of a clock
+// that never steps back and that all processes share.
 #pragma once
 
 #include <cstdint>

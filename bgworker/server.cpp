@@ -157,8 +157,8 @@ nlohmann::json Server::open_request(const char* verb) const {
 }
 
 std::chrono::milliseconds Server::stall() const {
-    auto longest = std::max(duration_option(options, "connect_timeout", settings::connect_timeout()),
-                            request_timeout(*this));
+    auto longest =
+        std::max(duration_option(options, "connect_timeout", settings::connect_timeout()), request_timeout(*this));
     return longest + std::clamp<std::chrono::milliseconds>(longest / 4, shortest_margin, longest_margin);
 }
 

@@ -387,7 +387,8 @@ std::chrono::milliseconds take_turn(Oid server, std::chrono::milliseconds interv
     using std::chrono::microseconds;
     static Pace own_paces[64];
     // Since the machine's start, for every process alike.
-    std::int64_t now = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    std::int64_t now =
+        std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
     auto take = [&](std::span<Pace> slots) {
         return insync::take_turn(slots, MyDatabaseId, server, now, microseconds(interval).count(),
                                  microseconds(hold).count());

@@ -1,10 +1,10 @@
 // What launcher, workers and sessions tell each other: shared memory, valid while the server runs, derived from the
 // tables.
 //
-// Three arrays of plain data under one LWLock, held for a few field copies: the servers that have something to do in each
-// database (the launcher's agenda), the streams' live state (what insync.status and insync.progress show, and the quiet
-// polls that leave no row), and the pace of each server's requests. Where the library isn't preloaded, nothing of it
-// exists and every function here does nothing, but that a process keeps the pace by itself.
+// Three arrays of plain data under one LWLock, held for a few field copies: the servers that have something to do in
+// each database (the launcher's agenda), the streams' live state (what insync.status and insync.progress show, and the
+// quiet polls that leave no row), and the pace of each server's requests. Where the library isn't preloaded, nothing of
+// it exists and every function here does nothing, but that a process keeps the pace by itself.
 #pragma once
 
 extern "C" {

@@ -64,6 +64,13 @@ std::string Stream::option(const char* name) const {
     return option != nullptr ? std::string(option->default_text) : std::string();
 }
 
+bool can_read_changes(const Stream& stream) {
+    if (!stream.watermark.empty() || stream.has_option("response_watermark")) return true;
+    if (!stream.has_option("parent")) return false;
+    auto parent = nlohmann::json::parse(stream.option("parent"), nullptr, false);
+    return parent.is_object() && (parent.contains("watermark") || parent.contains("response_watermark"));
+}
+
 void record_owner(int stream_id) {
     Bookkeeping bookkeeping;
     pg::query(

@@ -34,6 +34,10 @@ struct Stream {
     bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
 };
 
+// True if the stream can be read by what changed: by its own watermark, its parents', or one that the source's answers
+// hold.
+bool can_read_changes(const Stream& stream);
+
 // Joins insync.stream AS s with its owner, pg_roles AS r, who must be the role that it was and not another of that
 // name.
 inline constexpr const char* join_owner =

@@ -122,12 +122,9 @@ std::string name_of_path(std::string path, const std::string& otherwise) {
 
 SourceDescription describe_source(const Server& server, const Stream& stream) {
     SourceSession session;
-    nlohmann::json request = {{"verb", "describe"},
-                              {"source", stream.source},
-                              {"key", nullptr},
-                              {"watermark", nullptr},
-                              {"options", stream.options},
-                              {"known_columns", nlohmann::json::array()}};
+    nlohmann::json request = {
+        {"verb", "describe"},   {"source", stream.source},   {"key", nullptr},
+        {"watermark", nullptr}, {"options", stream.options}, {"known_columns", nlohmann::json::array()}};
     if (!stream.watermark.empty()) request["watermark"] = stream.watermark;
     // A key that is none of the source's is told with its columns; an API that knows no keys needs it for its requests.
     if (server.kind == Kind::rest && !stream.key.empty()) request["key"] = stream.key;
@@ -202,11 +199,11 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     }
     if (stream.watermark.empty() && !description.rowversion.empty() && mode != "full")
         stream.watermark = {description.rowversion};
-    if (mode == "incremental" && stream.watermark.empty()) {
+    if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
                         "Name the column that tells what changed: watermark => '…'.");
     }
-    stream.mode = mode == "full" || stream.watermark.empty() ? "full" : "incremental";
+    stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
 
     // The source's key, for reading in order.
     auto named = named_columns(stream);

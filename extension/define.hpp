@@ -20,7 +20,8 @@ struct SourceDescription {
     std::int64_t null_watermarks = 0;
 };
 
-// Asks the source of a stream that is being made. Throws pg::Error where source or watermark don't exist or can't serve.
+// Asks the source of a stream that is being made. Throws pg::Error where source or watermark don't exist or can't
+// serve.
 SourceDescription describe_source(const Server& server, const Stream& stream);
 
 // Fills in the stream what the caller left to be found: watermark, mode, keys.

@@ -36,7 +36,7 @@ void check_mode(const Stream& stream, const std::string& mode) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid mode \"" + mode + "\"", "",
                         "Valid modes are incremental and full.");
     }
-    if (mode == "incremental" && stream.watermark.empty()) {
+    if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                         "stream \"" + stream.name + "\" has no watermark, so it can't be read incrementally");
     }
@@ -289,7 +289,7 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         auto watermark = text_argument(fcinfo, 1);
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) already_running(stream);
-        if (watermark && stream.watermark.empty())
+        if (watermark && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
         if (watermark) check_watermark(stream, *watermark);
         Bookkeeping bookkeeping;

@@ -205,8 +205,8 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             stream.owner = *new_owner;
         }
         std::string mode = stream.option("mode");
-        stream.mode = mode == "full" || stream.watermark.empty() ? "full" : "incremental";
-        if (mode == "incremental" && stream.watermark.empty())
+        stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
+        if (mode == "incremental" && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                             "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
         (void)check_expressions(stream);

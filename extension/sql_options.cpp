@@ -42,8 +42,7 @@ void require_superuser(Where where, Kind kind, const OptionMap& options) {
         if (!option.superuser_only || !option.applies(where, kind) || !options.contains(option.name)) continue;
         throw pg::Error(
             ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "only a superuser may set option \"" + std::string(option.name) + "\" of a " + name_of(where),
-            "",
+            "only a superuser may set option \"" + std::string(option.name) + "\" of a " + name_of(where), "",
             "A superuser creates the server; GRANT USAGE ON FOREIGN SERVER … TO … lets others make streams on it.");
     }
 }

@@ -19,7 +19,7 @@ namespace insync {
 
 // The members of an open or check request.
 struct OpenRequest {
-    nlohmann::json server = nlohmann::json::object();  // option name -> text
+    nlohmann::json server = nlohmann::json::object();       // option name -> text
     nlohmann::json credentials = nlohmann::json::object();  // the user mapping's options, these two included
     std::string user;
     std::string password;
@@ -45,7 +45,7 @@ struct ReadRequest {
     enum class NullWatermark { include, reject, fail } null_watermark = NullWatermark::include;
     bool replace_text = true;
     bool null_zero_dates = true;
-    std::optional<std::vector<std::string>> columns;  // nothing: all
+    std::optional<std::vector<std::string>> columns;         // nothing: all
     nlohmann::json options = nlohmann::json::object();       // the stream's, as set
     nlohmann::json known_columns = nlohmann::json::array();  // of the source as last seen, as in a columns frame
 };
@@ -85,8 +85,8 @@ class Source {
     virtual bool is_disconnected() = 0;
 };
 
-// The source of the given kind ("odbc", "rest"), which asks `permits` before its requests and logs to `out`; raises Failure (config) for
-// any other word.
+// The source of the given kind ("odbc", "rest"), which asks `permits` before its requests and logs to `out`; raises
+// Failure (config) for any other word.
 std::unique_ptr<Source> make_source(const std::string& kind, Permits& permits, FrameWriter& out);
 
 }  // namespace insync

@@ -35,9 +35,11 @@ class FailingSource : public Source {
 std::vector<Frame> answer(const std::string& members) {
     fuzz::MemoryFile requests, replies;
     requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\"," + members + "}\n");
-    RequestLoop(requests.descriptor(), replies.descriptor(), [](const std::string&, Permits&, FrameWriter&) -> std::unique_ptr<Source> {
-        return std::make_unique<FailingSource>();
-    }).run();
+    RequestLoop(requests.descriptor(), replies.descriptor(),
+                [](const std::string&, Permits&, FrameWriter&) -> std::unique_ptr<Source> {
+                    return std::make_unique<FailingSource>();
+                })
+        .run();
     auto frames = fuzz::frames_in(replies);
     frames.erase(frames.begin(), frames.begin() + 2);  // hello, and open's done
     return frames;

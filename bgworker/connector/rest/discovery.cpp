@@ -42,6 +42,85 @@ std::string watermark_kind(const Seen& seen, const std::string& format) {
     return parse_civil_time(seen.last) ? "time" : "text";
 }
 
+// Looks at the first pages of a source, or of the children of the first parents.
+class Explorer {
+  public:
+    Explorer(Session& session, Fields& fields) : session_(session), fields_(fields) {}
+
+    bool has_enough() const { return rows >= enough_rows || pages >= most_pages; }
+
+    void look(const Endpoint& endpoint, Values values, Discovery& found) {
+        Query query(session_, endpoint, fields_, {}, std::move(values));
+        bool is_whole = false;
+        while (!has_enough() && query.next()) {
+            const Page& page = query.page();
+            seen.resize(fields_.size());
+            for (std::size_t row = 0; row < page.rows(); row++) {
+                for (std::size_t field = 0; field < fields_.size(); field++) add(seen[field], page.value(row, field));
+            }
+            rows += page.rows();
+            pages++;
+            is_whole = query.is_last();
+        }
+        found.paging = name_of(query.pager().paging());
+        found.rows = query.pager().total();
+        if (!found.rows && is_whole) found.rows = static_cast<std::int64_t>(rows);
+    }
+
+    std::vector<Seen> seen;
+    std::size_t rows = 0, pages = 0;
+
+  private:
+    static void add(Seen& item, const Value& value) {
+        item.guess.add(value);
+        if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
+            item.nulls++;
+            return;
+        }
+        item.is_number = value.kind == Value::Kind::integer || value.kind == Value::Kind::decimal;
+        item.last = value.text;
+        item.values.insert(item.last);
+    }
+
+    Session& session_;
+    Fields& fields_;
+};
+
+// The first parents' children, and a column for each field of the parent that their request needs.
+void look_at_children(Explorer& explorer, Session& session, const Settings& settings, const Endpoint& child,
+                      const nlohmann::json& parent, Discovery& found) {
+    Fields fields;
+    const Endpoint endpoint = make_endpoint(settings.with_stream(parent), parent.value("source", ""), {}, {});
+    const std::vector<std::string> names = child.parent_fields();
+    std::vector<TypeGuess> guesses(names.size());
+    Query parents(session, endpoint, fields, {}, {});
+    while (!explorer.has_enough() && parents.next()) {
+        for (std::size_t row = 0; row < parents.page().rows() && !explorer.has_enough(); row++) {
+            Values values;
+            for (std::size_t i = 0; i < names.size(); i++) {
+                const std::optional<std::size_t> field = fields.find(names[i]);
+                const Value value = field ? parents.page().value(row, *field) : Value();
+                if (value.kind == Value::Kind::absent) {
+                    throw Failure(FailureClass::config, "the parent's rows have no field \"" + names[i] + "\"", "",
+                                  "Check the placeholders {parent.…} and the option parent.");
+                }
+                guesses[i].add(value);
+                values.texts["parent." + names[i]] = value.text;
+            }
+            explorer.look(child, std::move(values), found);
+        }
+    }
+    for (std::size_t i = 0; i < names.size(); i++) {
+        RestColumn column;
+        column.name = "parent_" + names[i];
+        column.type = guesses[i].transport();
+        column.pg_type = guesses[i].pg_type();
+        column.source_type = "field of the parent";
+        found.columns.push_back(std::move(column));
+    }
+    found.rows.reset();
+}
+
 }  // namespace
 
 Discovery discover(Session& session, const Settings& settings, const std::string& source,
@@ -54,34 +133,15 @@ Discovery discover(Session& session, const Settings& settings, const std::string
         found.columns.push_back(declared_column(name, declaration, fields));
     }
     const std::size_t declared = fields.size();
-    std::vector<Seen> seen;
-    Values values;
-    Query query(session, endpoint, fields, {}, values);
-    std::size_t pages = 0;
-    while (pages < most_pages && found.rows_seen < enough_rows && query.next()) {
-        const Page& page = query.page();
-        seen.resize(fields.size());
-        for (std::size_t row = 0; row < page.rows(); row++) {
-            for (std::size_t field = 0; field < fields.size(); field++) {
-                const Value value = page.value(row, field);
-                Seen& item = seen[field];
-                item.guess.add(value);
-                if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
-                    item.nulls++;
-                    continue;
-                }
-                item.is_number = value.kind == Value::Kind::integer || value.kind == Value::Kind::decimal;
-                item.last = value.text;
-                item.values.insert(item.last);
-            }
-        }
-        found.rows_seen += page.rows();
-        pages++;
+    Explorer explorer(session, fields);
+    const auto parent = nlohmann::json::parse(settings.text("parent"), nullptr, false);
+    if (parent.is_object()) {
+        look_at_children(explorer, session, settings, endpoint, parent, found);
+    } else {
+        explorer.look(endpoint, {}, found);
     }
-    found.paging = name_of(query.pager().paging());
-    found.rows = query.pager().total();
-    if (!found.rows && pages > 0 && query.is_last()) found.rows = static_cast<std::int64_t>(found.rows_seen);
-
+    const std::vector<Seen>& seen = explorer.seen;
+    found.rows_seen = explorer.rows;
     for (std::size_t field = declared; field < seen.size(); field++) {
         RestColumn column;
         column.name = fields.name(field);

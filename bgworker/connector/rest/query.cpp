@@ -171,6 +171,7 @@ bool Query::next() {
         std::vector<std::string> wanted = pager_.wanted();
         if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
         const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
+        shape_.may_be_empty = response.status == 204;
         page_.emplace(std::move(response.body), shape_, fields_, wanted);
         response.body = body_kept;
         try {
