@@ -23,7 +23,6 @@ struct OpenRequest {
     nlohmann::json credentials = nlohmann::json::object();  // the user mapping's options, these two included
     std::string user;
     std::string password;
-    nlohmann::json credentials = nlohmann::json::object();  // all of them, those above included
     int connect_timeout_ms = 15000;
     int query_timeout_ms = 600000;
     std::size_t max_value_bytes = 256u << 20;
