@@ -430,15 +430,14 @@ std::optional<JsonToken> find_in(JsonCursor& cursor, std::string_view token, boo
             if (!found) found = value;
         } while (cursor.next_or_close('}'));
     } else if (cursor.take('[')) {
-        if (cursor.take(']')) return found;
         std::size_t wanted = 0;
         const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), wanted);
-        const bool by_number = error == std::errc() && end == token.data() + token.size();
+        const bool is_number = error == std::errc() && end == token.data() + token.size();
+        if ((!is_number && token.find('=') == std::string_view::npos) || cursor.take(']')) return found;
         std::size_t number = 0;
         do {
             const JsonToken value = cursor.value();
-            if (!found && (by_number ? number == wanted : has_member(value.text, token))) found = value;
-            number++;
+            if (is_number ? number++ == wanted : has_member(value.text, token)) return value;
         } while (cursor.next_or_close(']'));
     }
     return found;

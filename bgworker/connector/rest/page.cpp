@@ -346,7 +346,7 @@ std::string_view Page::fault(std::size_t row) const {
 }
 
 std::string Page::record(std::size_t row) const {
-    return storable_json(row_text(row));
+    return storable_json(text(row));
 }
 
 Value Page::envelope(std::string_view pointer) const {

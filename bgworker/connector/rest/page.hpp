@@ -46,6 +46,10 @@ class Page {
     // Why the row as a whole can't be used (it is no object, a member occurs twice, it is deeper than can be stored);
     // empty: it can.
     std::string_view fault(std::size_t row) const;
+    // The row's bytes as the source sent them.
+    std::string_view text(std::size_t row) const {
+        return std::string_view(body_).substr(rows_[row].begin, rows_[row].end - rows_[row].begin);
+    }
     // The row as JSON text that jsonb can hold, whatever the source sent.
     std::string record(std::size_t row) const;
     // Those members of the row that `is_taken` doesn't say true for, by the name that they have in the row, as such
@@ -91,12 +95,9 @@ class Page {
     Cell cell_of(const JsonToken& token, std::size_t field);
     Value value_of(const Cell& cell) const;
     JsonToken find(const JsonToken& from, const std::vector<std::string>& tokens, bool& found) const;
-    std::string_view row_text(std::size_t row) const {
-        return std::string_view(body_).substr(rows_[row].begin, rows_[row].end - rows_[row].begin);
-    }
     template <typename Use>
     void for_each_member(std::size_t row, const Use& use) const {
-        JsonCursor cursor(row_text(row));
+        JsonCursor cursor(text(row));
         if (!cursor.take('{') || cursor.take('}')) return;
         do {
             const JsonToken name = cursor.string();

@@ -172,6 +172,7 @@ bool Query::next() {
         if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
         const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
         shape_.may_be_empty = response.status == 204;
+        shape_.rows_may_be_missing = !endpoint_.error_path.empty();  // an error comes in their place
         page_.emplace(std::move(response.body), shape_, fields_, wanted);
         response.body = body_kept;
         try {
@@ -182,6 +183,7 @@ bool Query::next() {
             pages_--;
             continue;
         }
+        if (!page_->missing().empty()) throw Failure(FailureClass::source, page_->missing());
         if (is_watched && overlap > 0 && !find_seam(overlap)) {
             // What was read last isn't where it was: step back, to the beginning if need be.
             overlap = std::min(reached, overlap * step_back);
@@ -202,7 +204,7 @@ bool Query::next() {
         if (page_->rows() > 0 && overlap == 0) {
             std::size_t fingerprint = page_->rows();
             for (std::size_t row = 0; row < page_->rows(); row++) {
-                fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string>()(page_->record(row));
+                fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string_view>()(page_->text(row));
             }
             if (!fingerprints_.insert(fingerprint).second) {
                 throw Failure(

@@ -18,9 +18,9 @@ namespace insync::rest {
 
 namespace {
 
-constexpr std::array<std::string_view, 13> placeholders{"since",     "until", "run_start", "asof",       "last_key",
-                                                        "offset",    "page",  "limit",     "page_token", "source",
-                                                        "watermark", "key",   "order"};
+constexpr std::array<std::string_view, 14> placeholders{"since",  "until",     "run_start", "asof",       "last_key",
+                                                        "offset", "page",      "limit",     "page_token", "source",
+                                                        "select", "watermark", "key",       "order"};
 constexpr std::array<std::string_view, 6> time_formats{"iso", "iso_ms", "iso_us", "date", "epoch", "epoch_ms"};
 constexpr std::array<std::string_view, 3> order_formats{"comma", "asc", "json"};
 constexpr std::string_view parent_prefix = "parent.";
@@ -347,7 +347,8 @@ std::optional<std::string> Template::render(const Values& values, Place place) c
         }
         const std::optional<std::string> value = value_of(part);
         if (place == Place::json && !json.in_string()) {
-            const bool as_it_is = value && (part.text == "order" ? part.format == "json" : is_json_number(*value));
+            const bool as_it_is = value && (part.text == "order" ? part.format == "json"
+                                                                 : part.text != "page_token" && is_json_number(*value));
             if (!value) {
                 out += "null";
             } else if (as_it_is) {

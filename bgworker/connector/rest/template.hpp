@@ -19,15 +19,15 @@ namespace insync::rest {
 
 // Where the rendered text will stand, which says how values are escaped: not at all (a query parameter, which is
 // encoded as a whole later, or a header, whose values may hold no control characters), as a segment of a path, or as
-// JSON: inside a string literal its contents, outside of one a whole JSON value: a number or an object as it is, else a
-// string (null where there is none).
+// JSON: inside a string literal its contents, outside of one a whole JSON value: a number or {order:json} as it is, all
+// else and any {page_token} a string (null where there is none).
 enum class Place { plain, path, json };
 
 // What the placeholders of one request stand for.
 struct Values {
-    std::map<std::string, std::string, std::less<>>
-        texts;                       // since, until, run_start, asof, last_key, offset, page,
-                                     // limit, page_token, source, select, watermark, key, parent.x
+    // By name: since, until, run_start, asof, last_key, offset, page, limit, page_token, source, select, watermark,
+    // key, parent.x.
+    std::map<std::string, std::string, std::less<>> texts;
     std::vector<std::string> order;  // fields to sort by, for {order:…}
 };
 
