@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +43,8 @@ struct HttpLimits {
 
 class HttpClient {
   public:
-    explicit HttpClient(const HttpLimits& limits);
+    // `tick` is called about once a second while an exchange runs, for who has to tell that it still does.
+    explicit HttpClient(const HttpLimits& limits, std::function<void()> tick = {});
     ~HttpClient();
     HttpClient(const HttpClient&) = delete;
     HttpClient& operator=(const HttpClient&) = delete;
