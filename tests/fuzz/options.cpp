@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "extension/connection_string.hpp"
+#include "extension/rest_values.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {
@@ -48,6 +49,21 @@ void check_accepted(const Option& option, std::string_view value) {
         case ValueType::lookback:
             REQUIRE(parse_lookback(value));
             break;
+        case ValueType::rate:
+            REQUIRE(parse_rate(value).value.value().count() > 0);
+            break;
+        case ValueType::pointer:
+            // What the connector hands to the JSON library, which refuses others by an exception.
+            (void)nlohmann::json::json_pointer(std::string(value.substr(value.starts_with('!') ? 1 : 0)));
+            break;
+        case ValueType::text_map:
+        case ValueType::json_options: {
+            const auto object = nlohmann::json::parse(value);
+            REQUIRE(object.is_object());
+            const bool is_map = option.type == ValueType::text_map;
+            for (const auto& member : object) REQUIRE(!is_map || (member.is_primitive() && !member.is_null()));
+            break;
+        }
         case ValueType::json_object: {
             auto object = nlohmann::json::parse(value);
             for (const auto& [name, expression] : object.items()) {

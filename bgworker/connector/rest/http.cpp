@@ -43,12 +43,12 @@ bool is_header_name(std::string_view name) {
 struct Exchange {
     const HttpLimits& limits;
     const std::function<void()>& tick;
-    HttpResponse response{};
+    HttpResponse response = {};
     std::size_t header_bytes = 0;
     bool is_too_large = false, has_stalled = false, is_connected = false;
     curl_off_t moved = 0;
     Clock::time_point last_moved = Clock::now(), last_tick = Clock::now();
-    std::exception_ptr exception{};
+    std::exception_ptr exception = nullptr;
 };
 
 // Runs a part of a callback: an exception may not cross libcurl, so it waits for the end of the exchange.
