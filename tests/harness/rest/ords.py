@@ -14,7 +14,7 @@ import random
 import urllib.parse
 
 from .server import Refusal, Server, whole
-from .table import COMPARISONS, parse_time, sort_rows
+from .table import COMPARISONS, beginning_at, parse_time, sort_rows
 
 WORDS = {"$eq": "eq", "$ne": "ne", "$gt": "gt", "$gte": "ge", "$lt": "lt", "$lte": "le"}
 
@@ -71,10 +71,15 @@ class Ords(Server):
             filters = json.loads(text) if text else {}
             order = [(name.lower(), descends(way)) for name, way in filters.pop("$orderby", {}).items()]
             state = filters.pop("$asof", None)
-            if state is None and (table.key, False) in order:
-                rows = table.ordered(order)  # a total order needs no shuffling
+            state = None if state is None else self._value(state)
+            if (table.key, False) in order:  # a total order needs no shuffling
+                rows = table.ordered(order, state)
+                column, descending = order[0]
+                given = filters.get(column)
+                if isinstance(given, dict) and list(given) == ["$gte"] and not descending and rows and rows[-1][column] is not None:
+                    rows = beginning_at(rows, column, self._value(filters.pop(column)["$gte"], rows[-1][column]))
             else:
-                rows = table.rows() if state is None else table.as_of(self._value(state))
+                rows = table.rows() if state is None else table.as_of(state)
                 self.chance.shuffle(rows)
                 rows = sort_rows(rows, order)
             if filters and rows:

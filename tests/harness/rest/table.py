@@ -46,6 +46,11 @@ def where(rows, column, comparison, value):
     return [row for row in rows if (mine := row[column]) is not None and compare(mine, value)]
 
 
+def beginning_at(rows, column, value):
+    """Of rows that are sorted by a column, those from that value on: where() for who has a hundred thousand of them."""
+    return rows[bisect.bisect_left(rows, value, key=operator.itemgetter(column)) :]
+
+
 class Table:
     """Rows by key. A stored row is never changed, only replaced, so whoever holds a list of them has one state.
 
@@ -60,6 +65,7 @@ class Table:
         self.deleted = []  # (when, key, the last row)
         self.version = 0  # counts changes
         self._sorted = {}  # order → (version, rows)
+        self._sorted_past = None, ()  # the last (order, time) that was asked for, and its rows
         for row in rows:
             self.by_key[row[key]] = dict(row)
 
@@ -111,17 +117,24 @@ class Table:
                     state[key] = row
             return list(state.values())
 
-    def ordered(self, order):
-        """Every row as it is now, sorted by `order`, a list of (column, descending)."""
+    def ordered(self, order, as_of=None):
+        """Every row as it is now, or was then, sorted by `order`, a list of (column, descending)."""
         order = tuple(order)
         with self.lock:
-            version, rows = self._sorted.get(order, (-1, ()))
-            if version != self.version:
-                # In the order of before the rows are nearly sorted, which sort() likes.
-                kept = dict.fromkeys(row[self.key] for row in rows if row[self.key] in self.by_key) | self.by_key
-                rows = sort_rows(kept.values(), order)
-                self._sorted[order] = (self.version, rows)
-            return rows
+            if as_of is None or not self.past or (not isinstance(as_of, int) and self.past[-1][0] <= as_of):
+                return self._ordered_now(order)
+            if self._sorted_past[0] != (order, as_of):
+                self._sorted_past = (order, as_of), sort_rows(self.as_of(as_of), order)
+            return self._sorted_past[1]
+
+    def _ordered_now(self, order):
+        version, rows = self._sorted.get(order, (-1, ()))
+        if version != self.version:
+            # In the order of before the rows are nearly sorted, which sort() likes.
+            kept = dict.fromkeys(row[self.key] for row in rows if row[self.key] in self.by_key) | self.by_key
+            rows = sort_rows(kept.values(), order)
+            self._sorted[order] = (self.version, rows)
+        return rows
 
     def __len__(self):
         return len(self.by_key)

@@ -1,0 +1,258 @@
+"""Every preset against a stand-in that follows the contract of its service: the first load, then only what changed, and rows
+that change while pages are read."""
+
+import datetime
+import decimal
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from harness import assert_equal_tables
+from harness.rest import (
+    ClientCredentials, Directus, GitHub, NocoDB, OData, Ords, Plain, PostgREST, ShopifyGraphql, ShopifyRest, Stripe, Supabase, Table,
+    WordPress, basic, faults,
+)  # fmt: skip
+from harness.rest.table import UTC, parse_time
+
+START = datetime.datetime(2025, 1, 1, tzinfo=UTC)
+COLUMNS = ("id", "name", "quantity", "price", "remark", "created_at", "updated_at")
+WORDS = ("Jamón", "piñones", "café ☕", "O'Neill", 'a "quoted" \\ one', "", "日本", "<b>&amp;</b>", "line\nbreak")
+
+
+def row(id, chance, **more):
+    """Old enough that the overlap of a later run doesn't reach it; three rows share a time."""
+    then = START + datetime.timedelta(minutes=id // 3 * 5, microseconds=chance.randrange(10**6) // 10**3 * 10**3)
+    return {
+        "id": id, "name": f"{chance.choice(WORDS)} {id}", "quantity": chance.randint(-5, 2**40),
+        "price": decimal.Decimal(chance.randint(0, 10**14)) / 100, "remark": chance.choice((None, "ñ", "x" * 50)),
+        "created_at": then, "updated_at": then.replace(microsecond=0) if id % 2 else then,
+    } | more  # fmt: skip
+
+
+def gid(kind):
+    return lambda values: values | {"id": f"gid://shopify/{kind}/{values['id']}"}
+
+
+@dataclass
+class Case:
+    """A service, and what a user says to read a table of it. `columns` are those of the target, by the names of the table."""
+
+    make: object  # Table → stand-in
+    source: str
+    server: dict = field(default_factory=dict)  # options of CREATE SERVER
+    credentials: object = None  # stand-in → options of the user mapping
+    watermark: str = "updated_at"
+    stream: dict = field(default_factory=dict)  # options of the stream
+    columns: dict = field(default_factory=lambda: dict.fromkeys(COLUMNS))
+    shown: object = staticmethod(lambda values: values)  # a row's values as the API has them
+    finds_updates: bool = True
+    rows: int = 640
+    table: str = "items"
+
+    def column(self, name):
+        return self.columns[name] or name
+
+
+def ords(table):
+    server = Ords(table, cap=100)
+    server.auth = ClientCredentials("etl", "s;cr=t é", path=Ords.token_path, style="basic")
+    return server
+
+
+def user(server):
+    return {"user": "etl", "password": "geheim"}
+
+
+def plain(**more):
+    def make(table):
+        server = Plain(table, cap=100, **more)
+        server.auth = basic("etl", "geheim")
+        return server
+
+    return make
+
+
+CAMEL = {name: name.split("_")[0] + "".join(part.capitalize() for part in name.split("_")[1:]) for name in COLUMNS}
+BASIC = {"auth": "basic"}
+
+CASES = {
+    "ords": Case(ords, "items", {"preset": "ords", "auth": "oauth2"}, lambda server: {"client_id": "etl", "client_secret": "s;cr=t é"}),
+    "shopify_rest": Case(
+        lambda table: ShopifyRest(table, pace=50), "orders", {"preset": "shopify_rest", "rate": "100/s"},
+        lambda server: {"token": server.token}, table="orders",
+    ),
+    "shopify_graphql": Case(
+        lambda table: ShopifyGraphql(table, pace=50), "orders", {"preset": "shopify_graphql"}, lambda server: {"token": server.token},
+        "updatedAt", {"select": "id name quantity price remark createdAt updatedAt"}, CAMEL, gid("Order"), table="orders",
+    ),
+    "supabase": Case(lambda table: Supabase(table, cap=100), "items", {"preset": "supabase"}, lambda server: {"token": server.key}),
+    "postgrest": Case(lambda table: PostgREST(table, cap=100), "items", {"preset": "supabase", "path": "{source}", "auth": "none"}),
+    "odata": Case(lambda table: OData(table, page_rows=100), "items", {"preset": "odata"}),
+    "nocodb": Case(lambda table: NocoDB(table, cap=100), "items", {"preset": "nocodb"}, lambda server: {"token": server.token}),
+    "directus": Case(lambda table: Directus(table, cap=100), "items", {"preset": "directus"}, lambda server: {"token": server.token}),
+    "github": Case(GitHub, "repos/acme/shop/items", {"preset": "github"}, lambda server: {"token": server.token}),
+    "stripe": Case(
+        Stripe, "charges", {"preset": "stripe"}, lambda server: {"token": server.key}, "created",
+        columns={"id": None, "name": None, "quantity": None, "price": None, "created": None}, finds_updates=False, table="charges",
+    ),
+    "wordpress": Case(
+        WordPress, "items",
+        {"auth": "basic", "params": '{"modified_after": "[[{since:%Y-%m-%dT%H:%M:%S}]]", "orderby": "modified", "order": "asc",'
+                                    ' "per_page": "{limit}", "page": "{page}"}'},
+        lambda server: {"user": server.user, "password": server.password}, "modified_gmt", {"page_size": 100},
+        {"id": None, "name": None, "modified_gmt": None},
+    ),
+    "plain, offset": Case(
+        plain(), "items", BASIC, user, stream={
+            "params": {"since": "[[{since:iso_ms}]]", "sort": "updated_at,id", "offset": "{offset}", "limit": "{limit}"}, "order": "asc", "paging": "keyset",
+        },
+    ),
+    "plain, page": Case(
+        plain(shape="envelope"), "items", BASIC, user, stream={
+            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "page": "{page}", "limit": "{limit}"},
+            "page_size": 50, "rows_path": "/data/items", "more_path": "/has_more",
+        },
+    ),
+    "plain, cursor": Case(
+        plain(shape="envelope"), "items", BASIC, user, stream={
+            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "cursor": "[[{page_token}]]", "limit": "{limit}"},
+            "rows_path": "/data/items", "paging": "token", "next_path": "/next_cursor",
+        },
+    ),
+    "plain, relative next link": Case(
+        plain(shape="envelope", relative_links=True), "items", BASIC, user, stream={
+            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "limit": "{limit}"}, "paging": "next_url", "next_path": "/next",
+        },
+    ),
+    "plain, last key": Case(
+        plain(), "items", BASIC, user, stream={
+            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "after": "[[{last_key}]]", "limit": "{limit}"},
+            "paging": "last_key",
+        },
+    ),
+    "plain, link header, found by itself": Case(plain(), "items", BASIC, user, stream={"params": {"since": "[[{since:iso}]]"}}),
+}  # fmt: skip
+
+
+class Shop:
+    """A case at work: its stand-in, its stream `s`, and changes of its table."""
+
+    def __init__(self, case, db, seed):
+        self.case, self.db, self.chance = case, db, random.Random(seed)
+        rows = [self.new_row(id) for id in range(1, case.rows + 1)]
+        changed = {"wordpress": "modified_gmt", "stripe": None}.get(case.make.__name__.lower(), "updated_at")
+        self.table = Table(case.table, rows, changed=changed)
+        self.server = case.make(self.table)
+
+    def new_row(self, id, **more):
+        values = row(id, self.chance, **more)
+        if self.case.make is Stripe:
+            values = {"id": f"ch_{id:06}", "created": values["created_at"].replace(microsecond=0)} | {
+                name: values[name] for name in ("name", "quantity", "price")
+            }
+        if self.case.make is GitHub:
+            values["state"] = self.chance.choice(("open", "closed"))
+        if self.case.make is WordPress:
+            values["modified_gmt"] = values["updated_at"].replace(microsecond=0)
+        return values
+
+    def define(self):
+        credentials = self.case.credentials and self.case.credentials(self.server)
+        self.db.create_rest_server("api", self.server.base_url if hasattr(self.server, "base_url") else self.server.url, credentials, **self.case.server)
+        self.db.create_stream("s", "api", self.case.source, target="s", key="id", watermark=self.case.watermark, options=self.case.stream)
+
+    def insert(self, count):
+        first = len(self.table) + 1
+        now = datetime.datetime.now(UTC)
+        for id in range(first, first + count):
+            self.table.insert(self.new_row(id) | dict.fromkeys(("created", "created_at", "updated_at", "modified_gmt") & self.table_columns(), now))
+
+    def table_columns(self):
+        return next(iter(self.table.rows())).keys()
+
+    def update(self, count, **values):
+        keys = self.chance.sample(list(self.table.by_key), count)
+        self.table.update(*keys, **({"quantity": self.chance.randint(0, 10**6)} | values))
+
+    def check(self):
+        """The target holds what the API shows, row by row."""
+        case = self.case
+        found = self.db.query(f"SELECT {', '.join(chr(34) + case.column(name) + chr(34) for name in case.columns)} FROM s")
+        expected = []
+        for values in self.table.rows():
+            shown = case.shown({name: self.server.time_text(value) if hasattr(value, "tzinfo") else value for name, value in values.items()})
+            expected.append([as_time(shown[name], name) for name in case.columns])
+        assert_equal_tables(expected, [[as_time(value, name) for value, name in zip(line, case.columns)] for line in found])
+
+
+def as_time(value, name):
+    """A point in time in UTC, whether it is text, epoch seconds or a datetime; other columns' values as they are."""
+    if name not in ("created_at", "updated_at", "modified_gmt", "created") or value is None:
+        return value
+    if isinstance(value, str):
+        value = parse_time(value)
+    elif not hasattr(value, "tzinfo"):
+        value = datetime.datetime.fromtimestamp(int(value), UTC)
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+@pytest.fixture(params=CASES)
+def shop(request, db, seed):
+    shop = Shop(CASES[request.param], db, f"{seed} {request.param}")
+    with shop.server:
+        yield shop
+
+
+def test_first_load_and_changes(shop):
+    shop.define()
+    shop.db.run("s")
+    shop.check()
+    whole = sum(request.sent for request in shop.server.requests if request.status == 200)
+
+    shop.server.forget()
+    shop.insert(5)
+    changes = (5, 0)
+    if shop.case.finds_updates:
+        shop.update(7)
+        changes = (5, 7)
+    run = shop.db.run("s")
+    shop.check()
+    assert (run["inserted"], run["updated"], run["rejected"]) == changes
+    read = sum(request.sent for request in shop.server.requests if request.status == 200)
+    assert read < whole / 5, f"{read} bytes were read for {sum(changes)} changes, after {whole} for all"
+
+    run = shop.db.run("s")
+    shop.check()
+    assert shop.db.counts(run)[:2] == (0, 0)
+
+
+def test_rows_that_change_while_pages_are_read_are_not_lost(shop):
+    """Before each page some rows change, as often as not those that would have been next; what moved away from the pages to
+    come and what moved into them must all be there in the end."""
+    if not shop.case.finds_updates:
+        pytest.skip("the service doesn't tell of updates")
+    shop.define()
+
+    def change(request, answer, server):
+        if "token" not in request.path:
+            shop.update(15)
+        return answer()
+
+    shop.server.each(1, change)
+    shop.db.run("s")
+    shop.server.each(1, None)
+    shop.db.run("s")
+    shop.check()
+
+
+def test_a_run_that_is_cut_off_goes_on_where_it_was(shop):
+    """The server dies after some pages; the rows that came stay, and the next run brings the rest."""
+    shop.define()
+    shop.db.alter_stream("s", retries=0, max_retries=0)
+    shop.server.next(*[faults.regular] * 4)
+    shop.server.each(1, faults.status(503))
+    run = shop.db.run("s", expect="failed")
+    assert run["message"]
+    shop.server.each(1, None)
+    shop.db.run("s")
+    shop.check()
