@@ -119,7 +119,9 @@ void check_values(std::string_view text) {
 
 FUZZ_TARGET(options) {
     static constexpr Where places[] = {Where::server, Where::mapping, Where::stream, Where::other};
-    Where where = places[input.below(4)];
+    const auto place = input.below(8);
+    Where where = places[place % 4];
+    const Kind kind = place < 4 ? Kind::odbc : Kind::rest;
     OptionMap options;
     bool all_accepted = true;
     for (int given = 0; given < 4 && !input.empty(); given++) {
@@ -129,7 +131,7 @@ FUZZ_TARGET(options) {
         if (number && *number >= 0) name = all_options()[static_cast<std::size_t>(*number) % all_options().size()].name;
         auto value = input.line();
         const Option* option = find_option(where, name);
-        auto problem = check_option(where, Kind::odbc, name, value);
+        auto problem = check_option(where, kind, name, value);
         REQUIRE(problem || option != nullptr);
         if (problem) {
             check_problem(*problem, option, value);
@@ -140,7 +142,7 @@ FUZZ_TARGET(options) {
         // A set is accepted only where each of its members is.
         if (options.emplace(name, value).second) all_accepted = all_accepted && !problem;
     }
-    auto problem = check_option_set(where, Kind::odbc, options);
+    auto problem = check_option_set(where, kind, options);
     REQUIRE(problem || all_accepted);
     if (problem) check_problem(*problem, nullptr, "");
 }
