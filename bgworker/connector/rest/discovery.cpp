@@ -19,8 +19,6 @@ namespace {
 constexpr std::size_t most_pages = 3;
 constexpr std::size_t enough_rows = 1000;
 
-constexpr std::string_view key_names[] = {"id", "ID", "Id", "_id", "uuid", "UUID", "guid", "key"};
-
 // What is gathered of one field over all pages.
 struct Seen {
     TypeGuess guess;

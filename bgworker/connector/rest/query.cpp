@@ -215,7 +215,9 @@ bool Query::next() {
             }
         }
         std::string last_key;
-        if (page_->rows() > 0 && !key_.empty()) last_key = page_->value(page_->rows() - 1, key_[0]).text;
+        if (const std::optional<std::size_t> field = key_field(); field && page_->rows() > 0) {
+            last_key = page_->value(page_->rows() - 1, *field).text;
+        }
         more_ = pager_.advance(response, *page_, fresh, last_key);
         // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
         if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_) more_ = false;
@@ -223,6 +225,16 @@ bool Query::next() {
         has_rows_ = has_rows_ || page_->rows() > 0;
         return true;
     }
+}
+
+// The field by whose value the page behind a row is asked for. A discovery doesn't know the key yet, so that it takes
+// what is called like one.
+std::optional<std::size_t> Query::key_field() const {
+    if (!key_.empty()) return key_[0];
+    for (const std::string_view name : key_names) {
+        if (const std::optional<std::size_t> field = fields_.find(name)) return field;
+    }
+    return std::nullopt;
 }
 
 // Where the rows begin that weren't on the pages before: behind the last one that was. False: none of them is here.

@@ -18,6 +18,9 @@
 
 namespace insync::rest {
 
+// What fields that identify a row are called, most often first.
+inline constexpr std::string_view key_names[] = {"id", "ID", "Id", "_id", "uuid", "UUID", "guid", "key"};
+
 class Query {
   public:
     // `key` are the numbers of the fields that identify a row; without any, offsets are trusted. All but `values` is
@@ -60,6 +63,7 @@ class Query {
     bool uses_offset() const;
     HttpResponse send(HttpRequest request);
     void check_error(const HttpResponse& response, const Page& page);
+    std::optional<std::size_t> key_field() const;
     bool find_seam(std::int64_t overlap);
     void remember_keys();
 

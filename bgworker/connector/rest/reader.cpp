@@ -304,8 +304,9 @@ void Reader::run_window() {
     if (endpoint_.uses("until")) {
         const std::string clock = source_clock();
         const auto settle = settings_.duration("settle_time").value_or(std::chrono::milliseconds(0));
+        // The clock shows whole seconds, so that the present one is the next.
         if (const std::optional<CivilTime> time = parse_civil_time(clock)) {
-            until = format_moved(*time, -settle.count() * 1000);
+            until = format_moved(*time, 1000000 - settle.count() * 1000);
         }
     }
     const auto window = settings_.duration("window");

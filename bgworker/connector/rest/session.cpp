@@ -100,9 +100,10 @@ struct Session::State {
     std::vector<std::pair<std::string, std::string>> on_status;
 
     Clock::time_point silent_until{}, paused_until{};
-    std::string asked_by;  // what told us to be silent, for a message
-    std::optional<std::int64_t> source_now;
-    int throttled = 0;  // times in a row that the reader was told to wait
+    std::string asked_by;                    // what told us to be silent, for a message
+    std::optional<std::int64_t> source_now;  // when that answer came …
+    Clock::time_point source_now_noted{};    // … by our own clock
+    int throttled = 0;                       // times in a row that the reader was told to wait
     bool was_told = false;
     std::mt19937 random{std::random_device{}()};
 
@@ -189,7 +190,10 @@ struct Session::State {
     void take_note(const HttpResponse& response) {
         const auto date = response.header("date");
         const auto now = date ? parse_http_date(*date) : std::nullopt;
-        if (now) source_now = now;
+        if (now) {
+            source_now = now;
+            source_now_noted = Clock::now();
+        }
         if (const auto wait = until_reset(response, time(nullptr))) be_silent(*wait, "its rate limit headers");
         const auto bucket = rate_header.empty() ? std::nullopt : response.header(rate_header);
         const auto wait = bucket ? until_drained(*bucket) : std::nullopt;
@@ -401,7 +405,9 @@ void Session::wait_as_told(double seconds) {
 
 std::optional<std::string> Session::source_now() const {
     if (!state_->source_now) return std::nullopt;
-    return utc_text(*state_->source_now);
+    // The last answer may be of a run before this one.
+    const auto since = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - state_->source_now_noted);
+    return utc_text(*state_->source_now + since.count());
 }
 
 void Session::login() {

@@ -36,7 +36,8 @@ class Session {
     // A GraphQL answer of status 200 can say that it was throttled; the reader tells, and calls send() again.
     void wait_as_told(double seconds);
 
-    // The Date header of the last answer as UTC, 2026-01-31T10:00:00Z; nothing before the first.
+    // The source's clock in UTC, 2026-01-31T10:00:00Z, as the last answer's Date header told it and time went on since;
+    // nothing before the first answer.
     std::optional<std::string> source_now() const;
 
     // Gets an OAuth2 token, or nothing to do: the step "login" of a check.
