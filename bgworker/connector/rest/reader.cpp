@@ -242,8 +242,8 @@ void Reader::run_anchored() {
                 is_later(*previous, *run_start_))
                 break;
             const Paging paging = query->pager().paging();
-            const bool shifts = paging == Paging::offset || paging == Paging::keyset || paging == Paging::page ||
-                                paging == Paging::link_header;
+            // A next link may be an offset in disguise; a token or a key is a place in the order itself.
+            const bool shifts = paging != Paging::token && paging != Paging::last_key && paging != Paging::none;
             if (!shifts || !previous) continue;
             if (endpoint_.request(values_since(previous)).url == asked.url &&
                 endpoint_.request(values_since(previous)).body == asked.body)
