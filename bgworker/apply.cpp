@@ -36,38 +36,53 @@ struct Applier::Scope {
     pg::Spi spi;
 };
 
+Applier::Applier(const Stream& stream, bool has_errors)
+    : stream_(stream), rejects_(stream, has_errors), context_(nullptr), descriptor_(nullptr) {
+    context_ = pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync apply", ALLOCSET_DEFAULT_SIZES); });
+}
+
 Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors)
-    : stream_(stream),
-      columns_(std::move(columns)),
-      rejects_(stream, columns_, has_errors),
-      context_(nullptr),
-      descriptor_(nullptr) {
+    : Applier(stream, has_errors) {
+    use(std::move(columns));
+}
+
+void Applier::use(std::vector<SourceColumn> columns) {
     require_owner(stream_);
     Scope scope(stream_);
-    auto target = describe_target(stream.target_schema, stream.target_table);
+    auto target = describe_target(stream_.target_schema, stream_.target_table);
     if (!target) {
         throw pg::Error(
             ERRCODE_UNDEFINED_TABLE,
-            "target " + pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table) +
+            "target " + pg::quote_identifier(stream_.target_schema) + "." + pg::quote_identifier(stream_.target_table) +
                 " does not exist",
-            "", "Create it again, or drop the stream: SELECT sync_drop(" + pg::quote_literal(stream.name) + ").");
+            "", "Create it again, or drop the stream: SELECT sync_drop(" + pg::quote_literal(stream_.name) + ").");
     }
-    follow_new_columns(*target);
+    bool first = columns_.empty();
+    auto known = first ? stream_.source_columns : std::move(columns_);
+    columns_ = std::move(columns);
+    columns_changed_ = false;
+    follow_new_columns(*target, known);
+    rejects_.use(columns_);
     shape_ = build_shape(stream_, columns_, *target);
     // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
-    target_is_empty_ = shape_.delete_condition.empty() &&
-                       *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+    if (first) {
+        target_is_empty_ = shape_.delete_condition.empty() &&
+                           *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+    }
+    merge_.reset(), insert_.reset(), check_.reset(), keys_.reset();
+    column_checks_.clear();
     column_checks_.resize(shape_.columns.size());
-    context_ = pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync apply", ALLOCSET_DEFAULT_SIZES); });
     MemoryContext outer = MemoryContextSwitchTo(context_);
     try {
         descriptor_ = BatchRelation::descriptor(columns_);
     } catch (...) {
         MemoryContextSwitchTo(outer);
-        MemoryContextDelete(context_);
         throw;
     }
     MemoryContextSwitchTo(outer);
+    if (!seen_) return;
+    BatchRelation relation(descriptor_);
+    plan(keys_, keys_statement(shape_));
 }
 
 Applier::~Applier() {
@@ -75,12 +90,12 @@ Applier::~Applier() {
                      context_);
 }
 
-void Applier::follow_new_columns(Target& target) {
+void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
     std::string policy = stream_.option("new_columns");
     bool added = false;
     auto named = stream_.has_option("columns") ? stream_.options["columns"] : nlohmann::json::object();
     for (const auto& column : columns_) {
-        const SourceColumn* known = find_field(stream_.source_columns, column.field);
+        const SourceColumn* known = find_field(known_columns, column.field);
         if (known != nullptr) {
             columns_changed_ |= known->transport != column.transport || known->pg_type != column.pg_type;
             continue;
@@ -96,7 +111,7 @@ void Applier::follow_new_columns(Target& target) {
         add_column(target, {column.field, new_column_type(column, stream_.option("source_time_zone"))});
         added = true;
     }
-    for (const auto& column : stream_.source_columns) {
+    for (const auto& column : known_columns) {
         if (find_field(columns_, column.field) != nullptr) continue;
         columns_changed_ = true;
         if (target.find(column.field) == nullptr || named.contains(column.field) ||

@@ -22,11 +22,14 @@ namespace insync {
 
 class Applier {
   public:
-    // Builds the statements of a run for the columns that the source sends. Needs a transaction. Adds new source
-    // columns to the target if the stream's policy says so. Throws pg::Error where stream, source and target don't fit
-    // together.
+    // As use(), for the first batch.
     Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors);
     ~Applier();
+
+    // Builds the statements for the columns that the source sends from here on. Needs a transaction. Adds new source
+    // columns to the target if the stream's policy says so. What was counted and seen of earlier batches stays. Throws
+    // pg::Error where stream, source and target don't fit together.
+    void use(std::vector<SourceColumn> columns);
 
     // Checks the statements by planning them, without running them; for sync_create, sync_alter and sync_explain.
     void check();
@@ -51,13 +54,17 @@ class Applier {
     // deleted.
     std::int64_t unreadable_rows() const { return total_.unreadable; }
 
+    // Rows that were refused, those included that are in insync.error already.
+    std::int64_t rejected_rows() const { return total_.rejects; }
+
     // The columns as last seen, if they differ from what the stream has recorded.
     bool columns_changed() const { return columns_changed_; }
     const std::vector<SourceColumn>& columns() const { return columns_; }
 
   private:
     struct Scope;
-    void follow_new_columns(Target& target);
+    Applier(const Stream& stream, bool has_errors);
+    void follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns);
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);

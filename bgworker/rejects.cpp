@@ -57,10 +57,9 @@ nlohmann::json row_numbers(const std::vector<RowReject>& rows) {
 
 }  // namespace
 
-Rejects::Rejects(const Stream& stream, const std::vector<SourceColumn>& columns, bool has_errors)
-    : stream_(stream), has_errors_(has_errors) {
+void Rejects::use(const std::vector<SourceColumn>& columns) {
     std::string pairs, missing;
-    for (const auto& name : stream.source_key) {
+    for (const auto& name : stream_.source_key) {
         const SourceColumn* found = find_field(columns, fold_name(name));
         if (found == nullptr) continue;
         std::string field = "b." + pg::quote_identifier(found->field);

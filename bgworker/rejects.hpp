@@ -22,7 +22,10 @@ struct RowReject {
 
 class Rejects {
   public:
-    Rejects(const Stream& stream, const std::vector<SourceColumn>& columns, bool has_errors);
+    Rejects(const Stream& stream, bool has_errors) : stream_(stream), has_errors_(has_errors) {}
+
+    // The columns of the batches that follow; to be called before the first, and when they change.
+    void use(const std::vector<SourceColumn>& columns);
 
     // Settles a batch's rejects: stores those that are the last word on their key and removes what newer good rows made
     // obsolete. The relation `batch` holds the batch's rows. Returns how many rows of insync.error are new or changed;

@@ -203,17 +203,10 @@ bool Run::next_batch(Batch& batch) {
         Frame frame = connector_->next_frame();
         switch (frame.type) {
             case wire::FrameType::columns:
-                if (applier_ || batch.rows() > 0) throw ProtocolError("columns for a second time");
+                // For a second time between two batches where new ones have come up.
+                if (batch.rows() > 0) throw ProtocolError("columns in the middle of a batch");
                 columns_ = parse_columns(frame.json().at("columns"));
-                transactions_.run([&] {
-                    applier_.emplace(stream_, columns_, state_.has_errors);
-                    if (applier_->columns_changed()) {
-                        Bookkeeping bookkeeping;
-                        pg::query("UPDATE insync.stream AS s SET source_columns = $2::jsonb WHERE s.id = $1::integer",
-                                  {std::to_string(stream_.id), to_json(columns_).dump()});
-                    }
-                    if (compares_keys_) applier_->collect_keys();
-                });
+                transactions_.run([&] { use_columns(); });
                 break;
             case wire::FrameType::rows:
                 batch.append_rows(frame.payload, columns_);
@@ -237,6 +230,16 @@ bool Run::next_batch(Batch& batch) {
                 break;  // progress
         }
     }
+}
+
+void Run::use_columns() {
+    if (applier_) {
+        applier_->use(columns_);
+    } else {
+        applier_.emplace(stream_, columns_, state_.has_errors);
+        if (compares_keys_) applier_->collect_keys();
+    }
+    if (applier_->columns_changed()) save_source_columns(stream_.id, columns_);
 }
 
 bool Run::keeps_position(const Batch& batch) const {
@@ -331,7 +334,8 @@ void Run::check_deadline() const {
 
 // Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
 void Run::finish() {
-    if (compares_keys_ && applier_) {
+    // What the source says that it hasn't changed, it hasn't sent: nothing of it has vanished.
+    if (compares_keys_ && applier_ && !done_flag("unchanged")) {
         counts_ = in_transaction([&] {
             RunCounts total = counts_;
             total.vanished += applier_->delete_vanished();
@@ -356,6 +360,7 @@ void Run::finish() {
             clear_failures(stream_.id);
         });
     }
+    if (mode_ == "full" && stream_.has_option("reconcile")) in_transaction([&] { record_reconciled(stream_.id); });
     std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;
@@ -378,7 +383,14 @@ std::string Run::closing_message() const {
     };
     add("future_rows", " rows have a watermark beyond the source's clock, which doesn't move the stream's");
     add("null_watermarks", " rows without a watermark");
+    if (std::string warning = text_member(done_, "warning"); !warning.empty())
+        text += (text.empty() ? "" : "; ") + warning;
     return text;
+}
+
+bool Run::done_flag(const char* member) const {
+    auto found = done_.find(member);
+    return found != done_.end() && found->is_boolean() && found->get<bool>();
 }
 
 void Run::fail(const pg::Error& error) {

@@ -45,6 +45,7 @@ class Run {
     auto in_transaction(Body&& body);
     void load();
     bool next_batch(Batch& batch);
+    void use_columns();
     void apply(const Batch& batch);
     RunCounts apply_once(const Batch& batch);
     void finish();
@@ -52,6 +53,7 @@ class Run {
     bool keeps_position(const Batch& batch) const;
     void check_deadline() const;
     std::string closing_message() const;
+    bool done_flag(const char* member) const;
 
     const Stream& stream_;
     RunRequest request_;

@@ -230,6 +230,12 @@ void save_progress(std::int64_t run_id, const RunCounts& counts) {
         throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "the stream was dropped while it ran, or its run deleted");
 }
 
+void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.stream AS s SET source_columns = $2::jsonb WHERE s.id = $1::integer",
+              {number(stream_id), to_json(columns).dump()});
+}
+
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
     Bookkeeping bookkeeping;
     pg::query(
@@ -293,6 +299,14 @@ void clear_failures(int stream_id) {
     pg::query(
         "UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer"
         " AND (w.failures <> 0 OR w.retry_at IS NOT NULL)",
+        {number(stream_id)});
+}
+
+void record_reconciled(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, reconciled_at) VALUES ($1::integer, clock_timestamp())"
+        " ON CONFLICT (stream_id) DO UPDATE SET reconciled_at = excluded.reconciled_at",
         {number(stream_id)});
 }
 

@@ -92,6 +92,7 @@ void record_quiet_polls(const Stream& stream, const std::string& mode, std::int6
                         std::int64_t last_us);
 // Throws where the run is gone, as its stream was dropped.
 void save_progress(std::int64_t run_id, const RunCounts& counts);
+void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns);
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
 void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
                 const std::string& message);
@@ -100,6 +101,8 @@ bool repeat_failure(int stream_id, const std::string& message);
 // A run failed: counts it and, if it may be retried and that can help, sets when (microseconds since 1970).
 std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error, bool may_retry);
 void clear_failures(int stream_id);
+// The stream was read in full: its option reconcile counts from here.
+void record_reconciled(int stream_id);
 
 // PostgreSQL arrays of text as parameters and back.
 std::string to_array(const std::vector<std::string>& items);

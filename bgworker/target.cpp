@@ -149,8 +149,10 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
         shape.deleted_value = flag ? "true" : "pg_catalog.now()";
         shape.living_value = flag ? "false" : "NULL";
     }
+    if (shape.deletes == DeleteMode::ignore) return;
+    shape.delete_condition = stream.option("deleted_when");
     std::string operation = stream.option("operation_column");
-    if (operation.empty() || shape.deletes == DeleteMode::ignore) return;
+    if (operation.empty()) return;
     const SourceColumn* column = find_field(columns, fold_name(operation));
     if (column == nullptr) {
         throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
@@ -164,8 +166,9 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
         if (!value.empty()) values += (values.empty() ? "" : ", ") + pg::quote_literal(to_lower(value));
         rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
     }
-    shape.delete_condition = "pg_catalog.lower(pg_catalog.btrim(batch." + pg::quote_identifier(column->field) +
-                             "::text)) IN (" + values + ")";
+    if (!shape.delete_condition.empty()) shape.delete_condition = "(" + shape.delete_condition + "\n) OR ";
+    shape.delete_condition += "pg_catalog.lower(pg_catalog.btrim(batch." + pg::quote_identifier(column->field) +
+                              "::text)) IN (" + values + ")";
 }
 
 [[noreturn]] void refuse_temporary(const std::string& schema, const std::string& table) {

@@ -271,11 +271,13 @@ std::map<std::string, std::string> check_expressions(const Stream& stream) {
         std::string type = check_expression("the expression of column \"" + name + "\"", expression.get<std::string>());
         types[name] = type == "unknown" || type == "pg_catalog.unknown" ? "text" : type;
     }
-    if (std::string filter = stream.option("filter"); !filter.empty()) {
-        std::string type = check_expression("option filter", filter);
+    for (const char* option : {"filter", "deleted_when"}) {
+        std::string condition = stream.option(option);
+        if (condition.empty()) continue;
+        std::string what = std::string("option ") + option, type = check_expression(what, condition);
         if (type != "boolean")
-            throw pg::Error(ERRCODE_DATATYPE_MISMATCH, "option filter must be boolean, not " + type,
-                            "In: " + filter + ".");
+            throw pg::Error(ERRCODE_DATATYPE_MISMATCH, what + " must be boolean, not " + type,
+                            "In: " + condition + ".");
     }
     return types;
 }

@@ -28,8 +28,8 @@ SourceDescription describe_source(const Server& server, const Stream& stream);
 void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
                      const std::string& mode);
 
-// Checks each expression of options `columns` and `filter` by itself, so that an error has its place in it; returns the
-// types of the expressions of `columns` by target column.
+// Checks each expression of options `columns`, `filter` and `deleted_when` by itself, so that an error has its place in
+// it; returns the types of the expressions of `columns` by target column.
 std::map<std::string, std::string> check_expressions(const Stream& stream);
 
 // The target of a stream by the name that the user gave (or the source's own), in the caller's current schema.

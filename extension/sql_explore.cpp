@@ -135,6 +135,11 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
         for (const auto& item : session.open(server).call(request)) {
             if (auto bounds = item.find("bounds"); bounds != item.end() && !bounds->empty())
                 result.add({"bounds", bounds->dump()});
+            if (auto options = item.find("options"); options != item.end() && options->is_array()) {
+                for (const auto& option : *options)
+                    result.add({"option: " + text_member(option, "name"),
+                                text_member(option, "value") + " (from " + text_member(option, "from") + ")"});
+            }
             if (!item.contains("statements")) continue;
             for (const auto& statement : item["statements"]) {
                 std::string text = statement.value("sql", "");

@@ -9,7 +9,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/stream_lock.hpp"
-#include "bgworker/wire.hpp"
+#include "extension/record_rows.hpp"
 #include "extension/result_set.hpp"
 
 using namespace insync;
@@ -19,47 +19,11 @@ namespace {
 // Rows that are taken from insync.error and applied together.
 constexpr int replay_rows = 1000;
 
-// A column of a record in its binary form, as the connector would have sent it.
-std::string send_expression(const SourceColumn& column) {
-    std::string field = "r." + pg::quote_identifier(column.field);
-    switch (column.transport) {
-        case Transport::text:
-            return "convert_to(" + field + ", 'UTF8')";
-        case Transport::jsonb:
-            return "'\\x01'::bytea || convert_to(" + field + "::text, 'UTF8')";
-        case Transport::bytea:
-            return field;
-        case Transport::boolean:
-            return "boolsend(" + field + ")";
-        case Transport::int2:
-        case Transport::int4:
-        case Transport::int8:
-        case Transport::float4:
-        case Transport::float8:
-            return std::string(name_of(column.transport)) + "send(" + field + ")";
-        default:
-            return std::string(name_of(column.transport)) + "_send(" + field + ")";
-    }
-}
-
-std::string from_hex(const std::string& text) {
-    auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-    std::string bytes;
-    for (std::size_t i = 2; i + 1 < text.size(); i += 2)
-        bytes += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
-    return bytes;
-}
-
 class Replay {
   public:
     explicit Replay(const Stream& stream) : stream_(stream) {
-        std::string fields, types;
-        for (const auto& column : stream.source_columns) {
-            fields += (fields.empty() ? "" : ", ") + send_expression(column);
-            types += (types.empty() ? "" : ", ") + pg::quote_identifier(column.field) + " " +
-                     std::string(name_of(column.transport));
-        }
-        encode_ = "SELECT " + fields + " FROM jsonb_to_record($1::jsonb) AS r (" + types + ")";
+        encode_ = "SELECT " + record_values(stream.source_columns) + " FROM jsonb_to_record($1::jsonb) AS r (" +
+                  record_types(stream.source_columns) + ")";
     }
 
     // Takes the next rows out of insync.error; those that still have another form than the source's columns go back.
@@ -117,14 +81,7 @@ class Replay {
         try {
             auto rows = pg::query(encode_, {record});
             subtransaction.commit();
-            std::string bytes;
-            wire::append_int16(bytes, static_cast<std::int16_t>(stream_.source_columns.size()));
-            for (const auto& value : rows.first()) {
-                std::string field = value ? from_hex(*value) : "";
-                wire::append_int32(bytes, value ? static_cast<std::int32_t>(field.size()) : -1);
-                bytes += field;
-            }
-            batch.append_rows(bytes, stream_.source_columns);
+            append_record(batch, stream_.source_columns, rows.first());
         } catch (const pg::Error& error) {
             if (!error.is_data_fault()) throw;
             subtransaction.rollback();

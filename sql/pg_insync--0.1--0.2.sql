@@ -33,7 +33,6 @@ COMMENT ON COLUMN insync.watermark.updated_at IS 'when the position last moved';
 COMMENT ON COLUMN insync.run.id IS 'number of the run';
 COMMENT ON COLUMN insync.run.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.run.stream IS 'name of the stream';
-COMMENT ON COLUMN insync.run.mode IS 'incremental, full, or replay of rejected rows';
 COMMENT ON COLUMN insync.run.status IS 'queued, running, succeeded, failed or cancelled';
 COMMENT ON COLUMN insync.run.trigger IS 'what began it: its schedule, a retry, a request by sync_trigger(), or a call of sync_run()';
 COMMENT ON COLUMN insync.run.queued_at IS 'when it was asked for; NULL: nobody asked';
@@ -142,6 +141,21 @@ CREATE FUNCTION sync_presets(OUT preset text, OUT option text, OUT value text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_presets';
 COMMENT ON FUNCTION sync_presets() IS 'what each value of option preset fills in; every option of them can be set to something else';
 REVOKE ALL ON FUNCTION sync_presets() FROM PUBLIC;
+
+CREATE FUNCTION sync_ingest(stream text, records jsonb, OUT received bigint, OUT inserted bigint, OUT updated bigint,
+                            OUT unchanged bigint, OUT deleted bigint, OUT rejected bigint)
+    RETURNS record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_ingest';
+COMMENT ON FUNCTION sync_ingest(text, jsonb) IS
+    'applies rows that are pushed (an array of objects, or one object) to the target of a stream, as its runs do; each is a whole row, by the names of the source''s columns. How far the stream has read stays as it is';
+REVOKE ALL ON FUNCTION sync_ingest(text, jsonb) FROM PUBLIC;
+ALTER TABLE insync.run DROP CONSTRAINT run_mode_check;
+ALTER TABLE insync.run ADD CONSTRAINT run_mode_check
+    CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'backfill', 'verify', 'replay', 'ingest']));
+COMMENT ON COLUMN insync.run.mode IS 'incremental, full, replay of rejected rows, or ingest of pushed ones';
+
+ALTER TABLE insync.watermark ADD COLUMN reconciled_at timestamptz;
+COMMENT ON COLUMN insync.watermark.reconciled_at IS
+    'when an incremental stream with option reconcile was last read in full and compared; NULL: not since it was made';
 
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';

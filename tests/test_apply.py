@@ -164,3 +164,59 @@ def test_a_stream_made_meanwhile_keeps_its_rows(db, shop):
     assert db.wait(run_id) == "failed"
     assert "which other streams write too" in db.value("SELECT message FROM insync.run WHERE id = %s", run_id)
     assert db.value("SELECT count(*) FROM ventas WHERE id > 100") == 2
+
+
+def test_rows_that_say_that_they_were_deleted_are_deleted(db, source):
+    """Option deleted_when: hard, soft, and beside an operation column."""
+    source.script("ALTER TABLE piezas ADD COLUMN baja INTEGER; ALTER TABLE piezas ADD COLUMN op VARCHAR(10)")
+    for name, options in {
+        "duras": {"deletes": "hard", "deleted_when": "baja = 1 -- de baja"},
+        "blandas": {"deletes": "soft", "deleted_column": "borrada", "deleted_when": "baja = 1"},
+        "dobles": {"deletes": "hard", "deleted_when": "baja = 1", "operation_column": "op"},
+    }.items():
+        db.create_stream(name, "taller", "piezas", target=name, options=options)
+        assert db.run(name)["inserted"] == 3
+    source.execute("UPDATE piezas SET baja = 1, nombre = NULL WHERE id = 1")
+    source.execute("UPDATE piezas SET op = 'delete' WHERE id = 2")
+    assert [db.counts(db.run(name)) for name in ("duras", "blandas", "dobles")] == [(0, 1, 1, 1, 0), (0, 2, 1, 0, 0), (0, 0, 1, 2, 0)]
+    assert db.query("SELECT id FROM duras ORDER BY id") == [(2,), (3,)]
+    assert db.query("SELECT id, borrada IS NOT NULL, nombre IS NULL FROM blandas ORDER BY id") == [(1, True, False), (2, False, False), (3, False, False)]
+    assert db.query("SELECT id FROM dobles") == [(3,)]
+    source.execute("UPDATE piezas SET baja = 0, nombre = 'vuelve' WHERE id = 1")
+    assert [db.counts(db.run(name))[0] for name in ("duras", "blandas")] == [1, 0]
+    assert db.query("SELECT nombre, borrada FROM blandas WHERE id = 1") == [("vuelve", None)]
+
+
+@pytest.mark.parametrize("condition, message", [("baja", 'column "baja" does not exist'), ("id + 1", "option deleted_when must be boolean, not bigint")])
+def test_a_condition_for_deletes_is_checked(db, source, condition, message):
+    with pytest.raises(psycopg.Error, match=message):
+        db.create_stream("piezas", "taller", "piezas", options={"deletes": "hard", "deleted_when": condition})
+
+
+def test_an_incremental_stream_is_reconciled_as_often_as_it_says(db, source):
+    """What vanished at the source is found by a full run that the schedule makes; the others stay incremental."""
+    source.script("ALTER TABLE piezas ADD COLUMN cambiada TIMESTAMP; UPDATE piezas SET cambiada = '2025-01-01 00:00:00'")
+    options = {"deletes": "hard", "reconcile": "1 hour", "max_deletes": "100%"}
+    db.create_stream("piezas", "taller", "piezas", watermark="cambiada", schedule="1 second", options=options)
+    read = "SELECT last_poll FROM insync.live()"
+
+    def polls(count):
+        for _ in range(count):
+            before = db.value(read)
+            wait_for(lambda before=before: db.value(read) > before, "a poll")
+
+    wait_for(lambda: db.query("SELECT FROM piezas"), "the first load")
+    source.execute("DELETE FROM piezas WHERE id = 2")
+    polls(2)
+    assert db.value("SELECT count(*) FROM piezas") == 3, "an incremental read doesn't find it"
+    db.execute("UPDATE insync.stream SET created_at = now() - interval '2 hours'")
+    wait_for(lambda: db.value("SELECT count(*) FROM piezas") == 2, "the full run")
+    polls(2)
+    assert db.query("SELECT trigger, deleted FROM insync.run WHERE mode = 'full'") == [("schedule", 1)]
+    source.execute("DELETE FROM piezas WHERE id = 3")
+    polls(2)
+    assert db.value("SELECT count(*) FROM piezas") == 2, "the next one is due in an hour"
+    db.execute("UPDATE insync.watermark SET reconciled_at = now() - interval '2 hours'")
+    wait_for(lambda: db.value("SELECT count(*) FROM piezas") == 1, "the next full run")
+    source.execute("INSERT INTO piezas (id, nombre, cambiada) VALUES (9, 'nueva', '2025-01-02 00:00:00')")
+    wait_for(lambda: db.value("SELECT count(*) FROM piezas") == 2, "an incremental read to go on from where it was")

@@ -1,0 +1,276 @@
+// sync_ingest: rows that are pushed, by a webhook or any client, through the same batch and apply as those that are
+// read.
+//
+// The watermark stays: a poll reads the row again, and finds it as it is at the source. Whoever is in the way, a run
+// above all, is waited for a moment, then the caller is to come again, as senders of webhooks do.
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/apply.hpp"
+#include "bgworker/installation.hpp"
+#include "bgworker/server.hpp"
+#include "bgworker/stream_lock.hpp"
+#include "extension/record_rows.hpp"
+#include "extension/result_set.hpp"
+#include "extension/settings.hpp"
+
+using namespace insync;
+
+namespace {
+
+// The records by their number, as statements see them; $1 is what the caller gave.
+constexpr const char* records_source =
+    " FROM jsonb_array_elements(CASE jsonb_typeof($1::jsonb) WHEN 'array' THEN $1::jsonb ELSE "
+    "jsonb_build_array($1::jsonb) END)"
+    " WITH ORDINALITY AS i (item, number)";
+constexpr const char* chosen = " WHERE i.number > $2::bigint AND i.number <= $3::bigint";
+// PostgreSQL allows 100 arguments.
+constexpr std::size_t members_a_call = 40;
+
+std::string jsonb_text(FunctionCallInfo call, int index, const char* name) {
+    if (call->args[index].isnull)
+        throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string("argument \"") + name + "\" must not be null");
+    Datum value = call->args[index].value;
+    return pg::call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, value)); });
+}
+
+// The JSON pointer of a column that option fields declares ("type /pointer"), as an array of text; empty: none.
+std::vector<std::string> declared_pointer(const Stream& stream, const SourceColumn& column) {
+    std::vector<std::string> parts;
+    if (!stream.has_option("fields") || !stream.options["fields"].is_object()) return parts;
+    std::string declaration = text_member(stream.options["fields"], column.name.c_str());
+    auto start = declaration.find('/');
+    if (start == std::string::npos) return parts;
+    for (std::size_t i = start; i < declaration.size(); i++) {
+        char c = declaration[i];
+        if (c == '/') {
+            parts.emplace_back();
+        } else if (c == '~' && i + 1 < declaration.size()) {
+            parts.back() += declaration[++i] == '1' ? '/' : '~';
+        } else {
+            parts.back() += c;
+        }
+    }
+    return parts;
+}
+
+// What the records of a call have in common: which of their members fills which column.
+class Records {
+  public:
+    Records(const Stream& stream, std::string text)
+        : stream_(stream), text_(std::move(text)), columns_(stream.source_columns) {
+        pg::PinnedSettings settings;
+        pg::Spi spi;
+        count_ = std::stoll(*pg::query(std::string("SELECT count(*)") + records_source, {text_}).first()[0]);
+        for (auto& row : pg::query(std::string("SELECT DISTINCT m.name COLLATE \"C\"") + records_source +
+                                       ", jsonb_object_keys(CASE jsonb_typeof(i.item) WHEN 'object' THEN i.item ELSE "
+                                       "'{}' END) AS m (name) ORDER BY 1",
+                                   {text_})
+                             .rows)
+            members_.push_back(*row[0]);
+        for (const auto& column : columns_) {
+            if (auto pointer = declared_pointer(stream_, column); !pointer.empty())
+                known_members_.push_back(pointer[0]);
+        }
+        add_new_columns();
+        for (const auto& member : members_) {
+            if (column_of(member) != nullptr) known_members_.push_back(member);
+        }
+        for (std::size_t i = 0; i < columns_.size(); i++) {
+            record_ += i % members_a_call == 0 ? (i == 0 ? "jsonb_build_object(" : ") || jsonb_build_object(") : ", ";
+            record_ += pg::quote_literal(columns_[i].field) + ", " + value_of(columns_[i]);
+        }
+        record_ += ")";
+        encode_ = "SELECT " + record_values(columns_) + records_source + ", jsonb_to_record(" + record_ + ") AS r (" +
+                  record_types(columns_) + ")" + chosen + " AND jsonb_typeof(i.item) = 'object' ORDER BY i.number";
+    }
+
+    std::int64_t count() const { return count_; }
+    const std::vector<SourceColumn>& columns() const { return columns_; }
+
+    // The records behind `first`, up to `last`.
+    void read(std::int64_t first, std::int64_t last, Batch& batch) const {
+        pg::PinnedSettings settings;
+        pg::Spi spi;
+        auto others = pg::query(std::string("SELECT i.item") + records_source + chosen +
+                                    " AND jsonb_typeof(i.item) <> 'object' ORDER BY i.number",
+                                range(first, last));
+        for (const auto& row : others.rows) {
+            batch.append_reject({{"record", {{"value", nlohmann::json::parse(*row[0])}}},
+                                 {"sqlstate", "22023"},
+                                 {"message", "the record is not a JSON object"}});
+        }
+        if (!encode(first, last, batch)) return;
+        for (; first < last; first++) {
+            pg::check_interrupts();
+            if (auto refused = encode(first, first + 1, batch)) reject(first, *refused, batch);
+        }
+    }
+
+  private:
+    // Appends records; what can't be converted is returned, and nothing appended.
+    std::optional<pg::Error> encode(std::int64_t first, std::int64_t last, Batch& batch) const {
+        pg::Subtransaction subtransaction;
+        try {
+            auto rows = pg::query(encode_, range(first, last));
+            subtransaction.commit();
+            for (const auto& row : rows.rows) append_record(batch, columns_, row);
+            return std::nullopt;
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            subtransaction.rollback();
+            return error;
+        }
+    }
+
+    // The record behind `first`, by the names that sync_replay() looks for.
+    void reject(std::int64_t first, const pg::Error& reason, Batch& batch) const {
+        std::string key;
+        for (const auto& name : stream_.source_key) {
+            const SourceColumn* column = find_field(columns_, fold_name(name));
+            if (column == nullptr) continue;
+            key +=
+                (key.empty() ? "" : ", ") + pg::quote_literal(column->field) + ", " + value_of(*column) + " #>> '{}'";
+        }
+        // Numbers become texts, which keep their digits on the way and are numbers again in the column.
+        auto rows = pg::query(
+            "SELECT (SELECT jsonb_object_agg(m.key, CASE jsonb_typeof(m.value) WHEN 'number' THEN"
+            " to_jsonb(m.value #>> '{}') ELSE m.value END) FROM jsonb_each(" +
+                record_ + ") AS m), jsonb_build_object(" + key + ")" + records_source + chosen,
+            range(first, first + 1));
+        batch.append_reject({{"record", nlohmann::json::parse(*rows.first()[0])},
+                             {"key", nlohmann::json::parse(*rows.first()[1])},
+                             {"sqlstate", reason.state()},
+                             {"message", reason.message}});
+    }
+
+    std::vector<pg::Value> range(std::int64_t first, std::int64_t last) const {
+        return {text_, std::to_string(first), std::to_string(last)};
+    }
+
+    // SQL of type jsonb over i.item: the column's own pointer, the member of its name, or one that folds to it.
+    std::string value_of(const SourceColumn& column) const {
+        if (column.name == stream_.option("other_fields"))
+            return "i.item - " + pg::quote_literal(to_array(known_members_)) + "::text[]";
+        std::string value;
+        auto add = [&](const std::string& expression) { value += (value.empty() ? "" : ", ") + expression; };
+        if (auto pointer = declared_pointer(stream_, column); !pointer.empty())
+            add("i.item #> " + pg::quote_literal(to_array(pointer)) + "::text[]");
+        for (const auto& member : members_) {
+            if (column_of(member) == &column) add("i.item -> " + pg::quote_literal(member));
+        }
+        return value.empty() ? "NULL::jsonb" : "coalesce(" + value + ")";
+    }
+
+    const SourceColumn* column_of(const std::string& member) const {
+        for (const auto& column : columns_) {
+            if (column.name == member) return &column;
+        }
+        return find_field(columns_, fold_name(member));
+    }
+
+    // Members that are no column become one where an API's new fields do so; a database's columns are its own to add.
+    void add_new_columns() {
+        if (kind_of_server(stream_.server) != Kind::rest || stream_.option("new_columns") == "ignore" ||
+            stream_.has_option("other_fields"))
+            return;
+        nlohmann::json all = to_json(columns_);
+        for (const auto& member : members_) {
+            bool is_known = std::find(known_members_.begin(), known_members_.end(), member) != known_members_.end();
+            if (is_known || column_of(member) != nullptr) continue;
+            std::string type = type_of(member);
+            if (type.empty()) continue;
+            all.push_back({{"name", member},
+                           {"type", type == "bigint"    ? "int8"
+                                    : type == "boolean" ? "bool"
+                                                        : type},
+                           {"pg_type", type},
+                           {"source_type", "json"},
+                           {"nullable", true}});
+        }
+        if (all.size() > columns_.size()) columns_ = parse_columns(all);
+    }
+
+    // The type for a new column of this member; empty where all of its values are null.
+    std::string type_of(const std::string& member) const {
+        auto rows = pg::query(
+            std::string("SELECT bool_and(k.kind = 'number'), bool_and(k.kind = 'number' AND k.value::numeric %"
+                        " 1 = 0 AND k.value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807),"
+                        " bool_and(k.kind = 'boolean'), bool_or(k.kind IN ('object', 'array')) FROM (SELECT"
+                        " i.item -> $2 AS value, jsonb_typeof(i.item -> $2) AS kind") +
+                records_source + " WHERE jsonb_typeof(i.item -> $2) <> 'null' OFFSET 0) AS k",
+            {text_, member});
+        const auto& kinds = rows.first();
+        if (!kinds[0]) return "";
+        return *kinds[1] == "t"   ? "bigint"
+               : *kinds[0] == "t" ? "numeric"
+               : *kinds[2] == "t" ? "boolean"
+               : *kinds[3] == "t" ? "jsonb"
+                                  : "text";
+    }
+
+    const Stream& stream_;
+    std::string text_;
+    std::int64_t count_ = 0;
+    std::vector<std::string> members_;
+    std::vector<std::string> known_members_;  // that are a column, or hold what one points to
+    std::vector<SourceColumn> columns_;
+    std::string record_;  // SQL over i.item: the record by the columns' names in the relation `batch`
+    std::string encode_;
+};
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_ingest);
+
+Datum sync_ingest(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        begin_change("sync_ingest()");
+        Stream stream = load_stream(required_text(fcinfo, 0, "stream"));
+        std::string text = jsonb_text(fcinfo, 1, "records");
+        StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
+        if (!lock.held()) {
+            throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
+                            "Send the records again in a while, or leave them to the run.");
+        }
+        {
+            // As in sync_replay(): what the caller has deferred is not to be fired as the stream's owner.
+            pg::Spi spi;
+            pg::query("SET CONSTRAINTS ALL IMMEDIATE");
+        }
+        stream.options["max_rejects"] = nullptr;  // the sender is told how many there are
+        Records records(stream, std::move(text));
+        Applier applier(stream, records.columns(), load_state(stream.id).has_errors);
+        if (applier.columns_changed()) save_source_columns(stream.id, records.columns());
+        RunCounts counts;
+        std::int64_t run_id = 0;
+        auto run = [&] {
+            if (run_id == 0) run_id = insert_run(stream, "ingest", "running", "call");
+            return run_id;
+        };
+        Batch batch;
+        for (std::int64_t first = 0; first < records.count();) {
+            std::int64_t last = std::min<std::int64_t>(records.count(), first + settings::batch_rows());
+            batch.clear();
+            records.read(first, last, batch);
+            counts.add(applier.apply(batch, run));
+            applier.committed();
+            first = last;
+        }
+        if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, "");
+        std::int64_t rejected = applier.rejected_rows();  // those included that were known already
+        std::int64_t unchanged = counts.rows_read - counts.inserted - counts.updated - counts.deleted - rejected;
+        return record_result(
+            fcinfo, {std::to_string(counts.rows_read), std::to_string(counts.inserted), std::to_string(counts.updated),
+                     std::to_string(std::max<std::int64_t>(unchanged, 0)), std::to_string(counts.deleted),
+                     std::to_string(rejected)});
+    });
+}
+}
