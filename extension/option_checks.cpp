@@ -19,13 +19,25 @@ namespace insync {
 namespace {
 using Problem = std::optional<OptionProblem>;
 
-// Names that other foreign-data wrappers and drivers use for ours.
-constexpr std::pair<std::string_view, std::string_view> synonyms[] = {
-    {"address", "host"},           {"server", "host"},       {"servername", "host"},    {"dbname", "database"},
-    {"dbq", "database"},           {"uid", "user"},          {"username", "user"},      {"user_name", "user"},
-    {"pwd", "password"},           {"pass", "password"},     {"odbc_driver", "driver"}, {"odbc_dsn", "dsn"},
-    {"odbc_uid", "user"},          {"odbc_pwd", "password"}, {"odbc_server", "host"},   {"odbc_port", "port"},
-    {"odbc_database", "database"},
+// Names that other foreign-data wrappers, drivers, APIs and the other kind of server use for ours.
+using Synonyms = std::span<const std::pair<std::string_view, std::string_view>>;
+constexpr std::pair<std::string_view, std::string_view> odbc_synonyms[] = {
+    {"address", "host"},           {"server", "host"},
+    {"servername", "host"},        {"dbname", "database"},
+    {"dbq", "database"},           {"uid", "user"},
+    {"username", "user"},          {"user_name", "user"},
+    {"pwd", "password"},           {"pass", "password"},
+    {"odbc_driver", "driver"},     {"odbc_dsn", "dsn"},
+    {"odbc_uid", "user"},          {"odbc_pwd", "password"},
+    {"odbc_server", "host"},       {"odbc_port", "port"},
+    {"odbc_database", "database"}, {"timeout", "query_timeout"},
+};
+constexpr std::pair<std::string_view, std::string_view> rest_synonyms[] = {
+    {"url", "base_url"},          {"uri", "base_url"},       {"host", "base_url"},   {"endpoint", "base_url"},
+    {"username", "user"},         {"user_name", "user"},     {"pass", "password"},   {"api_key", "token"},
+    {"apikey", "token"},          {"access_token", "token"}, {"bearer", "token"},    {"secret", "client_secret"},
+    {"parameters", "params"},     {"query", "params"},       {"limit", "page_size"}, {"page_rows", "page_size"},
+    {"query_timeout", "timeout"}, {"rate_limit", "rate"},    {"ca_file", "tls_ca"},  {"cainfo", "tls_ca"},
 };
 
 // What sync_create() takes as arguments of its own.
@@ -65,6 +77,10 @@ std::string where_to_put(const Option& option) {
     return "Put it in the stream: sync_create(…, options => '{\"" + name + "\": \"…\"}').";
 }
 
+bool is_of(const Option& option, Kind kind) {
+    return (option.kinds & static_cast<unsigned>(kind)) != 0;
+}
+
 std::vector<std::string_view> names_of(Where where, Kind kind) {
     std::vector<std::string_view> names;
     for (const Option& option : all_options()) {
@@ -90,7 +106,7 @@ std::string hint_for_unknown(Where where, Kind kind, std::string_view name) {
     }
     std::string lower = to_lower(name);
     std::string meant = closest(name, here);
-    for (const auto& [synonym, option] : synonyms) {
+    for (const auto& [synonym, option] : kind == Kind::rest ? Synonyms(rest_synonyms) : Synonyms(odbc_synonyms)) {
         if (lower == synonym) {
             meant = option;
         }
@@ -98,7 +114,7 @@ std::string hint_for_unknown(Where where, Kind kind, std::string_view name) {
     if (meant.empty()) {
         std::vector<std::string_view> all;
         for (const Option& option : all_options()) {
-            all.push_back(option.name);
+            if (is_of(option, kind)) all.push_back(option.name);
         }
         meant = closest(name, all);
     }
@@ -122,6 +138,11 @@ OptionProblem unknown_option(Where where, Kind kind, std::string_view name) {
                 "Write sync_create(…, " + std::string(name) + " => '…')."};
     }
     const Option* elsewhere = find_anywhere(name);
+    if (elsewhere != nullptr && !is_of(*elsewhere, kind)) {
+        const char* wrapper = kind == Kind::rest ? "insync_odbc" : "insync_rest";
+        return {message, quote(name) + " is an option for sources of " + wrapper + " only.",
+                hint_for_unknown(where, kind, name)};
+    }
     if (elsewhere != nullptr) {
         auto owner = static_cast<Where>(elsewhere->where & ~(elsewhere->where - 1));
         return {message, quote(name) + " is an option of " + place_name(owner) + ", not of " + place_name(where) + ".",
