@@ -381,6 +381,8 @@ std::string applies_to_text(const Option& option) {
             places += (places.empty() ? "" : ", ") + std::string(place);
         }
     }
+    if (option.kinds == static_cast<unsigned>(Kind::odbc)) places += " (ODBC)";
+    if (option.kinds == static_cast<unsigned>(Kind::rest)) places += " (REST)";
     return places;
 }
 

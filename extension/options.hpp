@@ -85,7 +85,8 @@ std::span<const Option> all_options();
 // The option of that name (case-sensitive) that applies at `where`, or nullptr.
 const Option* find_option(Where where, std::string_view name);
 
-// What sync_options() shows: 'integer (1 to 65535)', 'auto, incremental or full'; 'server, stream'.
+// What sync_options() shows: 'integer (1 to 65535)', 'auto, incremental or full'; 'server, stream', with
+// (ODBC) or (REST) where it is for sources of one kind.
 std::string type_text(const Option& option);
 std::string applies_to_text(const Option& option);
 

@@ -1,5 +1,6 @@
 """What the apply statement does with targets of every make."""
 
+import psycopg
 import pytest
 
 from harness import wait_for

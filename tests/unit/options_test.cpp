@@ -80,7 +80,8 @@ TEST(OptionTable, ShowsTypesWithTheirLimits) {
     EXPECT_EQ(type_text(*find_option(Where::server, "connect_timeout")), "duration (1 second to 1 hour)");
     EXPECT_EQ(type_text(*find_option(Where::stream, "batch_bytes")), "size (64 kB to 1 GB)");
     EXPECT_EQ(type_text(*find_option(Where::stream, "mode")), "auto, incremental or full");
-    EXPECT_EQ(applies_to_text(*find_option(Where::stream, "query_timeout")), "server, stream");
+    EXPECT_EQ(applies_to_text(*find_option(Where::stream, "query_timeout")), "server, stream (ODBC)");
+    EXPECT_EQ(applies_to_text(*find_option(Where::stream, "rows_path")), "server, stream (REST)");
     EXPECT_EQ(applies_to_text(*find_option(Where::mapping, "user")), "user mapping");
 }
 
