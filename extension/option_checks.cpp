@@ -289,6 +289,11 @@ ValueProblem check_json_options(std::string_view value) {
     if (!json.is_object()) return {"It is not a JSON object.", "Write an object such as {\"source\": \"orders\"}."};
     for (const auto& [name, member] : json.items()) {
         if (name == "source" || name == "key" || name == "watermark") continue;
+        if (name == "parent") return {"It has a parent itself.", "A stream can have one level of parents."};
+        // Writing JSON recurses; what is nested further is no option's value anyway.
+        const bool is_flat =
+            std::all_of(member.begin(), member.end(), [](const nlohmann::json& item) { return item.is_primitive(); });
+        if (!is_flat) return {"The value of " + quote(name) + " is nested too deep.", ""};
         const std::string text = member.is_string() ? member.get<std::string>() : member.dump();
         if (const auto problem = check_option(Where::stream, Kind::rest, name, text)) {
             return {problem->message + (problem->detail.empty() ? "" : ": " + problem->detail), problem->hint};

@@ -377,6 +377,18 @@ TEST(StreamSet, RefusesCombinationsThatDoNot) {
     }
 }
 
+TEST(RestOptions, AParentsOptionsAreFlat) {
+    auto problem_of_parent = [](const std::string& value) {
+        auto found = check_option(Where::stream, Kind::rest, "parent", value);
+        return found ? found->detail : "no problem";
+    };
+    EXPECT_EQ(problem_of_parent(R"({"source": "orders", "params": {"status": "any"}, "page_size": 50})"), "no problem");
+    EXPECT_EQ(problem_of_parent(R"({"source": "orders", "parent": {"source": "shops"}})"), "It has a parent itself.");
+    const std::string deep = std::string(1000000, '[') + std::string(1000000, ']');
+    EXPECT_EQ(problem_of_parent("{\"source\": \"orders\", \"params\": " + deep + "}"),
+              "The value of \"params\" is nested too deep.");
+}
+
 TEST(OptionProblem, FollowsTheMessageStyle) {
     const OptionProblem problems[] = {
         problem(Where::server, "zzz", "x"),

@@ -427,7 +427,7 @@ std::optional<JsonToken> find_in(JsonCursor& cursor, std::string_view token, boo
             const JsonToken value = cursor.value();
             if (!stands_for(name, token)) continue;
             if (found && twice != nullptr) *twice = true;
-            if (!found) found = value;
+            found = value;
         } while (cursor.next_or_close('}'));
     } else if (cursor.take('[')) {
         std::size_t wanted = 0;

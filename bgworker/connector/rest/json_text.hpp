@@ -95,8 +95,8 @@ void append_escaped(std::string& out, std::string_view characters);
 std::vector<std::string> pointer_tokens(std::string_view pointer);
 
 // The member or element `token` of the value that begins at the cursor, which must have been read before; nothing where
-// there is none. `twice` becomes true if it is an object with two such members. In an array, a token that isn't a
-// number but name=value is the first element with that member: /links/rel=next/href.
+// there is none. Of two such members it is the last, as it is for jsonb; `twice` becomes true then. In an array, a
+// token that isn't a number but name=value is the first element with that member: /links/rel=next/href.
 std::optional<JsonToken> find_in(JsonCursor& cursor, std::string_view token, bool* twice = nullptr);
 
 // What keeps jsonb from holding a valid JSON text: characters that it refuses (invalid UTF-8, NUL, half surrogate

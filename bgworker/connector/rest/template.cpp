@@ -178,7 +178,7 @@ std::string order_list(const std::vector<std::string>& order, std::string_view f
         if (!out.empty()) out += ",";
         if (format == "json") {
             out += "\"";
-            append_escaped(out, field);
+            append_escaped(out, replaced_utf8(field));
             out += "\":\"ASC\"";
         } else {
             out += field + (format == "asc" ? ".asc" : "");
