@@ -101,7 +101,7 @@ TEST(RestSession, ARequestIsCompleted) {
     const HttpResponse response = talk.session->send(request);
     EXPECT_EQ(response.body, "[]");
     EXPECT_EQ(response.url, request.url);
-    EXPECT_EQ(talk.session->source_now(), "2026-01-31T10:00:00Z");
+    EXPECT_EQ(talk.session->source_now().value_or("").substr(0, 16), "2026-01-31T10:00");
     const ServedRequest served = talk.server.requests().at(0);
     EXPECT_EQ(served.header("authorization"), "Bearer " + secret);
     EXPECT_EQ(served.header("accept"), "application/vnd.x+json");
