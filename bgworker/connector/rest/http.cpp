@@ -18,8 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of all headers of one exchange, interim answers and trailers included; libcurl of this age has no limit of its own.
-constexpr std::size_t max_header_bytes = 1u << 20;
+// Of all headers of one exchange, interim answers and trailers included. Some versions of libcurl have a limit of their
+// own, somewhat higher, and don't tell it from a lost connection.
+constexpr std::size_t max_header_bytes = 256u << 10;
 constexpr std::chrono::milliseconds tick_interval{500};
 
 std::string host_of(const std::string& url) {
@@ -45,7 +46,7 @@ struct Exchange {
     const std::function<void()>& tick;
     HttpResponse response = {};
     std::size_t header_bytes = 0;
-    bool is_too_large = false, has_stalled = false, is_connected = false;
+    bool is_too_large = false, has_stalled = false, is_connected = false, has_all_headers = false;
     curl_off_t moved = 0;
     Clock::time_point last_moved = Clock::now(), last_tick = Clock::now();
     std::exception_ptr exception = nullptr;
@@ -82,6 +83,7 @@ std::size_t take_header(char* data, std::size_t size, std::size_t count, void* u
         const std::string_view line = trim({data, bytes});
         // A new status line: what came before belongs to an interim answer.
         if (line.starts_with("HTTP/")) exchange.response.headers.clear();
+        exchange.has_all_headers = line.empty() || (exchange.has_all_headers && !line.starts_with("HTTP/"));
         const std::size_t colon = line.find(':');
         if (colon != std::string_view::npos && colon > 0) {
             exchange.response.headers.emplace_back(to_lower(trim(line.substr(0, colon))), trim(line.substr(colon + 1)));
@@ -310,6 +312,8 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
     curl_easy_reset(easy);
     if (exchange.exception) std::rethrow_exception(exchange.exception);
     if (code != CURLE_OK) fail(code, exchange, request.url, words);
+    // A connection that ends among the headers is an answer without a body to libcurl.
+    if (!exchange.has_all_headers) fail(CURLE_PARTIAL_FILE, exchange, request.url, "");
     exchange.response.url = request.url;
     return std::move(exchange.response);
 }

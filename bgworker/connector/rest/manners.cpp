@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <ctime>
 
 #include <curl/curl.h>
@@ -20,17 +21,19 @@ constexpr double longest_seconds = 86400;
 constexpr double first_epoch = 1e9, first_epoch_milliseconds = 1e12;
 
 milliseconds wait_of(double seconds) {
-    return milliseconds(static_cast<std::int64_t>(std::clamp(seconds, 0.0, longest_seconds) * 1000));
+    return milliseconds(std::llround(std::clamp(seconds, 0.0, longest_seconds) * 1000));
 }
 
 // The number that `text` begins with; what stands behind it has to be a separator.
 std::optional<double> leading_number(std::string_view text) {
     text = trim(text);
+    if (text.empty() || text[0] < '0' || text[0] > '9') return std::nullopt;  // "inf" is a number to from_chars()
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-    if (error != std::errc() || !(value >= 0)) return std::nullopt;
+    if (error != std::errc() && error != std::errc::result_out_of_range) return std::nullopt;
+    if (error == std::errc::result_out_of_range) value = longest_seconds;
     const std::string_view rest = text.substr(static_cast<std::size_t>(end - text.data()));
-    if (!rest.empty() && std::string_view(" ,;/").find(rest[0]) == std::string_view::npos) return std::nullopt;
+    if (!rest.empty() && std::string_view(",;").find(rest[0]) == std::string_view::npos) return std::nullopt;
     return value;
 }
 

@@ -2,7 +2,6 @@
 #include "bgworker/connector/rest/session.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <ctime>
 #include <random>
 #include <utility>
@@ -11,9 +10,9 @@
 #include "bgworker/connector/rest/answer_text.hpp"
 #include "bgworker/connector/rest/auth.hpp"
 #include "bgworker/connector/rest/manners.hpp"
+#include "bgworker/connector/rest/turns.hpp"
 #include "bgworker/connector/rest/url.hpp"
 #include "extension/option_values.hpp"
-#include "extension/rest_values.hpp"
 
 namespace insync::rest {
 
@@ -22,10 +21,6 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// A longer silence isn't waited for inside a run: the worker comes back for it. And no request is tried for longer.
-constexpr milliseconds longest_silence = std::chrono::minutes(2);
-// Waits that somebody who watches should hear of.
-constexpr milliseconds worth_telling = std::chrono::seconds(10);
 constexpr int most_redirects = 5;
 
 HttpLimits limits_of(const OpenRequest& request, const Settings& settings) {
@@ -65,15 +60,14 @@ double seconds_of(milliseconds duration) {
 }  // namespace
 
 struct Session::State {
-    State(const OpenRequest& request, const Settings& settings, Permits& permits_, FrameWriter& out_)
+    State(const OpenRequest& request, const Settings& settings, Permits& permits, FrameWriter& out_)
         : base_url(settings.text("base_url")),
           origin(origin_of(base_url)),
           auth(request, settings),
           http(limits_of(request, settings), [this] { out.log("debug", "waiting for " + origin); }),
-          permits(permits_),
+          turns(settings, origin, permits, out_),
           out(out_),
-          rate_header(to_lower(settings.text("rate_header"))),
-          pause(settings.duration("pause").value_or(milliseconds(0))) {
+          rate_header(to_lower(settings.text("rate_header"))) {
         if (origin.empty()) {
             throw Failure(FailureClass::config, "option base_url isn't an http or https URL");
         }
@@ -81,26 +75,17 @@ struct Session::State {
             throw Failure(FailureClass::config, "option base_url holds credentials", "",
                           "They belong to the user mapping; option auth says how they are sent.");
         }
-        if (settings.has("rate")) {
-            const auto rate = parse_rate(settings.text("rate"));
-            if (!rate) throw Failure(FailureClass::config, "option rate isn't a rate", rate.error);
-            interval = std::chrono::ceil<milliseconds>(*rate);
-        }
-        interval = std::max(interval, pause);
     }
 
     std::string base_url, origin;
     Auth auth;
     HttpClient http;
-    Permits& permits;
+    Turns turns;
     FrameWriter& out;
     std::string rate_header;
-    milliseconds pause, interval{0};
     int retries = 0;
     std::vector<std::pair<std::string, std::string>> on_status;
 
-    Clock::time_point silent_until{}, paused_until{};
-    std::string asked_by;                    // what told us to be silent, for a message
     std::optional<std::int64_t> source_now;  // when that answer came …
     Clock::time_point source_now_noted{};    // … by our own clock
     int throttled = 0;                       // times in a row that the reader was told to wait
@@ -108,50 +93,6 @@ struct Session::State {
     std::mt19937 random{std::random_device{}()};
 
     double chance() { return std::uniform_real_distribution<double>(0, 1)(random); }
-
-    // ------------------------------------------------------------------------------------------------------- waiting
-
-    // Sleeps, and keeps the worker from taking us for hung.
-    void sleep(milliseconds duration, const std::string& reason) {
-        const auto end = Clock::now() + duration;
-        if (duration >= worth_telling) out.log("notice", "waiting " + format_duration(duration) + ": " + reason);
-        for (auto now = Clock::now(); now < end; now = Clock::now()) {
-            const auto step = std::min<Clock::duration>(end - now, std::chrono::seconds(1));
-            const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(step).count();
-            const timespec time{nanoseconds / 1000000000, nanoseconds % 1000000000};
-            (void)nanosleep(&time, nullptr);
-            if (Clock::now() < end) out.log("debug", "waiting: " + reason);
-        }
-    }
-
-    // Nobody sends anything for so long, as the source said in `header`.
-    void be_silent(milliseconds duration, const std::string& header) {
-        const auto until = Clock::now() + duration;
-        if (until <= silent_until) return;
-        silent_until = until;
-        asked_by = header;
-    }
-
-    // Waits until a request may be sent.
-    void await_turn() {
-        const auto now = Clock::now();
-        auto remaining = [&](Clock::time_point end) {
-            return std::max(std::chrono::ceil<milliseconds>(end - now), milliseconds(0));
-        };
-        const milliseconds hold = remaining(silent_until);
-        milliseconds wait = hold;
-        if (interval.count() > 0 || hold.count() > 0) wait = std::max(wait, permits.ask(interval, hold));
-        // A slow rate makes long queues, which are the DBA's wish and end; what is far longer was asked for by the
-        // source, if not of us, then of another stream.
-        if (hold > longest_silence || wait > std::max(longest_silence, 10 * interval)) {
-            Failure failure(FailureClass::rate_limited, "the source asked for a pause of " + format_duration(wait),
-                            hold.count() > 0 ? "It said so in " + asked_by + "." : "It said so to another stream.");
-            failure.retry_after_seconds = seconds_of(wait);
-            throw failure;
-        }
-        sleep(std::max(wait, remaining(paused_until)),
-              hold.count() > 0 ? origin + " asked for it in " + asked_by : "requests have a rate");
-    }
 
     // Counts the tries of one request.
     struct Tries {
@@ -168,12 +109,12 @@ struct Session::State {
         const bool is_asked = asked && asked->count() > 0;
         // The jitter comes on top: before the time that the source named the request would be in vain.
         if (is_asked) wait = *asked + wait / 4;
-        if (Clock::now() - tries.start + wait > longest_silence) return false;
+        if (Clock::now() - tries.start + wait > Turns::longest_silence) return false;
         out.log("debug", "trying again in " + format_duration(wait) + ": " + reason);
         if (is_asked) {
-            be_silent(wait, "Retry-After or a header like it");
+            turns.be_silent(wait, "Retry-After or a header like it");
         } else {
-            sleep(wait, reason);
+            turns.sleep(wait, reason);
         }
         return true;
     }
@@ -182,7 +123,7 @@ struct Session::State {
 
     HttpResponse exchange(const HttpRequest& request) {
         HttpResponse response = http.send(request);
-        paused_until = Clock::now() + pause;
+        turns.note_exchange();
         return response;
     }
 
@@ -194,10 +135,10 @@ struct Session::State {
             source_now = now;
             source_now_noted = Clock::now();
         }
-        if (const auto wait = until_reset(response, time(nullptr))) be_silent(*wait, "its rate limit headers");
+        if (const auto wait = until_reset(response, time(nullptr))) turns.be_silent(*wait, "its rate limit headers");
         const auto bucket = rate_header.empty() ? std::nullopt : response.header(rate_header);
         const auto wait = bucket ? until_drained(*bucket) : std::nullopt;
-        if (wait) be_silent(*wait, "header " + rate_header);
+        if (wait) turns.be_silent(*wait, "header " + rate_header);
     }
 
     void ensure_token() {
@@ -237,7 +178,7 @@ struct Session::State {
         bool was_renewed = false;
         for (int redirects = 0;;) {
             ensure_token();
-            await_turn();
+            turns.await();
             HttpResponse response;
             try {
                 response = exchange(auth.authorized(request));
@@ -345,7 +286,7 @@ struct Session::State {
         if (asked) {
             failure.retry_after_seconds = seconds_of(*asked);
             // The other streams of the server needn't learn it the hard way.
-            if (asked->count() > 0) (void)permits.ask(interval, *asked);
+            if (asked->count() > 0) turns.pass_on(*asked);
         }
         throw failure;
     }
@@ -400,7 +341,7 @@ void Session::wait_as_told(double seconds) {
     }
     const auto own = back_off(state.throttled, state.chance());
     const auto told = milliseconds(static_cast<std::int64_t>(std::clamp(seconds, 0.0, 86400.0) * 1000));
-    state.be_silent(std::max(own, told), "its throttle status");
+    state.turns.be_silent(std::max(own, told), "its throttle status");
 }
 
 std::optional<std::string> Session::source_now() const {
