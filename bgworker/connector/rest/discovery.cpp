@@ -43,12 +43,14 @@ std::string watermark_kind(const Seen& seen, const std::string& format) {
 // Looks at the first pages of a source, or of the children of the first parents.
 class Explorer {
   public:
-    Explorer(Session& session, Fields& fields) : session_(session), fields_(fields) {}
+    // `key` is what pages that follow the last key need.
+    Explorer(Session& session, Fields& fields, std::vector<std::size_t> key)
+        : session_(session), fields_(fields), key_(std::move(key)) {}
 
     bool has_enough() const { return rows >= enough_rows || pages >= most_pages; }
 
     void look(const Endpoint& endpoint, Values values, Discovery& found) {
-        Query query(session_, endpoint, fields_, {}, std::move(values));
+        Query query(session_, endpoint, fields_, key_, std::move(values));
         bool is_whole = false;
         while (!has_enough() && query.next()) {
             const Page& page = query.page();
@@ -82,6 +84,7 @@ class Explorer {
 
     Session& session_;
     Fields& fields_;
+    std::vector<std::size_t> key_;
 };
 
 // The first parents' children, and a column for each field of the parent that their request needs.
@@ -131,7 +134,10 @@ Discovery discover(Session& session, const Settings& settings, const std::string
         found.columns.push_back(declared_column(name, declaration, fields));
     }
     const std::size_t declared = fields.size();
-    Explorer explorer(session, fields);
+    std::vector<std::size_t> last_key;
+    if (endpoint.uses("last_key"))
+        last_key.push_back(fields.add(key.empty() ? key_names[0] : std::string_view(key[0])));
+    Explorer explorer(session, fields, std::move(last_key));
     const auto parent = nlohmann::json::parse(settings.text("parent"), nullptr, false);
     if (parent.is_object()) {
         look_at_children(explorer, session, settings, endpoint, parent, found);
