@@ -8,7 +8,7 @@ namespace {
 constexpr PresetRow rows[] = {
     // Oracle REST Data Services, APEX: unordered unless asked, all in the one parameter q.
     {"ords", "params",
-     R"({"q": "{[[\"{watermark}\":{\"$gte\":{\"$date\":\"{since:iso}\"}},]][[\"$asof\":{\"$timestamp\":\"{asof}\"},]]\"$orderby\":{order:json}}", "limit": "{limit}", "offset": "{offset}"})"},
+     R"({"q": "{[[\"$orderby\":{order:json}]][[,\"{watermark}\":{\"$gte\":{\"$date\":\"{since:iso}\"}}]][[,\"$asof\":{\"$timestamp\":\"{asof}\"}]]}", "limit": "{limit}", "offset": "{offset}"})"},
     {"ords", "rows_path", "/items"},
     {"ords", "more_path", "/hasMore"},
     {"ords", "paging", "keyset"},
