@@ -13,8 +13,8 @@ namespace insync {
 
 class SourceSession {
   public:
-    // Opens the stream's server as its owner, or keeps what is open if it is the same server with the same options and credentials.
-    // Throws pg::Error.
+    // Opens the stream's server as its owner, or keeps what is open if it is the same server with the same options and
+    // credentials. Throws pg::Error.
     ConnectorProcess& open(const Stream& stream, Transactions& transactions);
     // The same inside the caller's transaction.
     ConnectorProcess& open(const Server& server);

@@ -69,6 +69,25 @@ def test_a_session_keeps_the_rate_with_the_workers(db):
     assert len(times) >= 10 and times[-1] - times[0] >= (len(times) - 6) * 0.1
 
 
+# -------------------------------------------------------------------------------------------------------------- positions
+
+
+@pytest.mark.parametrize("since, order", [("[[{since}]]", "none"), ("[[{since}]]", "asc"), (None, "none")], ids=["window", "anchored", "compare"])
+def test_a_first_load_of_several_batches(db, since, order):
+    """Where a position can't be told before all was read, each batch is kept all the same, and the next run begins anew."""
+    params = {"limit": "{limit}", "offset": "{offset}", "sort": "updated_at,id"} | ({"since": since} if since else {})
+    with plain("items") as server:
+        db.create_rest_server("api", server.url, page_size=10, **ENVELOPE | {"params": json.dumps(params), "order": order})
+        db.create_stream("items", "api", "items", key="id", watermark="updated_at", options={"batch_rows": 7})
+        run = db.run("items")
+        assert (run["inserted"], run["rejected"]) == (40, 0) and run["batches"] >= 4
+        server.tables["items"].insert({"id": 100, "name": "nueva", "updated_at": START + datetime.timedelta(days=1)})
+        assert db.run("items")["inserted"] == 1
+    assert db.value("SELECT count(*) FROM items") == 41
+    if since is None:
+        assert "compared" in db.status("items")["message"]
+
+
 # --------------------------------------------------------------------------------------------------------------- explain
 
 
