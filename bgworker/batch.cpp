@@ -170,7 +170,8 @@ void Batch::append_reject(const nlohmann::json& reject) {
 }
 
 void Batch::set_position(const nlohmann::json& payload) {
-    if (!payload.is_object() || !payload.contains("position") || !payload["position"].is_object()) {
+    auto moved = payload.find("position");
+    if (moved == payload.end() || !(moved->is_object() || moved->is_null())) {
         throw ProtocolError("a position frame without a position");
     }
     auto count = payload.find("rows");
@@ -178,7 +179,7 @@ void Batch::set_position(const nlohmann::json& payload) {
         count->get<std::uint64_t>() != rows() + rejects.size()) {
         throw ProtocolError("a position counts other rows than were sent");
     }
-    position = payload["position"];
+    position = *moved;
     watermark = text_member(payload, "watermark");
 }
 

@@ -67,8 +67,8 @@ class Batch {
     void read_row(std::size_t row, Field* fields) const;
 
     std::vector<SourceReject> rejects;
-    nlohmann::json position;
-    std::string watermark;  // as people read it; empty: none
+    nlohmann::json position;  // null: it stays where it was
+    std::string watermark;    // as people read it; empty: none
 
   private:
     std::string data_;

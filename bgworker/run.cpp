@@ -243,7 +243,7 @@ void Run::use_columns() {
 }
 
 bool Run::keeps_position(const Batch& batch) const {
-    return !saves_position_ || batch.position == position_;
+    return !saves_position_ || batch.position.is_null() || batch.position == position_;
 }
 
 // One batch, one transaction; again if somebody was in the way.

@@ -17,10 +17,16 @@ ConnectorProcess& SourceSession::open(const Server& server) {
     return *connector_;
 }
 
-ConnectorProcess& SourceSession::open(const std::string& server, Oid role, Transactions& transactions) {
-    Server definition;
-    transactions.run([&] { definition = load_server(server, role); });
-    return open(definition);
+ConnectorProcess& SourceSession::open(const Stream& stream, Transactions& transactions) {
+    Server server;
+    transactions.run([&] { server = server_of(stream); });
+    return open(server);
+}
+
+Server server_of(const Stream& stream) {
+    Server server = load_server(stream.server, stream.owner_oid);
+    if (stream.has_option("query_timeout")) server.options["query_timeout"] = stream.option("query_timeout");
+    return server;
 }
 
 RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session,
@@ -29,7 +35,7 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
     ConnectorProcess* connector = nullptr;
     try {
         transactions.run([&] { require_owner(stream); });
-        connector = &session.open(stream.server, stream.owner_oid, transactions);
+        connector = &session.open(stream, transactions);
     } catch (pg::Error& error) {
         session.close();
         run.fail(error);

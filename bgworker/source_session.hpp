@@ -13,9 +13,9 @@ namespace insync {
 
 class SourceSession {
   public:
-    // Opens `server` as `role`, or keeps what is open if it is the same server with the same options and credentials.
-    // Throws pg::Error.
-    ConnectorProcess& open(const std::string& server, Oid role, Transactions& transactions);
+    // Opens the stream's server as its owner, or keeps what is open if it is the same server with the same options and
+    // credentials. Throws pg::Error.
+    ConnectorProcess& open(const Stream& stream, Transactions& transactions);
     // The same inside the caller's transaction.
     ConnectorProcess& open(const Server& server);
     void close() { connector_.reset(); }
@@ -24,6 +24,9 @@ class SourceSession {
     std::unique_ptr<ConnectorProcess> connector_;
     nlohmann::json opened_;
 };
+
+// The server of a stream, with what the stream says of it itself. Throws pg::Error as load_server().
+Server server_of(const Stream& stream);
 
 // Runs a stream, whose lock the caller holds, from opening its server to the end of the run. Throws pg::Error after the
 // failure was recorded; `retry_at` says when it is to be tried again.

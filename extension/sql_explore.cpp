@@ -128,7 +128,7 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         require_owner(stream);
         StreamState state = load_state(stream.id);
-        Server server = load_server(stream.server, stream.owner_oid);
+        Server server = server_of(stream);
         SourceSession session;
         auto request = Run::read_request(stream, stream.mode, state.position, 0);
         request["verb"] = "explain";

@@ -158,6 +158,17 @@ def test_a_driver_that_hangs(db, deed, at):
     failed(db, "silent for", "query_timeout")
 
 
+def test_a_stream_s_own_time_for_a_query_comes_before_its_server_s(db):
+    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '100s')")
+    db.alter_stream("ventas", query_timeout="1s")
+    order(db, misbehave="hang", at="fetch")
+    try:
+        failed(db, "silent for 3 seconds", "query_timeout")
+    finally:
+        db.alter_stream("ventas", query_timeout=None)
+        db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s')")
+
+
 def test_a_library_that_hangs_when_it_is_loaded(db):
     db.execute("ALTER SERVER tienda OPTIONS (SET driver 'constructor-hang')")
     failed(db, "silent for")

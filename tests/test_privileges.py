@@ -94,7 +94,7 @@ def test_statistics_tell_nothing_of_others_rows(theirs, stranger):
 
 
 CALLS = ["sync_alter({name}, '{{}}')", "sync_drop({name})", "sync_drop({name}, true)", "sync_explain({name})", "sync_reset({name})",
-         "sync_reset({name}, '2025-01-01')", "sync_replay({name})"]  # fmt: skip
+         "sync_reset({name}, '2025-01-01')", "sync_replay({name})", "sync_ingest({name}, '{{}}')"]  # fmt: skip
 
 
 @pytest.mark.parametrize("call", CALLS)

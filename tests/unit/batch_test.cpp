@@ -176,8 +176,8 @@ TEST(Batch, APositionCountsRowsAndRejects) {
 }
 
 TEST(Batch, RefusesAPositionThatIsNone) {
-    for (const char* text : {"null", "[]", "3", "{}", R"({"position": null, "rows": 0})",
-                             R"({"position": "x", "rows": 0})", R"({"position": [], "rows": 0})"}) {
+    for (const char* text :
+         {"null", "[]", "3", "{}", R"({"position": "x", "rows": 0})", R"({"position": [], "rows": 0})"}) {
         Batch batch;
         EXPECT_THROW(batch.set_position(json::parse(text)), ProtocolError) << text;
     }
@@ -185,6 +185,8 @@ TEST(Batch, RefusesAPositionThatIsNone) {
 
 TEST(Batch, AWatermarkThatIsNoTextIsNone) {
     Batch batch;
+    batch.set_position(json::parse(R"({"position": null, "rows": 0})"));
+    EXPECT_TRUE(batch.position.is_null()) << "it stays where it was";
     batch.set_position(json::parse(R"({"position": {}, "rows": 0, "watermark": null})"));
     EXPECT_EQ(batch.watermark, "");
     batch.set_position(json::parse(R"({"position": {}, "rows": 0, "watermark": {"a": 1}})"));

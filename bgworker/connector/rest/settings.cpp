@@ -127,7 +127,8 @@ std::vector<Settings::Entry> Settings::entries() const {
                     for (const auto& [key, text] : object(option.name)) members[key] = text;
                     shown = members.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
                 }
-                entries.push_back({std::string(option.name), shown, from});
+                entries.push_back({std::string(option.name), shown,
+                                   list == &preset_ ? "preset " + text("preset") : std::string(from)});
                 break;
             }
         }
