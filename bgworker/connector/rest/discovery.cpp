@@ -158,6 +158,17 @@ Discovery discover(Session& session, const Settings& settings, const std::string
         column.field = field;
         found.columns.push_back(std::move(column));
     }
+    const std::string other = settings.text("other_fields");
+    const bool has_other = std::any_of(found.columns.begin(), found.columns.end(),
+                                       [&](const RestColumn& column) { return column.name == other; });
+    if (!other.empty() && !has_other && !found.columns.empty()) {
+        RestColumn column;
+        column.name = other;
+        column.type = Transport::jsonb;
+        column.pg_type = "jsonb";
+        column.source_type = "other fields";
+        found.columns.push_back(std::move(column));
+    }
     if (found.columns.empty()) {
         throw Failure(FailureClass::config, "the source has no rows, so its columns can't be discovered", "",
                       "Declare them with the option fields, such as {\"id\": \"bigint\", \"name\": \"text\"}.");

@@ -24,24 +24,6 @@ nlohmann::json shown(const Value& value) {
     return replaced_utf8(value.text);
 }
 
-void append_json_string(std::string& out, std::string_view text) {
-    out += nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-void append_json(std::string& out, const Value& value) {
-    switch (value.kind) {
-        case Value::Kind::absent:
-        case Value::Kind::null:
-            out += "null";
-            break;
-        case Value::Kind::string:
-            append_json_string(out, value.text);
-            break;
-        default:
-            out += value.text;
-    }
-}
-
 }  // namespace
 
 // The columns that the stream has: what options declare comes before what was discovered.
@@ -82,6 +64,7 @@ void Reader::add_known_columns() {
         }
     }
     known_fields_ = fields_.size();
+    if (other_column_) fields_.close();
 }
 
 bool Reader::has_column(const std::string& name) const {
@@ -169,16 +152,8 @@ Value Reader::value_of(const Page& page, std::size_t row, const RestColumn& colu
         if (parent_columns_[i] == index) return {Value::Kind::string, parent_values_[i]};
     }
     if (other_column_ == index) {
-        scratch_ = "{";
-        for (std::size_t field = known_fields_; field < fields_.size(); field++) {
-            const Value value = page.value(row, field);
-            if (value.kind == Value::Kind::absent) continue;
-            if (scratch_.size() > 1) scratch_ += ',';
-            append_json_string(scratch_, fields_.name(field));
-            scratch_ += ':';
-            append_json(scratch_, value);
-        }
-        scratch_ += '}';
+        scratch_ = page.others(row, [&](const std::string& name) { return fields_.takes_member(name); });
+        if (scratch_.empty()) scratch_ = "{}";
         return {Value::Kind::json, scratch_};
     }
     return page.value(row, column.field);
