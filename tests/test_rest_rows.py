@@ -27,6 +27,10 @@ def api(db):
         yield server
 
 
+def stream(db, name, **more):
+    db.create_stream(name, "api", "items", target=name, **more)
+
+
 def types_of(db, table):
     return dict(
         db.query(
@@ -43,7 +47,7 @@ def test_types_are_discovered_and_numbers_keep_their_digits(db, api):
          "at": "2026-01-31T10:00:00.5Z", "local": "2026-01-31T10:00:00", "time": "10:00:00", "code": "007", "yes": true,
          "guid": "123e4567-e89b-12d3-a456-426655440000", "tags": ["a", 1.50], "mixed": 1, "nothing": null},
         {"id": 2, "wide": 1, "huge": 1, "price": 2, "on": null, "mixed": "one", "late": "x", "tags": {}}]""")
-    db.create_stream("s", "api", "items", key="id")
+    stream(db, "s", key="id")
     db.run("s")
     assert types_of(db, "s") == {
         "id": "bigint", "wide": "numeric", "huge": "numeric", "price": "numeric", "on": "date", "at": "timestamp with time zone",
@@ -64,7 +68,7 @@ def test_declared_fields(db, api):
     """A type, a place deeper in the row, or both; the key is one of them. A member that comes up later is a column, too."""
     fields = {"number": "integer /order/id", "total": "numeric(12,2) /sums/total", "city": "/address/city", "placed": "timestamptz"}
     api.say('[{"order": {"id": 1}, "sums": {"total": 10.5}, "address": {"city": "A"}, "placed": "2026-01-31 10:00:00"}]')
-    db.create_stream("s", "api", "orders", key="number", options={"fields": json.dumps(fields)})
+    stream(db, "s", key="number", options={"fields": json.dumps(fields)})
     db.run("s")
     types = types_of(db, "s")
     assert {name: types[name] for name in fields} == {
@@ -81,7 +85,7 @@ def test_declared_fields(db, api):
 
 def test_fields_that_are_no_column_are_gathered(db, api):
     api.say('[{"id": 1, "name": "a"}]')
-    db.create_stream("s", "api", "items", key="id", options={"other_fields": "rest", "fields": '{"id": "bigint", "name": "text"}'})
+    stream(db, "s", key="id", options={"other_fields": "rest", "fields": '{"id": "bigint", "name": "text"}'})
     db.run("s")
     api.say('[{"id": 1, "name": "b", "x": 1.50, "y": {"z": ["\\u0000"]}}, {"name": "c", "id": 2, "q\\"": "\\n"}]')
     db.run("s")
@@ -107,7 +111,7 @@ BAD = {
 def test_a_bad_row_is_rejected_and_the_page_goes_on(db, api, row, sqlstate, message):
     good = '{"id": %d, "name": "a", "count": 1, "price": 0.5, "at": "2026-01-31T10:00:00Z"}'
     api.say(f"[{good % 1}]")
-    db.create_stream("s", "api", "items", key="id")
+    stream(db, "s", key="id")
     db.run("s")
     api.say(f"[{good % 1}, {row}, {good % 3}]")
     run = db.run("s")
@@ -120,12 +124,12 @@ def test_a_bad_row_is_rejected_and_the_page_goes_on(db, api, row, sqlstate, mess
 def test_damaged_text_follows_the_policy(db, api):
     damaged = {"nul": b'"a\\u0000"', "half": b'"\\ud800"', "bytes": b'"\xff"', "list": b'["\\u0000", "\xc3", "\\udc00"]'}
     api.say(b'[{"id": 1, ' + b", ".join(b'"%s": %s' % (name.encode(), value) for name, value in damaged.items()) + b"}]")
-    db.create_stream("replaced", "api", "items", key="id")
+    stream(db, "replaced", key="id")
     db.run("replaced")
     assert db.query("SELECT nul, half, bytes, list FROM replaced") == [("a\ufffd", "\ufffd", "\ufffd", ["\ufffd"] * 3)]
     for name, value in damaged.items():
         api.say(b'[{"id": 1, "%s": %s}]' % (name.encode(), value))
-        db.create_stream(name, "api", "items", key="id", options={"text_policy": "reject"})
+        stream(db, name, key="id", options={"text_policy": "reject"})
         assert db.run(name)["rejected"] == 1
         error = db.errors(name)[0]
         assert (error["sqlstate"], error["column_name"]) == ("22021", name)
@@ -143,7 +147,7 @@ BROKEN = {
 @pytest.mark.parametrize("text, message", BROKEN.values(), ids=BROKEN)
 def test_a_broken_answer_fails_the_run_and_the_next_goes_on(db, api, text, message):
     api.say('{"items": [{"id": 1}]}')
-    db.create_stream("s", "api", "items", key="id", options={"rows_path": "/items", "max_retries": 0})
+    stream(db, "s", key="id", options={"rows_path": "/items", "max_retries": 0})
     db.run("s")
     api.say(text)
     run = db.run("s", expect="failed")
@@ -156,4 +160,4 @@ def test_a_broken_answer_fails_the_run_and_the_next_goes_on(db, api, text, messa
 def test_a_member_twice_around_the_rows_is_an_error(db, api):
     api.say('{"items": [{"id": 1}], "items": []}')
     with pytest.raises(psycopg.Error, match='member "items" occurs twice'):
-        db.create_stream("s", "api", "items", key="id", options={"rows_path": "/items"})
+        stream(db, "s", key="id", options={"rows_path": "/items"})
