@@ -327,6 +327,12 @@ std::string TypeGuess::source_type() const {
     return kinds.empty() ? "null" : kinds;
 }
 
+void take_guess(RestColumn& column, const TypeGuess& guess) {
+    column.type = guess.transport();
+    column.pg_type = guess.pg_type();
+    column.source_type = guess.source_type();
+}
+
 Fault encode_value(FrameWriter& out, const RestColumn& column, const Value& value, const EncodeOptions& options,
                    std::size_t max_value_bytes) {
     if (value.text.size() > max_value_bytes) return Fault::too_long;

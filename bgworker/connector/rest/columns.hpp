@@ -42,6 +42,9 @@ class TypeGuess {
     bool has_null_ = false;
 };
 
+// Gives the column the type that was guessed.
+void take_guess(RestColumn& column, const TypeGuess& guess);
+
 // Appends one field to the row under construction; null for an absent or null value. What the transport type can't hold
 // without a loss is a fault: a fraction in an integer, a time of day in a date, any number in a date or time (it isn't
 // guessed what it counts). A text in a jsonb column is a JSON string.

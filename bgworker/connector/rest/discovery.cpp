@@ -114,8 +114,7 @@ void look_at_children(Explorer& explorer, Session& session, const Settings& sett
     for (std::size_t i = 0; i < names.size(); i++) {
         RestColumn column;
         column.name = "parent_" + names[i];
-        column.type = guesses[i].transport();
-        column.pg_type = guesses[i].pg_type();
+        take_guess(column, guesses[i]);
         column.source_type = "field of the parent";
         found.columns.push_back(std::move(column));
     }
@@ -146,12 +145,28 @@ Discovery discover(Session& session, const Settings& settings, const std::string
     }
     const std::vector<Seen>& seen = explorer.seen;
     found.rows_seen = explorer.rows;
+    for (RestColumn& column : found.columns) {
+        // Declared with a pointer alone.
+        if (column.is_declared && !column.is_typed && column.field < seen.size()) {
+            take_guess(column, seen[column.field].guess);
+        }
+    }
     for (std::size_t field = declared; field < seen.size(); field++) {
         RestColumn column;
         column.name = fields.name(field);
-        column.type = seen[field].guess.transport();
-        column.pg_type = seen[field].guess.pg_type();
+        take_guess(column, seen[field].guess);
         column.field = field;
+        found.columns.push_back(std::move(column));
+    }
+    const std::string other = settings.text("other_fields");
+    const bool has_other = std::any_of(found.columns.begin(), found.columns.end(),
+                                       [&](const RestColumn& column) { return column.name == other; });
+    if (!other.empty() && !has_other && !found.columns.empty()) {
+        RestColumn column;
+        column.name = other;
+        column.type = Transport::jsonb;
+        column.pg_type = "jsonb";
+        column.source_type = "other fields";
         found.columns.push_back(std::move(column));
     }
     if (found.columns.empty()) {

@@ -9,8 +9,8 @@ namespace insync::rest {
 
 namespace {
 
-// A table has 1,600 columns at most. Rows that are used as maps have as many members as there are keys.
-constexpr std::size_t max_members = 20000;
+// As many as a table can have columns. Rows that are used as maps have as many members as there are keys.
+constexpr std::size_t max_members = 1600;
 
 }  // namespace
 
@@ -25,7 +25,8 @@ std::size_t Fields::member_entry(std::string_view name) {
     if (members_.size() == max_members) {
         throw Failure(FailureClass::source,
                       "the rows have more than " + std::to_string(max_members) + " different members", "",
-                      "Rows that are maps by key are no rows: see rows_path and row_path.");
+                      "Rows that are maps by key are no rows: see rows_path and row_path. The option other_fields "
+                      "gathers members.");
     }
     members_.emplace_back().name = name;
     by_member_.emplace(name, members_.size() - 1);
@@ -65,6 +66,10 @@ std::optional<std::size_t> Fields::find(std::string_view name) const {
 
 std::size_t Fields::member(std::string_view name, std::size_t guess) {
     if (guess < members_.size() && members_[guess].row != 0 && members_[guess].name == name) return guess;
+    if (is_closed_) {
+        const auto found = by_member_.find(name);
+        return found == by_member_.end() ? none : found->second;
+    }
     const std::size_t known = members_.size();
     const std::size_t number = member_entry(name);
     Member& member = members_[number];

@@ -23,6 +23,13 @@ class Fields {
     std::size_t size() const { return names_.size(); }
     const std::string& name(std::size_t field) const { return names_[field]; }
     std::optional<std::size_t> find(std::string_view name) const;
+    // From now on members that aren't known become no fields.
+    void close() { is_closed_ = true; }
+    // True if the rows' member of that name is a field, whole.
+    bool takes_member(std::string_view name) const {
+        const auto found = by_member_.find(name);
+        return found != by_member_.end() && !members_[found->second].fields.empty();
+    }
 
     // What a row's member of one name gives; for Page.
     struct Deep {
@@ -36,13 +43,13 @@ class Fields {
         std::size_t next = 0;             // the member that came after it last time
         std::uint64_t row = 0;            // the last row that had it
     };
-    // The number of the member, which is probably `guess`; one that is new becomes a field. Raises Failure (source)
-    // where there are more of them than any table could have columns, by far.
+    // The number of the member, which is probably `guess`; one that is new becomes a field, or `none` when they are
+    // closed. Raises Failure (source) where there are more of them than a table can have columns.
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
     std::size_t member(std::string_view name, std::size_t guess);
     Member& operator[](std::size_t member) { return members_[member]; }
-    // The member that came after `member` last time; `before_first`: at the front of a row.
-    std::size_t& guess_after(std::size_t member) { return member == before_first ? first_ : members_[member].next; }
-    static constexpr std::size_t before_first = static_cast<std::size_t>(-1);
+    // The member that came after `member` last time; of none: at the front of a row.
+    std::size_t& guess_after(std::size_t member) { return member == none ? first_ : members_[member].next; }
     std::uint64_t next_row() { return ++row_; }
 
   private:
@@ -62,6 +69,7 @@ class Fields {
     ByName<std::size_t> by_member_;
     std::uint64_t row_ = 0;
     std::size_t first_ = 0;
+    bool is_closed_ = false;
 };
 
 }  // namespace insync::rest

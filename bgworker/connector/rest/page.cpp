@@ -241,7 +241,7 @@ void Page::read_row(JsonCursor& cursor, Fields& fields) {
         if (cells_.size() > first_cell && cells_.back().field >= field) is_ordered = false;
         cells_.push_back(cell_of(token, field));
     };
-    std::size_t previous = Fields::before_first;
+    std::size_t previous = Fields::none;
     std::string name_characters;
     cursor.take('{');
     if (!cursor.take('}')) {
@@ -254,7 +254,13 @@ void Page::read_row(JsonCursor& cursor, Fields& fields) {
             }
             cursor.expect(':');
             const JsonToken value = cursor.value();
+            if (value.depth >= max_json_depth) {
+                set_fault("member \"" + replaced_utf8(utf8_prefix(characters, 100)) + "\" is nested deeper than " +
+                          std::to_string(max_json_depth - 1) + " levels");
+                continue;
+            }
             const std::size_t found = fields.member(characters, fields.guess_after(previous));
+            if (found == Fields::none) continue;
             fields.guess_after(previous) = found;
             previous = found;
             Fields::Member& member = fields[found];
@@ -263,11 +269,6 @@ void Page::read_row(JsonCursor& cursor, Fields& fields) {
                 continue;
             }
             member.row = number;
-            if (value.depth >= max_json_depth) {
-                set_fault("member \"" + replaced_utf8(utf8_prefix(characters, 100)) + "\" is nested deeper than " +
-                          std::to_string(max_json_depth - 1) + " levels");
-                continue;
-            }
             for (std::size_t field : member.fields) add(field, value);
             for (const Fields::Deep& deep : member.deep) {
                 bool is_there = false;

@@ -59,6 +59,10 @@ Reader::Reader(Session& session, const Settings& settings, const ReadRequest& re
 
 void Reader::prepare() {
     session_.use(settings_);
+    // Before anything else names a field: a key or a watermark can be one that is declared.
+    for (const auto& [name, declaration] : settings_.object("fields")) {
+        declared_.push_back(declared_column(name, declaration, fields_));
+    }
     const std::string parent = settings_.text("parent");
     if (parent.empty()) {
         endpoint_ = make_endpoint(settings_, request_.source, request_.key, request_.watermark);

@@ -40,6 +40,7 @@ class Reader {
   private:
     void prepare();
     void add_known_columns();
+    bool has_column(const std::string& name) const;
     void send_columns();
     void discover_columns(const Page& page);
     ChangeMode change_mode() const;
@@ -86,6 +87,7 @@ class Reader {
     Fields fields_, parent_fields_;
     std::vector<std::size_t> key_fields_, parent_key_;
     std::optional<std::size_t> watermark_field_;
+    std::vector<RestColumn> declared_;  // by the option fields
     std::vector<RestColumn> columns_;
     std::vector<std::size_t> parent_columns_;  // numbers of columns_ that take a parent's value
     std::vector<std::string> parent_names_;

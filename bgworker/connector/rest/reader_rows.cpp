@@ -24,52 +24,31 @@ nlohmann::json shown(const Value& value) {
     return replaced_utf8(value.text);
 }
 
-void append_json_string(std::string& out, std::string_view text) {
-    out += nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-void append_json(std::string& out, const Value& value) {
-    switch (value.kind) {
-        case Value::Kind::absent:
-        case Value::Kind::null:
-            out += "null";
-            break;
-        case Value::Kind::string:
-            append_json_string(out, value.text);
-            break;
-        default:
-            out += value.text;
-    }
-}
-
 }  // namespace
 
 // The columns that the stream has: what options declare comes before what was discovered.
 void Reader::add_known_columns() {
-    const auto declared = settings_.object("fields");
     auto find_declared = [&](const std::string& name) {
-        return std::find_if(declared.begin(), declared.end(), [&](const auto& item) { return item.first == name; });
+        return std::find_if(declared_.begin(), declared_.end(),
+                            [&](const auto& column) { return column.name == name; });
     };
     const std::string other = settings_.text("other_fields");
     for (const nlohmann::json& known : request_.known_columns) {
         const std::string name = known.value("name", "");
-        if (const auto found = find_declared(name); found != declared.end()) {
-            columns_.push_back(declared_column(name, found->second, fields_));
-            continue;
-        }
-        RestColumn column;
+        const auto found = find_declared(name);
+        RestColumn column = found == declared_.end() ? RestColumn() : *found;
         column.name = name;
-        column.type = transport_of(known.value("type", "text")).value_or(Transport::text);
-        column.pg_type = known.value("pg_type", "text");
-        column.source_type = known.value("source_type", "");
         column.is_declared = true;
-        columns_.push_back(column);
+        if (!column.is_typed) {
+            column.type = transport_of(known.value("type", "text")).value_or(Transport::text);
+            column.pg_type = known.value("pg_type", "text");
+            column.source_type = known.value("source_type", "");
+        }
+        columns_.push_back(std::move(column));
     }
     if (columns_.empty()) return;
-    for (const auto& [name, declaration] : declared) {
-        const bool is_known = std::any_of(columns_.begin(), columns_.end(),
-                                          [&, &wanted = name](const auto& column) { return column.name == wanted; });
-        if (!is_known) columns_.push_back(declared_column(name, declaration, fields_));
+    for (const RestColumn& declared : declared_) {
+        if (!has_column(declared.name)) columns_.push_back(declared);
     }
     for (std::size_t i = 0; i < columns_.size(); i++) {
         RestColumn& column = columns_[i];
@@ -80,28 +59,31 @@ void Reader::add_known_columns() {
             parent_columns_[static_cast<std::size_t>(parent - parent_names_.begin())] = i;
         } else if (column.name == other) {
             other_column_ = i;
-        } else if (find_declared(column.name) == declared.end()) {
+        } else if (find_declared(column.name) == declared_.end()) {
             column.field = fields_.add(column.name);
         }
     }
     known_fields_ = fields_.size();
+    if (other_column_) fields_.close();
 }
 
+bool Reader::has_column(const std::string& name) const {
+    return std::any_of(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
+}
+
+// A column for each field that has none.
 void Reader::discover_columns(const Page& page) {
-    const auto declared = settings_.object("fields");
-    for (const auto& [name, declaration] : declared) columns_.push_back(declared_column(name, declaration, fields_));
     for (std::size_t field = 0; field < fields_.size(); field++) {
         const std::string name = fields_.name(field);
-        const bool is_known =
-            std::any_of(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
-        if (is_known) continue;
+        if (has_column(name)) continue;
+        const auto declared =
+            std::find_if(declared_.begin(), declared_.end(), [&](const auto& column) { return column.name == name; });
+        RestColumn column = declared == declared_.end() ? RestColumn() : *declared;
+        column.name = name;
+        column.field = field;
         TypeGuess guess;
         for (std::size_t row = 0; row < page.rows(); row++) guess.add(page.value(row, field));
-        RestColumn column;
-        column.name = name;
-        column.type = guess.transport();
-        column.pg_type = guess.pg_type();
-        column.field = field;
+        if (!column.is_typed) take_guess(column, guess);
         columns_.push_back(std::move(column));
     }
     known_fields_ = fields_.size();
@@ -170,16 +152,8 @@ Value Reader::value_of(const Page& page, std::size_t row, const RestColumn& colu
         if (parent_columns_[i] == index) return {Value::Kind::string, parent_values_[i]};
     }
     if (other_column_ == index) {
-        scratch_ = "{";
-        for (std::size_t field = known_fields_; field < fields_.size(); field++) {
-            const Value value = page.value(row, field);
-            if (value.kind == Value::Kind::absent) continue;
-            if (scratch_.size() > 1) scratch_ += ',';
-            append_json_string(scratch_, fields_.name(field));
-            scratch_ += ':';
-            append_json(scratch_, value);
-        }
-        scratch_ += '}';
+        scratch_ = page.others(row, [&](const std::string& name) { return fields_.takes_member(name); });
+        if (scratch_.empty()) scratch_ = "{}";
         return {Value::Kind::json, scratch_};
     }
     return page.value(row, column.field);
