@@ -57,13 +57,14 @@ constexpr PresetRow rows[] = {
     {"supabase", "catalog", "rest/v1/"},
     {"supabase", "catalog_path", "/paths"},
 
-    // OData v4: pages are the server's.
-    {"odata", "params", R"({"$filter": "[[{watermark} ge {since:iso_ms}]]", "$orderby": "{order:comma}"})"},
+    // OData v4: pages are as large as the server likes. Its next links aren't followed, as many services count rows for
+    // them, which then miss what was moved by changes.
+    {"odata", "params",
+     R"({"$filter": "[[{watermark} ge {since:iso_ms}]]", "$orderby": "{order:comma}", "$skip": "{offset}"})"},
     {"odata", "headers",
      R"({"Accept": "application/json;odata.metadata=none", "Prefer": "odata.maxpagesize={limit}"})"},
     {"odata", "rows_path", "/value"},
-    {"odata", "paging", "next_url"},
-    {"odata", "next_path", "/@odata.nextLink"},
+    {"odata", "paging", "keyset"},
     {"odata", "order", "asc"},
     {"odata", "catalog", ""},
     {"odata", "catalog_path", "/value"},
