@@ -4,6 +4,7 @@ that change while pages are read."""
 import datetime
 import decimal
 import random
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,6 +17,7 @@ from harness.rest.table import UTC, parse_time
 
 START = datetime.datetime(2025, 1, 1, tzinfo=UTC)
 COLUMNS = ("id", "name", "quantity", "price", "remark", "created_at", "updated_at")
+TIMES = ("created_at", "updated_at", "modified_gmt", "created")
 WORDS = ("Jamón", "piñones", "café ☕", "O'Neill", 'a "quoted" \\ one', "", "日本", "<b>&amp;</b>", "line\nbreak")
 
 
@@ -50,7 +52,7 @@ class Case:
     table: str = "items"
 
     def column(self, name):
-        return self.columns[name] or name
+        return (self.columns[name] or name).lower()
 
 
 def ords(table):
@@ -97,19 +99,20 @@ CASES = {
     ),
     "wordpress": Case(
         WordPress, "items",
-        {"auth": "basic", "params": '{"modified_after": "[[{since:%Y-%m-%dT%H:%M:%S}]]", "orderby": "modified", "order": "asc",'
+        {"auth": "basic", "params": '{"modified_after": "[[{since:%Y-%m-%dT%H:%M:%S}]]", "orderby": "id", "order": "asc",'
                                     ' "per_page": "{limit}", "page": "{page}"}'},
         lambda server: {"user": server.user, "password": server.password}, "modified_gmt", {"page_size": 100},
         {"id": None, "name": None, "modified_gmt": None},
     ),
     "plain, offset": Case(
         plain(), "items", BASIC, user, stream={
-            "params": {"since": "[[{since:iso_ms}]]", "sort": "updated_at,id", "offset": "{offset}", "limit": "{limit}"}, "order": "asc", "paging": "keyset",
+            "params": {"since": "[[{since:iso_ms}]]", "sort": "updated_at,id", "offset": "{offset}", "limit": "{limit}"},
+            "order": "asc", "paging": "keyset",
         },
     ),
     "plain, page": Case(
         plain(shape="envelope"), "items", BASIC, user, stream={
-            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "page": "{page}", "limit": "{limit}"},
+            "params": {"since": "[[{since:iso_ms}]]", "page": "{page}", "limit": "{limit}"},
             "page_size": 50, "rows_path": "/data/items", "more_path": "/has_more",
         },
     ),
@@ -121,7 +124,8 @@ CASES = {
     ),
     "plain, relative next link": Case(
         plain(shape="envelope", relative_links=True), "items", BASIC, user, stream={
-            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "limit": "{limit}"}, "paging": "next_url", "next_path": "/next",
+            "params": {"since": "[[{since:iso_ms}]]", "until": "[[{until:iso_ms}]]", "limit": "{limit}"},
+            "paging": "next_url", "next_path": "/next",
         },
     ),
     "plain, last key": Case(
@@ -143,6 +147,7 @@ class Shop:
         changed = {"wordpress": "modified_gmt", "stripe": None}.get(case.make.__name__.lower(), "updated_at")
         self.table = Table(case.table, rows, changed=changed)
         self.server = case.make(self.table)
+        self.server.ahead = datetime.timedelta(seconds=60)  # so that what is quite new isn't left to a later run
 
     def new_row(self, id, **more):
         values = row(id, self.chance, **more)
@@ -158,20 +163,18 @@ class Shop:
 
     def define(self):
         credentials = self.case.credentials and self.case.credentials(self.server)
-        self.db.create_rest_server("api", self.server.base_url if hasattr(self.server, "base_url") else self.server.url, credentials, **self.case.server)
+        self.db.create_rest_server("api", self.server.base_url, credentials, **self.case.server)
         self.db.create_stream("s", "api", self.case.source, target="s", key="id", watermark=self.case.watermark, options=self.case.stream)
 
     def insert(self, count):
         first = len(self.table) + 1
-        now = datetime.datetime.now(UTC)
+        now = self.table.clock()
         for id in range(first, first + count):
-            self.table.insert(self.new_row(id) | dict.fromkeys(("created", "created_at", "updated_at", "modified_gmt") & self.table_columns(), now))
-
-    def table_columns(self):
-        return next(iter(self.table.rows())).keys()
+            values = self.new_row(id)
+            self.table.insert(values | {name: now for name in TIMES if name in values})
 
     def update(self, count, **values):
-        keys = self.chance.sample(list(self.table.by_key), count)
+        keys = self.chance.sample(list(self.table.by_key)[: self.case.rows], count)
         self.table.update(*keys, **({"quantity": self.chance.randint(0, 10**6)} | values))
 
     def check(self):
@@ -180,14 +183,15 @@ class Shop:
         found = self.db.query(f"SELECT {', '.join(chr(34) + case.column(name) + chr(34) for name in case.columns)} FROM s")
         expected = []
         for values in self.table.rows():
-            shown = case.shown({name: self.server.time_text(value) if hasattr(value, "tzinfo") else value for name, value in values.items()})
+            values = {name: self.server.time_text(value) if name in TIMES else value for name, value in values.items()}
+            shown = case.shown(values)
             expected.append([as_time(shown[name], name) for name in case.columns])
         assert_equal_tables(expected, [[as_time(value, name) for value, name in zip(line, case.columns)] for line in found])
 
 
 def as_time(value, name):
     """A point in time in UTC, whether it is text, epoch seconds or a datetime; other columns' values as they are."""
-    if name not in ("created_at", "updated_at", "modified_gmt", "created") or value is None:
+    if name not in TIMES or value is None:
         return value
     if isinstance(value, str):
         value = parse_time(value)
@@ -249,10 +253,30 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(shop):
     """The server dies after some pages; the rows that came stay, and the next run brings the rest."""
     shop.define()
     shop.db.alter_stream("s", retries=0, max_retries=0)
-    shop.server.next(*[faults.regular] * 4)
+    shop.server.next(*[faults.regular] * 2)
     shop.server.each(1, faults.status(503))
     run = shop.db.run("s", expect="failed")
     assert run["message"]
     shop.server.each(1, None)
     shop.db.run("s")
     shop.check()
+
+
+def test_windows_end_at_the_present_of_a_source_that_was_idle(db, seed):
+    """A connector that stayed with its source between two runs knows how late it is there."""
+    case = CASES["plain, cursor"]
+    shop = Shop(case, db, seed)
+    with shop.server:
+        shop.server.ahead = datetime.timedelta()
+        shop.define()
+        db.alter_stream("s", settle_time="0 seconds", schedule="2 seconds")  # its worker stays
+        db.run("s")
+        for _ in range(2):
+            time.sleep(2)  # not to be told from the run's own second by the source's Date
+            shop.update(3)
+            changed = shop.table.clock()
+            time.sleep(1.1)
+            db.run("s")
+            until = parse_time(shop.server.requests[-1].query["until"])
+            assert until >= changed.replace(microsecond=0), "the window ends before the run began"
+            shop.check()

@@ -28,10 +28,6 @@ class Directus(Server):
         self.bucket = Bucket(requests_per_second, requests_per_second) if requests_per_second else None
         super().__init__(*tables, **more)
 
-    @property
-    def base_url(self):
-        return self.url + "/"
-
     def time_text(self, moment):
         return iso_ms(moment)
 

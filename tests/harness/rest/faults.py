@@ -133,7 +133,8 @@ def bomb(size=1 << 30):
     def fault(request, answer, server):
         packer = zlib.compressobj(9, wbits=31)
         blank = b" " * (1 << 20)
-        packed = b"".join([packer.compress(b"["), *(packer.compress(blank) for _ in range(size >> 20)), packer.compress(b"]"), packer.flush()])
+        blanks = [packer.compress(blank) for _ in range(size >> 20)]
+        packed = b"".join([*blanks, packer.compress(b"[]"), packer.flush()])
         return Response(200, packed, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
 
     return fault

@@ -24,13 +24,9 @@ class GitHub(Server):
         self.window = Window(hourly, hour_s)
         super().__init__(*tables, **more)
 
-    @property
-    def base_url(self):
-        return self.url + "/"
-
     def handle(self, request):
         if not request.headers.get("user-agent"):
-            raise Refusal(403, {"message": "Request forbidden by administrative rules. Please make sure your request has a User-Agent header"})
+            raise Refusal(403, {"message": "Please make sure your request has a User-Agent header"})
         parts = request.path.strip("/").split("/")
         if len(parts) != 4 or parts[0] != "repos" or parts[3] not in self.tables or request.method != "GET":
             raise Refusal(404, {"message": "Not Found", "status": "404"})

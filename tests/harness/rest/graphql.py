@@ -66,14 +66,16 @@ class ShopifyGraphql(Server):
         return {"data": {field.name: connection}, "extensions": {"cost": self._cost(cost, cost)}}
 
     def _cost(self, requested, actual):
-        status = {"maximumAvailable": float(self.bucket.size), "currentlyAvailable": int(self.bucket.available), "restoreRate": float(self.bucket.rate)}
+        bucket = self.bucket
+        status = {"maximumAvailable": float(bucket.size), "currentlyAvailable": int(bucket.available), "restoreRate": float(bucket.rate)}
         return {"requestedQueryCost": requested, "actualQueryCost": actual, "throttleStatus": status}
 
     def _connection(self, table, field):
         given = field.arguments
         column = snake(given.get("sortKey") or "ID").lower()
         reverse = bool(given.get("reverse"))
-        rows = sort_rows(self._search(table.rows(), given.get("query") or ""), [(column, reverse), ("id", reverse)] if column != "id" else [("id", reverse)])
+        order = dict.fromkeys((column, "id"), reverse)
+        rows = sort_rows(self._search(table.rows(), given.get("query") or ""), order.items())
         if given.get("after"):
             rows = rows[self._place_after(rows, column, given["after"], reverse) :]
         page = rows[: given["first"]]
@@ -135,7 +137,7 @@ def node(field, table, row):
     """A row with the columns that were asked for."""
     answer = {}
     for part in field.selections:
-        if part.name == "id" and field.name == "node" or part.name == "id" and field.name == "nodes":
+        if part.name == "id" and field.name in ("node", "nodes"):
             answer["id"] = f"gid://shopify/{table.name.rstrip('s').capitalize()}/{row['id']}"
         elif part.name == "legacyResourceId":
             answer["legacyResourceId"] = str(row["id"])

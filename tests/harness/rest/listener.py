@@ -75,5 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _exchange
 
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(self.server.owner.clock().timestamp() if timestamp is None else timestamp)
+
     def log_message(self, *_):
         """The log is Server.requests."""

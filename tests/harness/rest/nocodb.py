@@ -26,10 +26,6 @@ class NocoDB(Server):
         self.auth = Header(xc_token=self.token)
         super().__init__(*tables, **more)
 
-    @property
-    def base_url(self):
-        return self.url + "/"
-
     def time_text(self, moment):
         return moment.strftime("%Y-%m-%d %H:%M:%S+00:00")
 

@@ -80,20 +80,19 @@ class Plain(Server):
         if "page" in query:
             offset = (whole(query, "page", 1, 1) - 1) * limit
         elif query.get("cursor"):
-            offset = int(base64.urlsafe_b64decode(query["cursor"]).decode().removeprefix("row "))
+            last = base64.urlsafe_b64decode(query["cursor"]).decode().removeprefix("behind ")
+            offset = self._behind(rows, table, last)
         elif query.get("after"):
-            places = [place for place, row in enumerate(rows) if str(row[table.key]) == query["after"]]
-            offset = places[0] + 1 if places else len(rows)
+            offset = self._behind(rows, table, query["after"])
         else:
             offset = whole(query, "offset", 0)
         page = rows[offset : offset + limit]
         if not page and offset > 0 and self.past_the_end != 200:
             raise Refusal(self.past_the_end, {"error": "there is no such page"})
-        end = offset + len(page)
-        more = end < len(rows)
-        response = self.json_response(page if self.shape == "array" else self._envelope(request, table, rows, page, end, more))
+        more = offset + len(page) < len(rows)
+        response = self.json_response(page if self.shape == "array" else self._envelope(request, table, rows, page, more))
         if more:
-            response.headers["Link"] = f'<{self._next(request, end, limit)}>; rel="next"'
+            response.headers["Link"] = f'<{self._next(request, page[-1][table.key], limit)}>; rel="next"'
         response.headers["X-Total-Count"] = str(len(rows))
         if self.etags:
             tag = response.headers["ETag"] = f'"{hashlib.sha1(response.body).hexdigest()}"'
@@ -101,22 +100,31 @@ class Plain(Server):
                 return Response(304, headers={"ETag": tag})
         return response
 
-    def _envelope(self, request, table, rows, page, end, more):
+    @staticmethod
+    def _behind(rows, table, key):
+        """The place behind the row with this key, or, where it is gone and keys are numbers, behind its like."""
+        for place, row in enumerate(rows):
+            if str(row[table.key]) == key:
+                return place + 1
+        return next((place for place, row in enumerate(rows) if key.isdigit() and row[table.key] > int(key)), len(rows))
+
+    def _envelope(self, request, table, rows, page, more):
+        last = page[-1][table.key] if more else None
         return {
             "data": {"items": page, "total": len(rows)},
             "has_more": more,
-            "next": self._next(request, end, len(page)) if more else None,
-            "next_cursor": self._cursor(end) if more else None,
+            "next": self._next(request, last, len(page)) if more else None,
+            "next_cursor": self._cursor(last) if more else None,
             "as_of": max((row[table.changed] for row in table.rows()), default=None) if table.changed else None,
         }
 
     @staticmethod
-    def _cursor(place):
-        return base64.urlsafe_b64encode(f"row {place}".encode()).decode()
+    def _cursor(key):
+        return base64.urlsafe_b64encode(f"behind {key}".encode()).decode()
 
-    def _next(self, request, end, limit):
+    def _next(self, request, key, limit):
         kept = [(name, value) for name, value in request.pairs if name not in ("offset", "page", "cursor", "after", "limit")]
-        query = urllib.parse.urlencode([*kept, ("cursor", self._cursor(end)), ("limit", limit)])
+        query = urllib.parse.urlencode([*kept, ("cursor", self._cursor(key)), ("limit", limit)])
         return ("" if self.relative_links else self.url) + f"{request.path}?{query}"
 
     def _deleted(self, table, query):

@@ -67,6 +67,7 @@ class Server:
         next(fault, …)     the next requests meet these faults, one each (see faults.py)
         each(n, fault)     each n-th request meets this fault; fault=None ends that
         close(), start()   stops it, with every connection, and starts it again on the same port
+        ahead              how far its clock, the Date of its answers, is ahead of this machine's
     """
 
     auth = None  # an object of auth.py that every request but those for tokens must satisfy
@@ -77,6 +78,7 @@ class Server:
         self.requests = []
         self.mistakes = []  # of the stand-in's own code
         self.lock = threading.RLock()
+        self.ahead = datetime.timedelta()
         self.faults = []
         self.every = None  # (n, fault, requests seen)
         self.port = port
@@ -87,6 +89,11 @@ class Server:
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self):
+        """What a user gives as base_url of this service."""
+        return self.url + "/"
 
     def __enter__(self):
         return self
@@ -111,6 +118,9 @@ class Server:
         listener.cut()
         if self.mistakes:
             raise AssertionError("the stand-in itself made a mistake: " + "\n".join(self.mistakes))
+
+    def clock(self):
+        return datetime.datetime.now(datetime.timezone.utc) + self.ahead
 
     def forget(self):
         with self.lock:

@@ -22,10 +22,6 @@ class Stripe(Server):
         self.auth = bearer(self.key)
         super().__init__(*tables, **more)
 
-    @property
-    def base_url(self):
-        return self.url + "/"
-
     def time_text(self, moment):
         return int(moment.timestamp())
 

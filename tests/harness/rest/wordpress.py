@@ -49,7 +49,8 @@ class WordPress(Server):
         rows = sort_rows(rows, [(column, descending)])
         pages = -(-len(rows) // size)
         if number > max(1, pages):
-            raise Refusal(400, problem("rest_post_invalid_page_number", 400, "The page number requested is larger than the number of pages available."))
+            message = "The page number requested is larger than the number of pages available."
+            raise Refusal(400, problem("rest_post_invalid_page_number", 400, message))
         answer = self.json_response(rows[(number - 1) * size : number * size], X_WP_Total=len(rows), X_WP_TotalPages=pages)
         if number < pages:
             kept = [(key, value) for key, value in request.pairs if key != "page"]
