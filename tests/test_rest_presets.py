@@ -3,6 +3,7 @@ that change while pages are read."""
 
 import datetime
 import decimal
+import json
 import random
 import time
 from dataclasses import dataclass, field
@@ -280,3 +281,49 @@ def test_windows_end_at_the_present_of_a_source_that_was_idle(db, seed):
             until = parse_time(shop.server.requests[-1].query["until"])
             assert until >= changed.replace(microsecond=0), "the window ends before the run began"
             shop.check()
+
+
+@pytest.fixture
+def seam(db, seed):
+    """PostgREST with 640 rows in pages of 100, and a stream of its table."""
+    shop = Shop(CASES["postgrest"], db, seed)
+    with shop.server:
+        shop.define()
+        yield shop
+
+
+def test_a_row_that_moves_from_the_seam_of_two_pages_to_their_end_takes_none_along(seam):
+    """Pages overlap by a row. Where that row is changed before the next page, it is found again on that page, but at its end."""
+
+    def change_last(request, answer, server):
+        response = answer()
+        shown = json.loads(response.body)
+        if len(shown) > 1:
+            # Into the middle of the page that comes, or behind it.
+            seam.table.update(shown[-1]["id"], updated_at=parse_time(shown[-1]["updated_at"]) + datetime.timedelta(minutes=100))
+        return response
+
+    seam.server.each(1, change_last)
+    seam.db.run("s")
+    seam.server.each(1, None)
+    seam.check()
+
+
+def test_a_key_that_occurs_several_times_in_a_log_hides_no_rows(db):
+    """In a table of changes a key comes again, on the next page, too, where it isn't the row at which the pages meet."""
+    changes = [{"seq": number, "op": "I" if number <= 300 else "U", "id": number % 300, "v": number} for number in range(1, 1501)]
+    changes += [{"seq": 1501 + id, "op": "D", "id": id, "v": 0} for id in range(0, 300, 7)]
+    table = Table("log", changes[:300], key="seq", changed=None)
+    with PostgREST(table, cap=150) as server:
+        db.create_rest_server("api", server.base_url, preset="supabase", path="{source}", auth="none")
+        options = {"deletes": "hard", "operation_column": "op", "batch_rows": 60}
+        db.create_stream("log", "api", "log", target="kept", key="id", watermark="seq", options=options)
+        db.run("log")
+        chance = random.Random(1)
+        table.insert(*({**change, "id": chance.randrange(300)} if change["op"] == "U" else change for change in changes[300:]))
+        db.run("log")
+        state = {}
+        for change in table.ordered([("seq", False)]):
+            state[change["id"]] = change
+        expected = [(id, change["v"]) for id, change in state.items() if change["op"] != "D"]
+        assert_equal_tables(expected, db.query("SELECT id, v FROM kept"))

@@ -85,6 +85,9 @@ void Reader::prepare() {
             if (!field.starts_with("parent_")) key_fields_.push_back(fields_.add(field));
         }
     }
+    // A row is known again by its watermark, too: with another one it is elsewhere, and in a table of changes its key
+    // occurs many times.
+    if (watermark_field_ && !parent_key_.empty()) parent_key_.push_back(*watermark_field_);
     const std::string format = (parent.empty() ? settings_ : parent_settings_).text("watermark_format");
     if (format != "auto") epoch_ = format;
     add_known_columns();
