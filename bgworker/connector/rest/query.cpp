@@ -201,7 +201,8 @@ bool Query::next() {
         if (overlap == 0) first_row_ = 0;
         longest_page_ = std::max(longest_page_, page_->rows());
         const std::size_t fresh = page_->rows() - first_row_;
-        if (page_->rows() > 0 && overlap == 0) {
+        // Pages that overlap may be alike where they have rows to add, but not where they have none.
+        if (page_->rows() > 0 && (overlap == 0 || fresh == 0)) {
             std::size_t fingerprint = page_->rows();
             for (std::size_t row = 0; row < page_->rows(); row++) {
                 fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string_view>()(page_->text(row));

@@ -305,7 +305,6 @@ void Reader::close_window(std::optional<std::string> highest) {
 
 void Reader::run_window() {
     position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
-    if (!watermark_) position_ = nullptr;
     std::optional<std::string> since = low_bound();
     std::optional<std::string> until;
     if (endpoint_.uses("until")) {
@@ -336,7 +335,6 @@ void Reader::run_window() {
 void Reader::run_newest() {
     const std::optional<std::string> low = low_bound();
     position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
-    if (!watermark_) position_ = nullptr;
     Query query = begin(values_since(std::nullopt));
     std::optional<std::string> highest, previous;
     bool is_known = false;
