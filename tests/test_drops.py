@@ -141,9 +141,10 @@ def shop(driver_cluster, driver):
 
 
 def start(shop, *statements, dbname=None):
-    """Runs the statements in a session of their own, in the background; the result raises what they raised."""
+    """Runs the statements in a session of their own, in the background: its process id, and what raises what they raised."""
     session = shop.cluster.connect(dbname or shop.name, "dba")
     session.execute(f"SET statement_timeout = '{PATIENCE}'")
+    pid = session.info.backend_pid  # asked now, as the session may have ended in a moment
 
     def work():
         with session:
@@ -153,15 +154,14 @@ def start(shop, *statements, dbname=None):
     pool = concurrent.futures.ThreadPoolExecutor(1)
     future = pool.submit(work)
     pool.shutdown(wait=False)
-    return session, future
+    return pid, future
 
 
 def carry_out(shop, phase, *statements, dbname=None):
     """Carries out the statements while the run is held. While a batch waits for a lock they may have to wait for that
     batch; then, and only then, the batch is let go first."""
-    session, future = start(shop, *statements, dbname=dbname)
+    pid, future = start(shop, *statements, dbname=dbname)
     if phase == "lock":
-        pid = session.info.backend_pid
         wait_for(lambda: future.done() or shop.cluster.query("SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", pid), "the statement to end or to wait")
         shop.release()
     return future.result(90)
