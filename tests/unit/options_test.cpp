@@ -49,8 +49,13 @@ TEST(OptionTable, EveryDefaultIsAValidValue) {
         if (option.default_text.empty()) {
             continue;
         }
-        auto where = static_cast<Where>(option.where);  // only streams and servers, never both, have defaults
-        EXPECT_EQ(problem(where, option.name, option.default_text).message, "no problem") << option.name;
+        for (Where where : {Where::server, Where::mapping, Where::stream}) {
+            for (Kind kind : {Kind::odbc, Kind::rest}) {
+                if (!option.applies(where, kind)) continue;
+                auto found = check_option(where, kind, option.name, option.default_text);
+                EXPECT_FALSE(found) << option.name << ": " << (found ? found->message : "");
+            }
+        }
     }
 }
 
