@@ -88,6 +88,10 @@ std::string decoded(const JsonToken& string);
 // True if a string token stands for `characters`.
 bool stands_for(const JsonToken& string, std::string_view characters);
 
+// The code point of the \u escape at the front of `string_text`, whose length is put in `length`: two escapes for a
+// surrogate pair. Half a pair is its own value.
+int escaped_code_point(std::string_view string_text, std::size_t& length);
+
 // Appends `characters` escaped as the contents of a JSON string.
 void append_escaped(std::string& out, std::string_view characters);
 
@@ -98,17 +102,5 @@ std::vector<std::string> pointer_tokens(std::string_view pointer);
 // there is none. Of two such members it is the last, as it is for jsonb; `twice` becomes true then. In an array, a
 // token that isn't a number but name=value is the first element with that member: /links/rel=next/href.
 std::optional<JsonToken> find_in(JsonCursor& cursor, std::string_view token, bool* twice = nullptr);
-
-// What keeps jsonb from holding a valid JSON text: characters that it refuses (invalid UTF-8, NUL, half surrogate
-// pairs, control characters), a number beyond numeric, or a depth at which PostgreSQL runs out of stack. The worst of
-// them.
-enum class Hindrance { none, characters, number, depth };
-Hindrance hindrance_of(std::string_view json);
-
-inline constexpr std::uint32_t max_json_depth = 1000;
-
-// The JSON text as jsonb can hold it: such characters become U+FFFD (control characters are escaped) and such numbers
-// strings; what is too deep becomes a string of its beginning.
-std::string storable_json(std::string_view json);
 
 }  // namespace insync::rest

@@ -6,62 +6,13 @@
 #include <limits>
 
 #include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/json_failure.hpp"
+#include "bgworker/connector/rest/json_storable.hpp"
 #include "bgworker/connector/utf8.hpp"
 
 namespace insync::rest {
 
 namespace {
-
-// Bytes of a source's answer for a message: printable, and few.
-std::string excerpt(std::string_view text) {
-    constexpr std::size_t limit = 80;
-    std::string out = replaced_utf8(utf8_prefix(text, limit));
-    for (char& c : out) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-    }
-    return "\"" + out + (text.size() > limit ? "…\"" : "\"");
-}
-
-std::string_view without_mark(std::string_view body) {
-    return body.substr(0, 3) == "\xEF\xBB\xBF" ? body.substr(3) : body;
-}
-
-Failure no_json(std::string_view body, const JsonError& error) {
-    body = without_mark(body);
-    const std::size_t first = body.find_first_not_of(" \t\r\n");
-    const std::string_view begin = first == std::string_view::npos ? "" : body.substr(first);
-    if (begin.empty()) return {FailureClass::source, "the answer is empty where JSON was expected"};
-    if (begin[0] == '<') {
-        const bool is_xml = begin.substr(0, 5) == "<?xml";
-        return {FailureClass::source,
-                std::string("the answer is ") + (is_xml ? "XML" : "a web page") + ", not JSON: it begins with " +
-                    excerpt(begin),
-                "", "Perhaps it is a login page, or the path is a wrong one."};
-    }
-    const std::string place = "byte " + std::to_string(error.at + 1);
-    if (error.is_end) {
-        return {FailureClass::source, "the answer ends in the middle of its JSON, at " + place + ": " + error.what};
-    }
-    const std::size_t from = error.at > 20 ? error.at - 20 : 0;
-    return {FailureClass::source, "the answer is no JSON, at " + place + ": " + error.what,
-            "Around that place it is " + excerpt(body.substr(std::min(from, body.size()), 60)) + "."};
-}
-
-std::string names_in(std::string_view object) {
-    constexpr std::size_t most = 20;
-    std::string names;
-    JsonCursor cursor(object);
-    if (!cursor.take('{') || cursor.take('}')) return names;
-    std::size_t count = 0;
-    do {
-        const JsonToken name = cursor.string();
-        cursor.expect(':');
-        cursor.value();
-        if (count < most) names += (names.empty() ? "" : ", ") + std::string(utf8_prefix(name.text, 60));
-        count++;
-    } while (cursor.next_or_close('}'));
-    return replaced_utf8(names) + (count > most ? ", …" : "");
-}
 
 Failure twice(std::string_view member) {
     return {FailureClass::source,
@@ -353,68 +304,6 @@ std::string Page::record(std::size_t row) const {
 Value Page::envelope(std::string_view pointer) const {
     const auto found = envelope_.find(pointer);
     return found == envelope_.end() ? Value{} : value_of(found->second);
-}
-
-namespace {
-
-// The member of the object that holds the rows, below `prefix`; empty if there is none.
-std::string rows_among(std::string_view object, const std::string& prefix) {
-    std::vector<std::string> arrays;
-    JsonCursor cursor(object);
-    if (!cursor.take('{') || cursor.take('}')) return "";
-    do {
-        const JsonToken name = cursor.string();
-        cursor.expect(':');
-        const JsonToken value = cursor.value();
-        if (value.kind != JsonToken::Kind::array) continue;
-        JsonCursor inside(value.text);
-        inside.take('[');
-        if (inside.peek() == '{' || inside.peek() == ']') arrays.push_back(decoded(name));
-    } while (cursor.next_or_close('}'));
-    auto pointer = [&](std::string_view name) {
-        std::string out = prefix + "/";
-        for (char c : name) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-        return out;
-    };
-    for (const char* usual : {"items", "data", "value", "results", "records", "rows"}) {
-        if (std::find(arrays.begin(), arrays.end(), usual) != arrays.end()) return pointer(usual);
-    }
-    return arrays.size() == 1 ? pointer(arrays[0]) : "";
-}
-
-}  // namespace
-
-std::string find_rows_path(std::string_view whole) {
-    const std::string_view body = without_mark(whole);
-    try {
-        JsonCursor cursor(body);
-        const JsonToken top = cursor.value();
-        cursor.peek();
-        if (cursor.at() != body.size()) cursor.fail("something follows the JSON");
-        if (top.kind == JsonToken::Kind::array) return "";
-        if (top.kind != JsonToken::Kind::object) {
-            throw Failure(FailureClass::source, "the answer is " + std::string(name_of(top.kind)) + ", not rows");
-        }
-        if (std::string path = rows_among(top.text, ""); !path.empty()) return path;
-        // One level deeper: the first member that is an object with rows in it.
-        JsonCursor members(top.text);
-        members.take('{');
-        if (!members.take('}')) {
-            do {
-                const std::string name = decoded(members.string());
-                members.expect(':');
-                const JsonToken value = members.value();
-                if (value.kind != JsonToken::Kind::object) continue;
-                std::string prefix = "/";
-                for (char c : name) prefix += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-                if (std::string path = rows_among(value.text, prefix); !path.empty()) return path;
-            } while (members.next_or_close('}'));
-        }
-        throw Failure(FailureClass::source, "it isn't clear where the rows of the answer are",
-                      "The answer has the members " + names_in(top.text) + ".", "Set rows_path.");
-    } catch (const JsonError& error) {
-        throw no_json(whole, error);
-    }
 }
 
 }  // namespace insync::rest

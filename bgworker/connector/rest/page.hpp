@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bgworker/connector/rest/fields.hpp"
+#include "bgworker/connector/rest/json_storable.hpp"
 #include "bgworker/connector/rest/json_text.hpp"
 
 namespace insync::rest {
