@@ -53,7 +53,8 @@ class Shop:
 
     def check(self, *without):
         found = self.db.query("SELECT id, name, quantity, updated_at FROM s")
-        expected = [(row["id"], row["name"], row["quantity"], milliseconds(row["updated_at"])) for row in self.table.rows() if row["id"] not in without]
+        rows = [row for row in self.table.rows() if row["id"] not in without]
+        expected = [(row["id"], row["name"], row["quantity"], milliseconds(row["updated_at"])) for row in rows]
         assert_equal_tables(expected, found)
 
 

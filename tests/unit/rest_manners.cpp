@@ -94,6 +94,7 @@ TEST(RestManners, MeaningOfStatuses) {
     EXPECT_EQ(meaning_of(410, on_status), StatusMeaning::empty);
     EXPECT_EQ(meaning_of(503, on_status), StatusMeaning::fail);
     EXPECT_FALSE(meaning_of(429, on_status)) << "a class doesn't make a refusal for now an empty answer";
+    EXPECT_FALSE(meaning_of(401, on_status));
     EXPECT_EQ(meaning_of(429, {{"429", "fail"}}), StatusMeaning::fail);
     EXPECT_FALSE(meaning_of(200, on_status));
     EXPECT_EQ(meaning_of(409, {{"409", "retry"}}), StatusMeaning::retry);

@@ -345,6 +345,12 @@ TEST(RestSession, RedirectsOfNoUseAreRefused) {
     EXPECT_EQ(circle.server.requests().size(), 6u);
     Talk file([](const ServedRequest&) { return answer(302, "", {{"Location", "file:///etc/passwd"}}); });
     EXPECT_EQ(file.failure().kind, FailureClass::source);
+    Talk echo(
+        [](const ServedRequest& request) {
+            return answer(302, "", {{"Location", "ftp://x/" + request.target}});
+        },
+        {{"auth", "query"}, {"auth_name", "key"}});
+    EXPECT_NE(echo.failure().detail.find("***"), std::string::npos);
     Talk post([](const ServedRequest&) { return answer(301, "", {{"Location", "/api/x/"}}); });
     HttpRequest request;
     request.method = "POST";

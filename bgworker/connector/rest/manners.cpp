@@ -134,7 +134,7 @@ std::optional<StatusMeaning> meaning_of(long status,
         return std::nullopt;
     };
     if (const auto meaning = named(std::to_string(status))) return meaning;
-    if (status < 500 && may_pass(status)) return std::nullopt;
+    if (status == 401 || (status < 500 && may_pass(status))) return std::nullopt;
     return named(std::to_string(status / 100) + "xx");
 }
 

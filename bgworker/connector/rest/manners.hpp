@@ -39,8 +39,8 @@ std::chrono::milliseconds back_off(int failed, double chance);
 
 enum class StatusMeaning { fail, retry, empty };
 
-// What the option on_status says of a status: by itself, or by its class ("5xx"). A class doesn't cover statuses that
-// ask for another try (408, 425, 429): nobody who calls 4xx empty means these.
+// What the option on_status says of a status: by itself, or by its class ("5xx"). A class covers neither statuses that
+// ask for another try (408, 425, 429) nor refused credentials (401): nobody who calls 4xx empty means these.
 std::optional<StatusMeaning> meaning_of(long status, const std::vector<std::pair<std::string, std::string>>& on_status);
 
 // True for the statuses after which the same request may succeed: 408, 425, 429 and 5xx.

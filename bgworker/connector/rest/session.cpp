@@ -172,7 +172,7 @@ struct Session::State {
         throttled = was_told ? throttled : 0;
         was_told = false;
         HttpRequest request = completed(original);
-        request.url = resolve_url(base_url, request.url);
+        request.url = resolved(base_url, request.url);
         check_origin(request.url);
         Tries tries;
         bool was_renewed = false;
@@ -237,6 +237,16 @@ struct Session::State {
         return text.empty() ? "The answer is empty." : "The answer: " + text;
     }
 
+    // What the source names may hold what it was told.
+    std::string resolved(const std::string& base, const std::string& reference) const {
+        try {
+            return resolve_url(base, reference);
+        } catch (Failure& failure) {
+            failure.detail = auth.masked(failure.detail);
+            throw;
+        }
+    }
+
     void check_origin(const std::string& url) const {
         if (!auth.sends_credentials() || origin_of(url) == origin) return;
         throw Failure(FailureClass::config, "the next request would take the credentials to another server",
@@ -245,7 +255,7 @@ struct Session::State {
     }
 
     void follow(HttpRequest& request, const HttpResponse& response, int redirects) const {
-        const std::string target = resolve_url(request.url, *response.header("location"));
+        const std::string target = resolved(request.url, *response.header("location"));
         const std::string from = origin_of(request.url), to = origin_of(target);
         const bool is_downgrade = from.starts_with("https:") && to.starts_with("http:");
         if (redirects > most_redirects) {
@@ -262,9 +272,10 @@ struct Session::State {
         const bool is_get = request.method == "GET" || request.method == "HEAD";
         if (!is_get && (response.status == 301 || response.status == 302)) {
             // Browsers turn it into a GET, others don't: there is no telling what the source wants.
-            throw Failure(FailureClass::config, "the source redirects a " + request.method + " request",
-                          shown_request(request) + " was answered with " + status_text(response.status) + ".",
-                          "Set option path to where it leads: " + shown_url(target, auth.secret_parameters()) + ".");
+            throw Failure(
+                FailureClass::config, "the source redirects a " + request.method + " request",
+                shown_request(request) + " was answered with " + status_text(response.status) + ".",
+                "Set option path to where it leads: " + auth.masked(shown_url(target, auth.secret_parameters())) + ".");
         }
         if (response.status == 303 && !is_get) {
             request.method = "GET";

@@ -22,15 +22,15 @@ class Session {
     Session(const OpenRequest& request, const Settings& settings, Permits& permits, FrameWriter& out);
     ~Session();
 
-    // The options of a stream over those of the server, for what follows: on_status, retries, headers.
+    // The options of a stream over those of the server, for what follows: on_status and retries.
     void use(const Settings& settings);
 
     // Sends a request with credentials (only to the origin of base_url, or of token_url), after a pause where one is
     // due. Tries again with doubling waits and jitter on 408, 425, 429, 5xx and lost connections, a Retry-After or
     // x-ratelimit header coming first; renews an OAuth2 token once on 401; follows redirects within the origin.
     // Returns an answer of status 2xx or 304, or one that on_status calls empty (with an empty body). Raises Failure:
-    // auth (401, 403), config (404, other 4xx; `{"404": "empty"}` in on_status avoids it), rate_limited and transient
-    // (with the wait that the source asked for) where trying again didn't help.
+    // auth (401, 403), config (404, other 4xx, a redirect or link to another origin; `{"404": "empty"}` in on_status
+    // avoids it), rate_limited and transient (with the wait that the source asked for) where trying again didn't help.
     HttpResponse send(const HttpRequest& request);
 
     // A GraphQL answer of status 200 can say that it was throttled; the reader tells, and calls send() again.
