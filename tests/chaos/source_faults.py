@@ -3,6 +3,8 @@
 import contextlib
 import sqlite3
 
+from harness.rest import faults as api_faults
+
 from .changes import now
 from .faults import caught, fault
 
@@ -91,6 +93,49 @@ def slow(world, stream):
         met = caught(world, stream)
         world.hold(0.3, 2)
     return f"{met}, {rate} bytes a second"
+
+
+# ------------------------------------------------------------------------------------------------------------- JSON APIs
+
+
+def is_rest(world, stream):
+    return stream.source.is_rest
+
+
+def ill(world, stream, fault, every=1):
+    """Each so-manieth request meets this for a while."""
+    met = caught(world, stream)
+    api = stream.source.api
+    api.each(every, fault)
+    with contextlib.ExitStack() as mended:
+        mended.callback(api.each, 1, None)
+        held = world.hold(0.3, 3)
+    return f"{met}, for {held}"
+
+
+@fault("API says: too many requests", fails=(("08006", "(?i)too many requests|429"),), fits=is_rest)
+def storm(world, stream):
+    """With a time to wait, which may be 0, or without."""
+    wait = world.chance.choice((None, 0, 1))
+    return f"{ill(world, stream, api_faults.storm(wait), world.chance.choice((1, 2, 5)))}, Retry-After {wait}"
+
+
+@fault("API fails", fails=(("08006", "50[0-4]"),), fits=is_rest)
+def server_error(world, stream):
+    status = world.chance.choice((500, 502, 503, 504))
+    return f"{ill(world, stream, api_faults.status(status), world.chance.choice((1, 2, 5)))}, status {status}"
+
+
+@fault("API answers nonsense", fails=(("HV000", "(?i)json|utf-8|web page|html"),), fits=is_rest)
+def nonsense(world, stream):
+    fault = world.chance.choice((api_faults.login_page, api_faults.truncated, api_faults.body("[1, 2, 3]"), api_faults.deep(10_000)))
+    return ill(world, stream, fault, world.chance.choice((1, 2, 5)))
+
+
+@fault("API cuts its answers", fails=(LOST,), fits=is_rest)
+def cut_answer(world, stream):
+    fault = api_faults.cut(world.chance.choice((0, 1, 500)), reset=world.chance.random() < 0.5)
+    return ill(world, stream, fault, world.chance.choice((1, 3)))
 
 
 @fault("rows of the far future", fits=lambda world, stream: stream.table == "sales")
