@@ -9,11 +9,19 @@ from .changes import now
 from .faults import caught, fault
 
 # The rest of the words are the drivers'.
-LOST = ("08006", r"the connection to the source was lost|could not connect to the source|could not begin a transaction")
+LOST = (
+    "08006",
+    r"the connection to the source was lost|could not connect to the source|could not begin a transaction"
+    r"|the connection to \S+ broke|could not reach",
+)
 # MariaDB's ODBC driver (3.1.15) reads through a null pointer in SQLExecDirect when the answer ends before its columns. That is
 # what connectors are for: it costs the run, and says so.
 DRIVER_CRASH = ("08006", r"the connector is gone: it was ended by signal 11")
-SLOW = ("08006", r"the connector was silent|(?i:time.?out|timed out|canceling statement|max_statement_time|interrupted)")
+SLOW = (
+    "08006",
+    r"the connector was silent|was too slow|stopped in the middle"
+    r"|(?i:time.?out|timed out|canceling statement|max_statement_time|interrupted)",
+)
 
 
 def has_server(world, stream):
@@ -126,7 +134,7 @@ def server_error(world, stream):
     return f"{ill(world, stream, api_faults.status(status), world.chance.choice((1, 2, 5)))}, status {status}"
 
 
-@fault("API answers nonsense", fails=(("HV000", "(?i)json|utf-8|web page|html"),), fits=is_rest)
+@fault("API answers nonsense", fails=(("HV000", "(?i)json|utf-8|web page|no element of the array|levels"),), fits=is_rest)
 def nonsense(world, stream):
     fault = world.chance.choice((api_faults.login_page, api_faults.truncated, api_faults.body("[1, 2, 3]"), api_faults.deep(10_000)))
     return ill(world, stream, fault, world.chance.choice((1, 2, 5)))
