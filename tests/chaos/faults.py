@@ -220,8 +220,8 @@ def pause(world, stream):
 def alter(world, stream):
     met = caught(world, stream)
     for _ in range(3):
-        world.db.alter_stream(stream.name, batch_rows=world.chance.choice((1, 7, 60, 500)) if _ < 2 else 60,
-                              page_rows=world.chance.choice((20, 200, 5000)) if _ < 2 else 200)  # fmt: skip
+        page_rows = {stream.source.page_option: world.chance.choice((20, 200, 5000)) if _ < 2 else 200}
+        world.db.alter_stream(stream.name, batch_rows=world.chance.choice((1, 7, 60, 500)) if _ < 2 else 60, **page_rows)
         world.hold(0, 0.3)
     return met
 

@@ -3,15 +3,25 @@
 import contextlib
 import sqlite3
 
+from harness.rest import faults as api_faults
+
 from .changes import now
 from .faults import caught, fault
 
 # The rest of the words are the drivers'.
-LOST = ("08006", r"the connection to the source was lost|could not connect to the source|could not begin a transaction")
+LOST = (
+    "08006",
+    r"the connection to the source was lost|could not connect to the source|could not begin a transaction"
+    r"|the connection to \S+ broke|could not reach",
+)
 # MariaDB's ODBC driver (3.1.15) reads through a null pointer in SQLExecDirect when the answer ends before its columns. That is
 # what connectors are for: it costs the run, and says so.
 DRIVER_CRASH = ("08006", r"the connector is gone: it was ended by signal 11")
-SLOW = ("08006", r"the connector was silent|(?i:time.?out|timed out|canceling statement|max_statement_time|interrupted)")
+SLOW = (
+    "08006",
+    r"the connector was silent|was too slow|stopped in the middle"
+    r"|(?i:time.?out|timed out|canceling statement|max_statement_time|interrupted)",
+)
 
 
 def has_server(world, stream):
@@ -91,6 +101,49 @@ def slow(world, stream):
         met = caught(world, stream)
         world.hold(0.3, 2)
     return f"{met}, {rate} bytes a second"
+
+
+# ------------------------------------------------------------------------------------------------------------- JSON APIs
+
+
+def is_rest(world, stream):
+    return stream.source.is_rest
+
+
+def ill(world, stream, fault, every=1):
+    """Each so-manieth request meets this for a while."""
+    met = caught(world, stream)
+    api = stream.source.api
+    api.each(every, fault)
+    with contextlib.ExitStack() as mended:
+        mended.callback(api.each, 1, None)
+        held = world.hold(0.3, 3)
+    return f"{met}, for {held}"
+
+
+@fault("API says: too many requests", fails=(("08006", "(?i)too many requests|429"),), fits=is_rest)
+def storm(world, stream):
+    """With a time to wait, which may be 0, or without."""
+    wait = world.chance.choice((None, 0, 1))
+    return f"{ill(world, stream, api_faults.storm(wait), world.chance.choice((1, 2, 5)))}, Retry-After {wait}"
+
+
+@fault("API fails", fails=(("08006", "50[0-4]"),), fits=is_rest)
+def server_error(world, stream):
+    status = world.chance.choice((500, 502, 503, 504))
+    return f"{ill(world, stream, api_faults.status(status), world.chance.choice((1, 2, 5)))}, status {status}"
+
+
+@fault("API answers nonsense", fails=(("HV000", "(?i)json|utf-8|web page|no element of the array|levels"),), fits=is_rest)
+def nonsense(world, stream):
+    fault = world.chance.choice((api_faults.login_page, api_faults.truncated, api_faults.body("[1, 2, 3]"), api_faults.deep(10_000)))
+    return ill(world, stream, fault, world.chance.choice((1, 2, 5)))
+
+
+@fault("API cuts its answers", fails=(LOST,), fits=is_rest)
+def cut_answer(world, stream):
+    fault = api_faults.cut(world.chance.choice((0, 1, 500)), reset=world.chance.random() < 0.5)
+    return ill(world, stream, fault, world.chance.choice((1, 3)))
 
 
 @fault("rows of the far future", fits=lambda world, stream: stream.table == "sales")

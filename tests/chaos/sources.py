@@ -1,4 +1,5 @@
-"""What a source is, and the three that there are. Another kind of source is one more class with the same words:
+"""What a source is, and the three that ODBC reads. Another kind of source is one more class with the same words, as the one
+in rest_source.py:
 
     start(), close()               its server and its tables, with the first rows in them
     write(change)                  runs one Change; one that is to be held open goes on by itself
@@ -45,6 +46,8 @@ class Source:
     """What all sources have in common."""
 
     has_server = False
+    is_rest = False
+    page_option = "page_rows"
     proxy = None
     log_source = "SELECT seq, op, id, quantity, code, note FROM order_log WHERE seq >= :watermark"
     escapes = False  # whether a backslash in its strings must be doubled
@@ -101,7 +104,7 @@ class Source:
 
     def stream(self, table):
         # Full reads are small; changes are read in several pages and many batches.
-        sizes = {"batch_rows": 60, "page_rows": 200, "max_retries": 100, "retry_delay": "1 second", "retry_backoff": "fixed"}
+        sizes = {"batch_rows": 60, self.page_option: 200, "max_retries": 100, "retry_delay": "1 second", "retry_backoff": "fixed"}
         if table == "sales":
             return "sales", {"watermark": "changed", "schedule": "1 second"}, sizes | {"lookback": f"{LOOKBACK_S} seconds"}
         if table == "stock":
@@ -303,5 +306,3 @@ class Postgres(Source):
     def restart(self):
         self.server.start()
 
-
-KINDS = {"sqlite": Sqlite, "mariadb": Maria, "postgres": Postgres}

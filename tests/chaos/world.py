@@ -10,8 +10,10 @@ from harness import Cluster, Database, wait_for
 from harness.environment import RUN
 
 from .changes import TABLES
-from .sources import KINDS, Refused, Source
+from .rest_source import Rest
+from .sources import Maria, Postgres, Refused, Source, Sqlite
 
+KINDS = {"sqlite": Sqlite, "mariadb": Maria, "postgres": Postgres, "rest": Rest}
 OWNER = "clerk"  # owns streams and targets, and is no superuser
 SETTINGS = {
     "max_connections": "80",
@@ -78,7 +80,7 @@ class World:
     def _define(self, source):
         options = dict(source.server_options())
         user, password = options.pop("user", None), options.pop("password", None)
-        self.admin.create_server(source.name, **options)
+        (self.admin.create_rest_server if source.is_rest else self.admin.create_server)(source.name, **options)
         self.admin.execute(f"GRANT USAGE ON FOREIGN SERVER {source.name} TO {OWNER}")
         if user:
             self.db.execute(f"CREATE USER MAPPING FOR {OWNER} SERVER {source.name} OPTIONS (user '{user}', password '{password}')")

@@ -120,7 +120,6 @@ nlohmann::json Reader::run() {
     } else {
         run_full();
         warning_ = "the source can't be asked what changed, so everything is read and compared";
-        position_ = request_.position;
     }
     if (!columns_.empty()) send_position();
     send_progress();
@@ -357,8 +356,11 @@ void Reader::run_newest() {
 }
 
 void Reader::run_token() {
-    const bool is_url = watermark_ && (watermark_->find("://") != std::string::npos || watermark_->starts_with('/'));
+    // A URL, perhaps a relative one with parameters, which no token looks like.
+    const bool is_url = watermark_ && (watermark_->find("://") != std::string::npos || watermark_->starts_with('/') ||
+                                       watermark_->find('?') != std::string::npos);
     position_ = request_.position;
+    if (!position_.is_object()) position_ = {{"phase", "changes"}};
     Query query = begin(values_since(is_url ? std::nullopt : watermark_));
     if (is_url) query.begin_with(*watermark_);
     std::optional<std::string> token;
