@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from harness import Cluster, Database, NotPermitted, Tracer, wait_for
-from harness.environment import PATIENCE
 
 LAUNCHER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_insync launcher'"
 
@@ -125,8 +124,8 @@ def test_servers_share_an_agenda_that_is_too_small(cluster_of, shops):
     db = cluster_of(**{"insync.max_streams": 16, "insync.linger": 0})
     with db.cluster.log_of() as log:
         create_streams_of_servers(db, shops, 20, "2 seconds")
-        first = wait_for(lambda: min((counted := polls(db)).values()) >= 1 and counted, "a poll of each stream", 180 * PATIENCE)
-        wait_for(lambda: all(now > first[name] for name, now in polls(db).items()), "another poll of each stream", 180 * PATIENCE)
+        first = wait_for(lambda: min((counted := polls(db)).values()) >= 1 and counted, "a poll of each stream", 180)
+        wait_for(lambda: all(now > first[name] for name, now in polls(db).items()), "another poll of each stream", 180)
         assert "more servers are due than pg_insync has room for" in log()
 
 
