@@ -41,8 +41,7 @@ bool can_read_changes(const Stream& stream);
 // Joins insync.stream AS s with its owner, pg_roles AS r, who must be the role that it was and not another of that
 // name.
 inline constexpr const char* join_owner =
-    "LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner"
-    " AND r.oid = coalesce((to_jsonb(s) ->> 'owner_id')::oid, r.oid)";
+    "LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner AND r.oid = s.owner_id";
 // The role that has the owner's name now is the owner of the stream.
 void record_owner(int stream_id);
 // The same of all streams where roles have other numbers than where this copy came from, else of those that come

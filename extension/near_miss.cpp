@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace insync {
@@ -30,7 +31,7 @@ std::vector<std::uint32_t> fold(std::string_view word) {
     return characters;
 }
 
-// Distance of `left` and `right`, or nothing when it is more than `limit`.
+// Distance of `left` and `right`, neither longer than longest_word, or nothing when it is more than `limit`.
 std::optional<std::size_t> distance_within(const std::vector<std::uint32_t>& left,
                                            const std::vector<std::uint32_t>& right, std::size_t limit) {
     std::size_t difference = left.size() > right.size() ? left.size() - right.size() : right.size() - left.size();
@@ -38,23 +39,30 @@ std::optional<std::size_t> distance_within(const std::vector<std::uint32_t>& lef
         return std::nullopt;
     }
     // Three rows of the matrix: the swap of neighbours looks two rows back.
-    std::vector<std::size_t> before(right.size() + 1), previous(right.size() + 1), current(right.size() + 1);
+    std::size_t rows[3][longest_word + 1];
+    std::size_t *before = rows[0], *previous = rows[1], *current = rows[2];
     for (std::size_t j = 0; j <= right.size(); j++) {
         previous[j] = j;
     }
     for (std::size_t i = 1; i <= left.size(); i++) {
-        current[0] = i;
+        std::size_t least = current[0] = i;
         for (std::size_t j = 1; j <= right.size(); j++) {
             std::size_t replace = previous[j - 1] + (left[i - 1] == right[j - 1] ? 0 : 1);
             current[j] = std::min({previous[j] + 1, current[j - 1] + 1, replace});
             if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
                 current[j] = std::min(current[j], before[j - 2] + 1);
             }
+            least = std::min(least, current[j]);
         }
-        before.swap(previous);
-        previous.swap(current);
+        // Nor is the end then within it: a swap begins one row earlier, where there can be one less, but costs one.
+        if (least > limit) {
+            return std::nullopt;
+        }
+        std::swap(before, previous);
+        std::swap(previous, current);
     }
-    return previous.back() <= limit ? std::optional(previous.back()) : std::nullopt;
+    std::size_t distance = previous[right.size()];
+    return distance <= limit ? std::optional(distance) : std::nullopt;
 }
 
 template <typename Text>

@@ -1,8 +1,8 @@
-"""Asking for runs, ending them, pausing, resetting, altering, dropping; retries and states."""
+"""Asking for runs, ending them, pausing, resetting, altering, dropping; states."""
 
 import psycopg
 import pytest
-from harness import Cluster, Database, Proxy, wait_for
+from harness import Cluster, Database, wait_for
 
 LOCK_WAITS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
@@ -191,6 +191,23 @@ def test_wait_gives_up_with_an_error(stream):
         stream.wait(987654321)
 
 
+def test_waiting_in_the_transaction_of_the_trigger_is_refused(stream):
+    """The run begins at commit, so it would be waited for in vain."""
+    with pytest.raises(psycopg.Error, match="begins when this transaction commits"):
+        stream.execute("SELECT sync_wait(run_id) FROM sync_trigger('ventas')")
+
+
+def test_workers_say_what_they_do(stream):
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        run_id = stream.trigger("ventas")
+        wait_for(lambda: stream.query(LOCK_WAITS), "the run to wait")
+        texts = stream.query("SELECT application_name || ' ' || query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        assert "ventas" in texts[0][0]
+        blocker.rollback()
+    stream.wait(run_id)
+
+
 # ----------------------------------------------------------------------------------------------- reset, alter and drop
 
 
@@ -259,152 +276,3 @@ def test_a_database_can_be_dropped_while_a_stream_is_scheduled(own_cluster, shop
     db.close()
     own_cluster.drop_database("corta")
     assert own_cluster.query("SELECT 1 FROM pg_database WHERE datname = 'corta'") == []
-
-
-# ------------------------------------------------------------------------------------------------ retries, time-outs, log
-
-
-def test_a_failure_is_retried_and_then_left_alone(db, mariadb):
-    mariadb.query("CREATE TABLE t (id INT PRIMARY KEY, m DATETIME NOT NULL); INSERT INTO t VALUES (1, '2025-01-01')")
-    with Proxy(mariadb.server.port) as proxy:
-        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}))
-        db.create_stream("t", "shop", "t", watermark="m", options={"max_retries": 2, "retry_delay": "1 second", "retry_backoff": "fixed"})
-        proxy.refuse()
-        proxy.cut()
-        db.trigger("t")
-        wait_for(lambda: db.status("t")["state"] == "recovering", "the first retry to be planned")
-        status = db.wait_for_state("t", "error")
-        assert status["failures"] == 3 and status["message"]
-        runs = db.query("SELECT status, trigger FROM insync.run ORDER BY id")
-        assert [status for status, _ in runs] == ["failed"] * 3
-        assert [trigger for _, trigger in runs][1:] == ["retry"] * 2
-        proxy.refuse(False)
-        assert db.run("t")["inserted"] == 1
-        status = db.status("t")
-        assert (status["state"], status["failures"]) == ("idle", 0)
-
-
-@pytest.mark.wall
-def test_an_error_of_configuration_is_not_retried(stream, shop):
-    shop.execute("ALTER TABLE ventas RENAME TO vendidas")
-    run = stream.run("ventas", expect="failed")
-    assert "ventas" in run["message"] and run["sqlstate"]
-    status = stream.wait_for_state("ventas", "error")
-    assert status["next_run"] is None
-
-
-def test_a_source_that_hangs_is_given_up(db, mariadb):
-    mariadb.query("CREATE TABLE t (id INT PRIMARY KEY, m DATETIME NOT NULL); INSERT INTO t SELECT seq, '2025-01-01' FROM seq_1_to_1000")
-    with Proxy(mariadb.server.port) as proxy:
-        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}), query_timeout="2 s", connect_timeout="2 s")
-        db.create_stream("t", "shop", "t", watermark="m", options={"max_retries": 0})
-        proxy.stall()
-        run = db.run("t", expect="failed")
-        assert run["message"]
-        assert db.value("SELECT 1") == 1
-        proxy.flow()
-        proxy.cut()
-        assert db.run("t")["inserted"] == 1000
-
-
-def test_a_run_longer_than_its_limit_is_ended(db, mariadb):
-    mariadb.query("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(100)); INSERT INTO t SELECT seq, REPEAT('x', 100) FROM seq_1_to_20000")
-    with Proxy(mariadb.server.port) as proxy:
-        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}))
-        db.create_stream("t", "shop", "t", options={"run_timeout": "1 s", "max_retries": 0, "page_rows": 100})
-        proxy.throttle(20_000)
-        run = db.run("t", expect="failed")
-        assert "run_timeout" in run["message"] or "time" in run["message"]
-
-
-def test_the_log_says_where_it_went_wrong(stream, shop):
-    shop.execute("DROP TABLE ventas")
-    with stream.cluster.log_of() as log:
-        stream.run("ventas", expect="failed")
-        wait_for(lambda: "ventas" in log(), "the log to name the stream")
-
-
-def test_workers_say_what_they_do(stream):
-    with stream.connect(autocommit=False) as blocker:
-        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
-        run_id = stream.trigger("ventas")
-        wait_for(lambda: stream.query(LOCK_WAITS), "the run to wait")
-        texts = stream.query("SELECT application_name || ' ' || query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
-        assert "ventas" in texts[0][0]
-        blocker.rollback()
-    stream.wait(run_id)
-
-
-def test_a_slow_source_delays_only_itself(db, shop, mariadb):
-    mariadb.query("CREATE TABLE lenta (id INT PRIMARY KEY); INSERT INTO lenta VALUES (1)")
-    with Proxy(mariadb.server.port) as proxy:
-        db.create_server("shop", **(mariadb.server_options | {"port": proxy.port}))
-        db.create_stream("lenta", "shop", "lenta")
-        db.create_stream("ventas", "tienda", "ventas", watermark="actualizado")
-        proxy.stall()
-        slow = db.trigger("lenta")
-        assert db.run("ventas")["inserted"] == 5
-        assert db.value("SELECT status FROM insync.run WHERE id = %s", slow) in ("queued", "running")
-        proxy.flow()
-        assert db.wait(slow) == "succeeded"
-
-
-def test_missed_schedules_happen_once(own_db, shop):
-    own_db.create_server("tienda", **shop.server_options())
-    own_db.create_stream("ventas", "tienda", "ventas", watermark="actualizado", schedule="1 second")
-    wait_for(lambda: own_db.query("SELECT 1 FROM ventas LIMIT 1"), "the first scheduled run")
-    own_db.cluster.stop()
-    shop.execute("INSERT INTO ventas VALUES (6, 'Sal', 1, 1, '2025-02-01 00:00:00')")
-    own_db.cluster.start()
-    wait_for(lambda: total(own_db) == 6, "the missed run after the restart")
-    assert own_db.value("SELECT count(*) FROM insync.run WHERE inserted > 0") == 2
-
-
-def test_failures_that_repeat_on_schedule_are_one_row(stream, shop):
-    """A source that stays broken must not fill the history at the rhythm of its schedule."""
-    stream.run("ventas")
-    shop.execute("ALTER TABLE ventas RENAME TO vendidas")
-    stream.alter_stream("ventas", schedule="1 second", max_retries=0)
-    polls = "SELECT max(polls) FROM insync.run WHERE status = 'failed'"
-    wait_for(lambda: (stream.value(polls) or 0) >= 3, "three failed polls")
-    assert stream.value("SELECT count(*) FROM insync.run WHERE status = 'failed'") == 1
-    assert stream.status("ventas")["failures"] >= 3
-    shop.execute("ALTER TABLE vendidas RENAME TO ventas")
-    stream.wait_for_state("ventas", "idle")
-    assert stream.status("ventas")["failures"] == 0
-
-
-def test_waiting_in_the_transaction_of_the_trigger_is_refused(stream):
-    """The run begins at commit, so it would be waited for in vain."""
-    with pytest.raises(psycopg.Error, match="begins when this transaction commits"):
-        stream.execute("SELECT sync_wait(run_id) FROM sync_trigger('ventas')")
-
-
-def test_a_trigger_wakes_a_worker_that_lingers(own_cluster, own_db, sqlite):
-    """A worker that waits for its next run takes up what is triggered meanwhile, and doesn't sleep on."""
-    own_cluster.write_settings(**{"insync.linger": "3s"})
-    own_cluster.reload()
-    sqlite.script("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a')")
-    own_db.create_server("tienda", **sqlite.server_options())
-    own_db.create_stream("t", "tienda", "t", schedule="3 seconds")
-    own_db.create_stream("u", "tienda", "t", target="u")
-    for number in range(2, 12):
-        sqlite.execute("INSERT INTO t VALUES (?, 'b')", (number,))
-        assert own_db.run("u")["inserted"] >= 1
-
-
-def test_streams_take_turns_when_workers_are_few(own_cluster, own_db, sqlite):
-    """With one worker for two busy servers, each visit runs one stream: none may always be the first."""
-    own_cluster.write_settings(**{"insync.max_workers": 1})
-    own_cluster.reload()
-    sqlite.script("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
-    for server in ("tienda", "otra"):
-        own_db.create_server(server, **sqlite.server_options())
-    slow = {"filter": "(SELECT true FROM pg_catalog.pg_sleep(0.8))"}  # longer than a schedule waits
-    for name, server in (("a", "tienda"), ("b", "tienda"), ("c", "otra")):
-        own_db.create_stream(name, server, "t", target=name, schedule="1 second", options=slow)
-    own_db.create_stream("d", "tienda", "t", target="d")
-    requested = own_db.trigger("d")
-    for name in ("a", "b", "c"):
-        wait_for(lambda name=name: own_db.query(f"SELECT FROM {name}"), f"the turn of {name}", timeout=30)
-    assert own_db.wait(requested, "30 s") == "succeeded"

@@ -191,6 +191,25 @@ def test_a_restored_copy_is_run_by_nobody(own_cluster, own_db, shop):
     copy.close()
 
 
+def test_a_copy_in_the_same_cluster_finds_its_owners_by_number(db, owner):
+    """There a role that has got the name of a dropped owner is nobody's heir in the copy either."""
+    lose_owner(db, owner)
+    db.execute(f"CREATE ROLE {owner.user} LOGIN")
+    db.execute("SELECT sync_grant(%s)", owner.user)
+    db.close()
+    name = f"copy_of_{db.name}"
+    db.cluster.query(f"CREATE DATABASE {name} TEMPLATE {db.name}")
+    copy, successor = Database(db.cluster, name), Database(db.cluster, name, owner.user)
+    try:
+        copy.execute("SELECT sync_resume()")
+        assert owner.user in copy.run("suya", expect="failed")["message"]
+        assert successor.query("SELECT * FROM insync.stream") == []
+        assert copy.value("SELECT owner_id FROM insync.stream") != copy.value("SELECT %s::regrole::oid", owner.user)
+    finally:
+        copy.close(), successor.close()
+        db.cluster.drop_database(name)
+
+
 def test_a_copy_in_another_cluster_finds_its_owners_by_name(own_cluster, own_db, shop):
     """There roles have other numbers; whoever resumes the copy says that the names are the same people's."""
     own_db.execute("CREATE ROLE ana LOGIN; GRANT CREATE ON SCHEMA public TO ana")

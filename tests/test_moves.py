@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from harness import BusyShop, Cluster, Database, copies, wait_for
 from harness.cluster import SUPERUSER, new_system
-from harness.environment import BIN
+from harness.environment import BIN, POSTMASTER
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,7 @@ def test_a_copy_of_the_files_beside_the_original(shop):
         db.close()
 
 
+@pytest.mark.skipif(POSTMASTER != BIN / "postgres", reason="pg_upgrade starts servers itself, and knows no other program for that")
 def test_pg_upgrade(shop):
     """Nothing runs while pg_upgrade works on the two clusters: a commit then would be lost, and its transaction id used
     again. The new cluster has another identity, so its streams wait for sync_resume()."""

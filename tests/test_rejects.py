@@ -31,6 +31,19 @@ def test_a_rejected_row_is_kept_whole(stream, shop):
     assert status["rejects"] == 1 and status["state"] == "idle"
 
 
+def test_too_many_rejects_of_a_scheduled_run(stream, shop):
+    """Its row in the history begins in the transaction that the limit then rolls back: another one tells what was wrong."""
+    stream.alter_stream("ventas", max_rejects=1, max_retries=0)
+    stream.run("ventas")
+    shop.script("UPDATE ventas SET cantidad = 20, actualizado = '2025-01-07 10:00:00' WHERE id < 4")
+    stream.alter_stream("ventas", schedule="1 second")
+    message = stream.wait_for_state("ventas", "error")["message"]
+    assert "max_rejects" in message
+    run = stream.dicts("SELECT * FROM insync.run ORDER BY id DESC LIMIT 1")[0]
+    assert (run["trigger"], run["status"], run["message"]) == ("schedule", "failed", message)
+    assert stream.errors("ventas") == []
+
+
 def test_a_value_that_does_not_fit_its_type(db, shop):
     db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, producto varchar(6), cantidad smallint, precio numeric(4,2), actualizado timestamp)")
     shop.script(

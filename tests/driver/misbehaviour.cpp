@@ -19,8 +19,14 @@ namespace {
 
 constexpr std::size_t chunk = std::size_t{16} << 20;
 
+// A crash is the driver's own: no handler of a sanitizer takes it for an error of the connector.
+void crash_plainly() {
+    signal(SIGSEGV, SIG_DFL);
+}
+
 // Through volatile, so that no optimizer knows better than to crash.
 void write_to_zero() {
+    crash_plainly();
     volatile int* volatile nowhere = nullptr;
     *nowhere = 1;
 }
@@ -148,7 +154,10 @@ bool commit(const Orders& orders, std::string_view place) {
     if (orders.is("abort")) abort();
     if (orders.is("exit")) exit(0);
     if (orders.is("throw")) throw std::runtime_error("the driver can't go on with " + orders.password);
-    if (orders.is("overflow")) overflow_stack(0);
+    if (orders.is("overflow")) {
+        crash_plainly();
+        overflow_stack(0);
+    }
     if (orders.is("hang")) hang();
     if (orders.is("loop")) loop();
     if (orders.is("wait")) wait_for_release(orders);
@@ -162,6 +171,11 @@ bool commit(const Orders& orders, std::string_view place) {
     }
     if (orders.is("print")) print(STDOUT_FILENO, "junk " + orders.password + "\n", std::size_t{4} << 20);
     if (orders.is("complain")) print(STDERR_FILENO, "junk " + orders.password + "\n", std::size_t{4} << 20);
+    if (orders.is("last-words")) {
+        const auto behind = static_cast<std::size_t>(orders.number());
+        print(STDERR_FILENO, std::string(2000, '.') + orders.password + std::string(behind, '.'), 1);
+        abort();
+    }
     if (orders.is("read-input")) read_input();
     if (orders.is("close")) close_descriptors();
     if (orders.is("fork")) leave_child();

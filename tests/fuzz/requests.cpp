@@ -2,6 +2,7 @@
 // where the source fails in the middle of a row; and no answer repeats the password.
 #include <algorithm>
 #include <new>
+#include <set>
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/request_loop.hpp"
@@ -107,13 +108,14 @@ FUZZ_TARGET(requests) {
     auto frames = fuzz::frames_in(replies);
     REQUIRE(!frames.empty() && frames[0].type == wire::FrameType::hello);
     std::size_t answers = 0;
+    std::set<std::string_view> understood;  // many answers are the same
     for (const Frame& frame : frames) {
         answers += frame.type == wire::FrameType::done || frame.type == wire::FrameType::error;
         REQUIRE(frame.payload.find(password) == std::string::npos);
         if (frame.type == wire::FrameType::rows) {
             // Whole rows of one NULL.
             REQUIRE(frame.payload.size() % 6 == 0);
-        } else {
+        } else if (understood.insert(frame.payload).second) {
             REQUIRE(frame.json().is_object());
         }
     }

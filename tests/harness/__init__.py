@@ -14,6 +14,7 @@ from .misbehaving import MisbehavingDriver
 from .proxy import Proxy
 from .session import Session
 from .sources import PostgresSource, SqliteSource
+from .tracer import NotPermitted, Tracer
 
 __all__ = [
     "BusyShop",
@@ -22,10 +23,12 @@ __all__ = [
     "Database",
     "MariaDB",
     "MisbehavingDriver",
+    "NotPermitted",
     "PostgresSource",
     "Proxy",
     "Session",
     "SqliteSource",
+    "Tracer",
     "Watch",
     "assert_equal_tables",
     "copies",

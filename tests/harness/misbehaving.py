@@ -18,6 +18,7 @@ class MisbehavingDriver:
     """
 
     name = "Misbehaving"
+    quoting_name = "MariaDB Unicode"  # one whose driver is known to understand a password with braces
     # As they happen while a library is loaded or unloaded, these deeds are ordered by the library's name.
     deeds_of_libraries = [
         f"{place}-{deed}" for place in ("constructor", "destructor") for deed in ("segfault", "abort", "exit", "throw", "overflow", "hang")
@@ -27,7 +28,7 @@ class MisbehavingDriver:
         self.directory = new_directory("driver")
         library = self.directory / "driver.so"
         shutil.copy(BUILD / "libmisbehaving_driver.so", library)
-        registered = f"[{self.name}]\nDriver = {library}\n"
+        registered = "".join(f"[{name}]\nDriver = {library}\n" for name in (self.name, self.quoting_name))
         for deed in self.deeds_of_libraries:
             shutil.copy(library, self.directory / f"{deed}.so")
             registered += f"[{deed}]\nDriver = {self.directory / deed}.so\n"

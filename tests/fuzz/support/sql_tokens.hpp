@@ -22,11 +22,12 @@ struct Token {
 // or with */ and are nothing.
 inline std::vector<Token> sql_tokens(std::string_view sql, char open = '"', char close = '"') {
     std::vector<Token> tokens;
+    tokens.reserve(sql.size() / 3);
     auto is_word = [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c < 0;
     };
     for (std::size_t at = 0; at < sql.size();) {
-        char c = sql[at];
+        char c = sql[at], next = at + 1 < sql.size() ? sql[at + 1] : ' ';
         if (c == open || c == '\'') {
             char end = c == open ? close : c;
             Token token{c == open ? Token::Kind::name : Token::Kind::text, ""};
@@ -38,9 +39,9 @@ inline std::vector<Token> sql_tokens(std::string_view sql, char open = '"', char
             }
             at++;
             tokens.push_back(std::move(token));
-        } else if (sql.substr(at, 2) == "--") {
+        } else if (c == '-' && next == '-') {
             at = std::min(sql.find('\n', at), sql.size());
-        } else if (sql.substr(at, 2) == "/*") {
+        } else if (c == '/' && next == '*') {
             auto end = sql.find("*/", at + 2);
             REQUIRE(end != std::string_view::npos);
             at = end + 2;
