@@ -311,13 +311,7 @@ inline constexpr Option table[] = {
      .min = 1,
      .max = 100'000'000,
      .description = "Number of pages with which a read fails, as a source that never ends would."},
-    // What was deleted, and what belongs to something else.
-    {.name = "delete_feed",
-     .type = json_options,
-     .where = stream,
-     .kinds = rest,
-     .description = "Options of a second resource that lists deleted rows, such as {\"source\": \"events\", \"key\": "
-                    "{\"id\": \"/subject_id\"}}; it is read after the changes."},
+    // What belongs to something else.
     {.name = "parent",
      .type = json_options,
      .where = stream,

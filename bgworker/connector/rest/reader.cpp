@@ -242,11 +242,7 @@ void Reader::run_anchored() {
                     position_ = {{"phase", "changes"}, {"watermark", *literal}};
                 }
             });
-            // The source says that this was all, or its rows are younger than this run.
             if (query->is_last()) break;
-            if (run_start_ && previous && epoch_.empty() && kind_ == WatermarkKind::time &&
-                is_later(*previous, *run_start_))
-                break;
             const Paging paging = query->pager().paging();
             // A next link may be an offset in disguise; a token or a key is a place in the order itself.
             const bool shifts = paging != Paging::token && paging != Paging::last_key && paging != Paging::none;
