@@ -17,8 +17,9 @@ from .world import World
 class Round:
     """One fault, or two at once, at a random moment of a running stream; then everything must be as it was."""
 
-    def __init__(self, world, faults, stream):
+    def __init__(self, world, faults, stream, before=()):
         self.world, self.faults, self.stream = world, faults, stream
+        self.before = list(before)  # faults of the round before: a connection that was cut while idle is found when it is used next
         self.failures = []
 
     def play(self):
@@ -38,7 +39,7 @@ class Round:
         control.check_log()
         control.close()
         self.failures = failures_since(world, last_run, since)
-        check_failures(world, self.failures, self.faults)
+        check_failures(world, self.failures, self.faults + self.before)
         world.check_writers()
         return "; ".join(words)
 
@@ -83,6 +84,7 @@ class Chaos:
         world = self.world
         world.write()
         recover(world)
+        before = []
         for number in range(1, self.rounds + 1):
             fault, stream = self.choose()
             faults = [fault]
@@ -92,7 +94,8 @@ class Chaos:
                     faults.append(second)
             names = " + ".join(fault.name for fault in faults)
             begun = time.monotonic()
-            round = Round(world, faults, stream)
+            round = Round(world, faults, stream, before)
+            before = faults
             try:
                 met = round.play()
             except Exception:
