@@ -24,7 +24,7 @@ constexpr const char* on_conflict =
     "excluded.column_name,"
     " constraint_name = excluded.constraint_name, record = excluded.record, watermark = excluded.watermark, "
     "occurred_at = excluded.occurred_at,"
-    " source_hash = excluded.source_hash";
+    " source_hash = excluded.source_hash RETURNING e.id";
 
 constexpr const char* insert_columns =
     "INSERT INTO insync.error AS e (stream_id, stream, key, operation, sqlstate, error_type, message, column_name,"
@@ -47,6 +47,12 @@ nlohmann::json optional_json(const std::string& text) {
 
 std::string dump(const nlohmann::json& value) {
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::vector<std::string> ids_of(const pg::Rows& result) {
+    std::vector<std::string> ids;
+    for (const auto& row : result.rows) ids.push_back(*row[0]);
+    return ids;
 }
 
 nlohmann::json row_numbers(const std::vector<RowReject>& rows) {
@@ -72,7 +78,7 @@ void Rejects::use(const std::vector<SourceColumn>& columns) {
                    "::text END)";
 }
 
-std::int64_t Rejects::store_rows(const std::vector<RowReject>& rows, const std::string& watermark) {
+std::vector<std::string> Rejects::store_rows(const std::vector<RowReject>& rows, const std::string& watermark) {
     auto items = nlohmann::json::object();
     for (const auto& reject : rows) {
         const auto& error = reject.error;
@@ -97,10 +103,10 @@ std::int64_t Rejects::store_rows(const std::vector<RowReject>& rows, const std::
                                 "WHERE l.item IS NOT NULL) AS r WHERE" +
                                 unknown + on_conflict,
                             {std::to_string(stream_.id), stream_.name, dump(items), optional_text(watermark)});
-    return static_cast<std::int64_t>(result.processed);
+    return ids_of(result);
 }
 
-std::int64_t Rejects::store_source(const std::vector<SourceReject>& rejects) {
+std::vector<std::string> Rejects::store_source(const std::vector<SourceReject>& rejects) {
     auto items = nlohmann::json::array();
     for (const auto& reject : rejects) {
         items.push_back({{"sqlstate", reject.sqlstate},
@@ -122,7 +128,7 @@ std::int64_t Rejects::store_source(const std::vector<SourceReject>& rejects) {
                       "AS r WHERE" +
                       unknown + on_conflict,
                   {std::to_string(stream_.id), stream_.name, dump(items)});
-    return static_cast<std::int64_t>(result.processed);
+    return ids_of(result);
 }
 
 std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
@@ -144,16 +150,19 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
                 {std::to_string(stream_.id), dump(rejected)});
         }
     }
-    std::int64_t stored = 0;
-    if (!rows.empty()) stored += store_rows(rows, watermark);
-    if (!from_source.empty()) stored += store_source(from_source);
-    if (stored > 0) {
-        has_errors_ = true;
-        pg::query(
-            "UPDATE insync.error AS e SET run_id = $2::bigint WHERE e.stream_id = $1::integer AND e.run_id IS NULL",
-            {std::to_string(stream_.id), std::to_string(run_id())});
+    std::vector<std::string> stored;
+    if (!rows.empty()) stored = store_rows(rows, watermark);
+    if (!from_source.empty()) {
+        auto more = store_source(from_source);
+        stored.insert(stored.end(), more.begin(), more.end());
     }
-    return stored;
+    if (!stored.empty()) {
+        has_errors_ = true;
+        // By their numbers: to look for those without a run would go through all that the stream has.
+        pg::query("UPDATE insync.error AS e SET run_id = $1::bigint WHERE e.id = ANY ($2::bigint[])",
+                  {std::to_string(run_id()), to_array(stored)});
+    }
+    return static_cast<std::int64_t>(stored.size());
 }
 
 void Rejects::remember(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source) {

@@ -40,8 +40,9 @@ class Rejects {
 
   private:
     void remember(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source);
-    std::int64_t store_rows(const std::vector<RowReject>& rows, const std::string& watermark);
-    std::int64_t store_source(const std::vector<SourceReject>& rejects);
+    // Both return the numbers of the rows of insync.error that are new or changed.
+    std::vector<std::string> store_rows(const std::vector<RowReject>& rows, const std::string& watermark);
+    std::vector<std::string> store_source(const std::vector<SourceReject>& rejects);
 
     const Stream& stream_;
     std::string key_;          // SQL over b: the source key as jsonb of texts

@@ -181,6 +181,7 @@ PinnedSettings::PinnedSettings(Plans plans) : nest_level_(0), exceptions_(std::u
         {"enable_seqscan", "off"},
         {"enable_hashjoin", "off"},
         {"enable_mergejoin", "off"},
+        {"enable_material", "off"},
         {"jit", "off"},
     };
     nest_level_ = call([&] {
