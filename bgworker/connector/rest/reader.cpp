@@ -214,7 +214,20 @@ void Reader::run_full() {
     finish_query(query);
 }
 
+// A source that changes faster than it can be read would never end. What is younger than the run is left to the next,
+// where both clocks can be compared and this run has come further than the one before.
+bool Reader::has_caught_up(const std::optional<std::string>& literal,
+                           const std::optional<std::string>& begun_at) const {
+    if (!literal || !run_start_ || kind_ != WatermarkKind::time) return false;
+    const std::optional<CivilTime> time = parse_civil_time(*literal), start = parse_civil_time(*run_start_);
+    if (!time || !time->offset_seconds || !start) return false;
+    // The clock shows whole seconds, so that what was written before the run can be younger by nearly one.
+    if (!is_later(*literal, format_moved(*start, 1000000))) return false;
+    return !begun_at || is_later(*literal, *begun_at);
+}
+
 void Reader::run_anchored() {
+    const std::optional<std::string> begun_at = watermark_;
     std::optional<std::string> since = low_bound();
     position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
     Query first = begin(values_since(since));
@@ -242,7 +255,7 @@ void Reader::run_anchored() {
                     position_ = {{"phase", "changes"}, {"watermark", *literal}};
                 }
             });
-            if (query->is_last()) break;
+            if (query->is_last() || has_caught_up(previous, begun_at)) break;
             const Paging paging = query->pager().paging();
             // A next link may be an offset in disguise; a token or a key is a place in the order itself.
             const bool shifts = paging != Paging::token && paging != Paging::last_key && paging != Paging::none;

@@ -56,6 +56,7 @@ class Reader {
     Values values_since(const std::optional<std::string>& since) const;
     std::optional<std::string> low_bound() const;
     std::string source_clock();
+    bool has_caught_up(const std::optional<std::string>& literal, const std::optional<std::string>& begun_at) const;
     void close_window(std::optional<std::string> highest);
 
     // Sends the new rows of a page; `row_sent` is called behind each of them.
