@@ -274,11 +274,9 @@ ValueProblem check_text_map(std::string_view value) {
     for (const auto& [key, member] : json.items()) {
         if (!member.is_primitive() || member.is_null())
             return {"The value of " + quote(key) + " is neither a text nor a number.", hint};
-        const bool is_bad = [&] {
-            auto has_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
-            return has_zero(key) || (member.is_string() && has_zero(member.get_ref<const std::string&>()));
-        }();
-        if (is_bad) return {"It contains a zero byte.", hint};
+        const auto has_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
+        if (has_zero(key) || (member.is_string() && has_zero(member.get_ref<const std::string&>())))
+            return {"It contains a zero byte.", hint};
     }
     return {};
 }

@@ -83,7 +83,9 @@ FATAL = {
     "stall in the body": (faults.stall(), "stopped in the middle"),
     "silence": (faults.silence, "stopped in the middle"),
     "drip": (faults.drip(), "too slow"),
-    "bad gzip": (faults.bad_gzip, "can't be unpacked|isn't JSON|not JSON|broke"),
+    # What wrong bytes unpack to depends on them: nothing, or a text that is none of JSON or has no end.
+    "bad gzip": (faults.bad_gzip, "can't be unpacked|no JSON|ends in the middle|broke"),
+    "wrong checksum": (faults.wrong_checksum, "can't be unpacked|broke"),
     "zip bomb": (faults.bomb(64 << 20), "larger than allowed"),
     "huge": (faults.huge(64 << 20), "larger than allowed"),
     "login page": (faults.login_page, "web page"),

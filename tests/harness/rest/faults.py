@@ -127,6 +127,13 @@ def bad_gzip(request, answer, server):
     return response
 
 
+def wrong_checksum(request, answer, server):
+    """Packed well, with a checksum that isn't its content's: what a byte that changed on the way looks like."""
+    response = gzip(request, answer, server)
+    response.body = response.body[:-8] + bytes(byte ^ 0x55 for byte in response.body[-8:-4]) + response.body[-4:]
+    return response
+
+
 def bomb(size=1 << 30):
     """A body that is small packed and `size` bytes unpacked."""
 
