@@ -2,6 +2,7 @@
 and connector. Short here; `./dev leaks` does each thing ten thousand times (--runs)."""
 
 import contextlib
+import datetime
 import itertools
 import random
 import re
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from harness import Connector, Watch, growth, wait_for
 from harness.environment import BIN
+from harness.rest import Ords, Table
 
 CONTEXTS = "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts"
 
@@ -147,7 +149,9 @@ def test_runs_of_workers(shop, sqlite, runs):
         samples = sum(len(watch.memory) for watch in lives(kind))
         mean = sum(growths) / len(growths)
         print(f"{kind}: {len(growths)} processes, {samples} samples, growth in half a life at most {max(growths)}, mean {mean:.1f} kB")
-        assert not Watch.judges_memory or (max(growths) <= Watch.tolerance_kb and mean <= Watch.tolerance_kb / 3), growths
+        # An autoanalyze in one of them makes it read its catalogs anew; a leak is in most of them.
+        most = sorted(growths)[len(growths) * 95 // 100]
+        assert not Watch.judges_memory or (most <= Watch.tolerance_kb and mean <= Watch.tolerance_kb / 3), growths
         assert max(growth(watch.descriptors) for watch in lives(kind)) <= Watch.tolerance_descriptors
     launcher.assert_flat()
 
@@ -187,9 +191,12 @@ def test_rejected_rows(shop, sqlite, runs):
         session.watch.assert_flat()
     assert len(shop.errors("t")) == rows
     with Session(shop) as session:
-        for _ in range(16):
+        for number in range(24):
             assert session.execute("SELECT * FROM sync_replay('t')").fetchall() == [(0, rows)]
-            session.sample()
+            if number == 4:  # which makes it open catalogs once more that it has not had open yet
+                shop.execute("VACUUM (ANALYZE) insync.error")
+            if number >= 8:
+                session.sample()
         session.watch.assert_flat()
 
 
@@ -282,6 +289,32 @@ def test_requests_to_a_connector(sqlite, runs):
         watch = Watch("connector", connector.pid)
         for request, end in itertools.islice(itertools.cycle(requests), 10 * runs):  # its heap takes hundreds to find its size
             assert connector.call(**request)[-1][0] == end
+            watch.sample()
+        watch.assert_flat()
+        assert connector.end() == (0, "")
+
+
+def test_requests_to_a_connector_of_a_json_api(runs):
+    """The same with pages, columns and failures of a JSON API, whose stand-in answers from one table."""
+    start = datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc)
+    rows = [{"id": number, "v": f"v{number}", "m": start + datetime.timedelta(minutes=number)} for number in range(60)]
+    read = {"verb": "read", "source": "t", "key": ["id"], "options": {}, "known_columns": []}
+    requests = [
+        (read | {"watermark": ["m"], "lookback": "0"}, "D"),
+        (read | {"mode": "full"}, "D"),
+        ({"verb": "describe", "source": "t", "options": {}}, "D"),
+        (read | {"source": "unknown"}, "E"),
+        ({"verb": "preview", "source": "t"}, "D"),
+        (read | {"options": {"rows_path": "/nothing"}}, "E"),
+        ({"verb": "discover"}, "D"),
+    ]
+    with Ords(Table("t", rows, changed="m"), cap=25) as server, Connector() as connector:
+        options = {"base_url": server.base_url, "preset": "ords", "max_retries": "0"}
+        assert connector.call(verb="open", kind="rest", server=options)[-1][0] == "D"
+        watch = Watch("connector", connector.pid)
+        for request, end in itertools.islice(itertools.cycle(requests), max(700, runs)):
+            assert connector.call(**request)[-1][0] == end, request
+            server.forget()
             watch.sample()
         watch.assert_flat()
         assert connector.end() == (0, "")
