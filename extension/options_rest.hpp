@@ -311,6 +311,14 @@ inline constexpr Option table[] = {
      .min = 1,
      .max = 100'000'000,
      .description = "Number of pages with which a read fails, as a source that never ends would."},
+    {.name = "max_results",
+     .type = integer,
+     .where = both,
+     .kinds = rest,
+     .min = 1,
+     .max = 1'000'000'000,
+     .description = "Rows of one request after which the source ends its pages although it has more; such a request is "
+                    "asked again in parts."},
     // What belongs to something else.
     {.name = "parent",
      .type = json_options,

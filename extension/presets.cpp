@@ -24,6 +24,7 @@ constexpr PresetRow rows[] = {
     {"shopify_rest", "rows_path", "/{source}"},
     {"shopify_rest", "paging", "link_header"},
     {"shopify_rest", "page_size", "250"},
+    {"shopify_rest", "max_results", "25000"},
     {"shopify_rest", "auth", "header"},
     {"shopify_rest", "auth_name", "X-Shopify-Access-Token"},
     {"shopify_rest", "rate_header", "x-shopify-shop-api-call-limit"},

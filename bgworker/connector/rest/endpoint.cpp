@@ -103,6 +103,7 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     endpoint.page_size = settings.number("page_size");
     endpoint.first_page = settings.number("first_page");
     endpoint.max_pages = settings.number("max_pages");
+    if (settings.has("max_results")) endpoint.max_results = settings.number("max_results");
 
     Values& constants = endpoint.constants;
     constants.texts["source"] = source;

@@ -36,7 +36,8 @@ struct Endpoint {
     Paging paging = Paging::automatic;
     Order order = Order::none;
     std::int64_t page_size = 0, first_page = 1, max_pages = 0;
-    Values constants;  // what placeholders stand for in every request
+    std::int64_t max_results = 0;  // rows after which the source ends a request's pages, whatever it has; 0: none
+    Values constants;              // what placeholders stand for in every request
 
     // True if any template has the placeholder.
     bool uses(std::string_view placeholder) const;

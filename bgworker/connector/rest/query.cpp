@@ -82,6 +82,7 @@ void Query::if_changed_from(const std::string& url, const std::string& etag) {
 void Query::begin_behind(std::int64_t offset, std::deque<std::string> tail) {
     pager_.set_offset(offset);
     tail_ = std::move(tail);
+    rows_ = offset;
     has_rows_ = offset > 0;
 }
 
@@ -196,6 +197,7 @@ bool Query::next() {
             pager_.set_offset(0);
             tail_.clear();
             fingerprints_.clear();
+            rows_ = 0;
             return next();
         }
         if (overlap == 0) first_row_ = 0;
@@ -222,6 +224,11 @@ bool Query::next() {
         more_ = pager_.advance(response, *page_, fresh, last_key);
         // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
         if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_) more_ = false;
+        rows_ += static_cast<std::int64_t>(fresh);
+        if (endpoint_.max_results > 0 && rows_ >= endpoint_.max_results) {
+            cut_off_ = true;
+            more_ = false;
+        }
         remember_keys();
         has_rows_ = has_rows_ || page_->rows() > 0;
         return true;

@@ -44,6 +44,9 @@ class Query {
     // True if the source has said that page() is the last.
     bool is_last() const { return !more_; }
 
+    // True if the pages ended where the source shows no more rows of one request (max_results): there may be others.
+    bool is_cut_off() const { return cut_off_; }
+
     // A row's key as one text, to tell rows apart.
     std::string key_of(const Page& page, std::size_t row) const;
     // The keys of the last rows so far, the newest at the end.
@@ -84,6 +87,8 @@ class Query {
     std::string known_url_, known_etag_, first_url_;
     std::optional<std::string> etag_;
     std::uint64_t pages_ = 0;
+    std::int64_t rows_ = 0;
+    bool cut_off_ = false;
     int restarts_ = 0;
     bool more_ = true;
     bool unchanged_ = false;

@@ -202,6 +202,14 @@ void Reader::finish_query(const Query& query) {
     }
 }
 
+void Reader::fail_cut_off(const std::string& detail) const {
+    throw Failure(FailureClass::config,
+                  "the source shows " + std::to_string(endpoint_.max_results) + " rows of a request and no more",
+                  detail,
+                  "Ask for less at once: with a watermark and {since} and {until} in params, windows are made as small "
+                  "as they have to be.");
+}
+
 void Reader::run_full() {
     if (endpoint_.uses("asof") && settings_.flag("snapshot")) run_start_ = source_clock();
     Values values = values_since(std::nullopt);
@@ -210,6 +218,7 @@ void Reader::run_full() {
     position_ = {{"phase", "full"}};
     Query query = begin(std::move(values));
     while (query.next()) send_page(query, [](std::size_t) {});
+    if (query.is_cut_off()) fail_cut_off("This run asked for all of them.");
     position_ = {{"phase", "done"}};
     finish_query(query);
 }
@@ -255,14 +264,17 @@ void Reader::run_anchored() {
                     position_ = {{"phase", "changes"}, {"watermark", *literal}};
                 }
             });
-            if (query->is_last() || has_caught_up(previous, begun_at)) break;
+            const bool is_cut = query->is_cut_off();
+            if ((query->is_last() && !is_cut) || has_caught_up(previous, begun_at)) break;
             const Paging paging = query->pager().paging();
             // A next link may be an offset in disguise; a token or a key is a place in the order itself.
             const bool shifts = paging != Paging::token && paging != Paging::last_key && paging != Paging::none;
-            if (!shifts || !previous) continue;
+            if (!previous || (!shifts && !is_cut)) continue;
             if (endpoint_.request(values_since(previous)).url == asked.url &&
-                endpoint_.request(values_since(previous)).body == asked.body)
+                endpoint_.request(values_since(previous)).body == asked.body) {
+                if (is_cut) fail_cut_off("More rows than that have the watermark \"" + *previous + "\".");
                 continue;
+            }
             since = previous;
             moves_on = true;
             break;
@@ -281,63 +293,6 @@ void Reader::run_anchored() {
         query = &*next;
     }
     if (next) pages_ += next->pages();
-}
-
-// Reads what lies between two watermarks, in any order.
-void Reader::read_slice(const std::optional<std::string>& since, const std::optional<std::string>& until) {
-    Values values = values_since(since);
-    if (until) values.texts["until"] = *until;
-    Query query = begin(std::move(values));
-    std::optional<std::string> highest;
-    while (query.next()) {
-        send_page(query, [&](std::size_t row) {
-            const std::optional<std::string> literal = watermark_of(query.page(), row);
-            if (!literal || is_future(*literal)) return;
-            if (!highest || is_later(*literal, *highest)) highest = literal;
-        });
-    }
-    close_window(highest);
-    finish_query(query);
-}
-
-// All of a window is read: the position moves to the highest watermark in it, but not beyond the run's start, as what
-// changed since then may have been missed.
-void Reader::close_window(std::optional<std::string> highest) {
-    if (!highest) return;
-    if (run_start_) highest = sooner_of(*highest, *run_start_);
-    if (!watermark_ || is_later(*highest, *watermark_)) {
-        watermark_ = highest;
-        position_ = {{"phase", "changes"}, {"watermark", *watermark_}};
-    }
-}
-
-void Reader::run_window() {
-    position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
-    std::optional<std::string> since = low_bound();
-    std::optional<std::string> until;
-    if (endpoint_.uses("until")) {
-        const std::string clock = source_clock();
-        const auto settle = settings_.duration("settle_time").value_or(std::chrono::milliseconds(0));
-        // The clock shows whole seconds, so that the present one is the next.
-        if (const std::optional<CivilTime> time = parse_civil_time(clock)) {
-            until = format_moved(*time, 1000000 - settle.count() * 1000);
-        }
-    }
-    const auto window = settings_.duration("window");
-    while (window && since && until && kind_ == WatermarkKind::time) {
-        const std::optional<CivilTime> begins = parse_civil_time(*since);
-        if (!begins) break;
-        const std::string end = format_moved(*begins, window->count() * 1000);
-        const std::optional<double> left = seconds_between(end, *until);
-        if (!left || *left <= 0) break;
-        read_slice(since, end);
-        // A stretch without a row moves the position as well: it was read.
-        watermark_ = end;
-        position_ = {{"phase", "changes"}, {"watermark", end}};
-        if (!columns_.empty()) send_position();
-        since = end;
-    }
-    read_slice(since, until);
 }
 
 void Reader::run_newest() {
@@ -360,6 +315,7 @@ void Reader::run_newest() {
             if (low && is_later(*low, *literal)) is_known = true;
         });
     }
+    if (query.is_cut_off() && !is_known) fail_cut_off("None of them was known.");
     close_window(highest);
     finish_query(query);
 }
@@ -378,6 +334,7 @@ void Reader::run_token() {
         const Value value = query.page().envelope(endpoint_.response_watermark);
         if (value.kind != Value::Kind::absent && value.kind != Value::Kind::null) token = std::string(value.text);
     }
+    if (query.is_cut_off()) fail_cut_off("The source's pages ended before what the next run begins with.");
     if (!query.was_unchanged() && !token && !watermark_) {
         throw Failure(FailureClass::source, "the source doesn't say what the next run begins with",
                       "Its last answer has nothing at " + endpoint_.response_watermark + ".",

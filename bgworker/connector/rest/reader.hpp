@@ -57,7 +57,9 @@ class Reader {
     std::optional<std::string> low_bound() const;
     std::string source_clock();
     bool has_caught_up(const std::optional<std::string>& literal, const std::optional<std::string>& begun_at) const;
+    void end_slice(const std::string& end);
     void close_window(std::optional<std::string> highest);
+    [[noreturn]] void fail_cut_off(const std::string& detail) const;
 
     // Sends the new rows of a page; `row_sent` is called behind each of them.
     void send_page(const Query& query, const std::function<void(std::size_t)>& row_sent);

@@ -143,6 +143,7 @@ void Reader::send_children(const Page& parents, std::size_t row) {
             if (batch_is_full()) send_position();
         }
     }
+    if (query.is_cut_off()) fail_cut_off("It has more of them for one parent.");
     pages_ += query.pages();
 }
 

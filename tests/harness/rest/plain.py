@@ -23,6 +23,7 @@ class Plain(Server):
     def __init__(self, *tables, shape="array", cap=1000, default_limit=100, relative_links=False, **more):
         self.shape, self.cap, self.default_limit, self.relative_links = shape, cap, default_limit, relative_links
         self.past_the_end = 200  # what a page beyond the last gets
+        self.deepest = None  # rows of a request after which its pages end without a word
         self.tombstones = False  # deleted rows come too, with "deleted": true
         self.etags = False
         super().__init__(*tables, **more)
@@ -41,6 +42,7 @@ class Plain(Server):
         rows = self._filtered(rows, table, query)
         if "sort" in query:
             rows = sort_rows(rows, [(name.lstrip("-"), name.startswith("-")) for name in query["sort"].split(",")])
+        rows = rows[: self.deepest]
         return self._page(request, rows, table)
 
     def _rows(self, parts):

@@ -1,0 +1,97 @@
+// Closed windows: what changed between two points in time, where the source gives it in any order; see reader.hpp.
+#include <algorithm>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/reader.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+constexpr std::int64_t one_second_us = 1000000;
+
+// Half of the way between two times, in the layout of the first; nothing where they are closer than two seconds.
+std::optional<std::string> middle_of(const std::string& from, const std::string& to) {
+    const std::optional<CivilTime> begin = parse_civil_time(from), end = parse_civil_time(to);
+    if (!begin || !end) return std::nullopt;
+    const std::int64_t half_s = (end->seconds_from_2000() - begin->seconds_from_2000()) / 2;
+    if (half_s < 1) return std::nullopt;
+    return format_moved(*begin, half_s * one_second_us);
+}
+
+}  // namespace
+
+// Reads what lies between two watermarks, in any order. Where the source doesn't show all of that, both halves.
+void Reader::read_slice(const std::optional<std::string>& since, const std::optional<std::string>& until) {
+    Values values = values_since(since);
+    if (until) values.texts["until"] = *until;
+    Query query = begin(std::move(values));
+    std::optional<std::string> highest;
+    while (query.next()) {
+        send_page(query, [&](std::size_t row) {
+            const std::optional<std::string> literal = watermark_of(query.page(), row);
+            if (!literal || is_future(*literal)) return;
+            if (!highest || is_later(*literal, *highest)) highest = literal;
+        });
+    }
+    if (query.is_cut_off()) {
+        pages_ += query.pages();
+        if (!until || kind_ != WatermarkKind::time) fail_cut_off("It isn't asked for windows of time.");
+        const std::string begins = since.value_or("1970-01-01T00:00:00Z");
+        const std::optional<std::string> middle = middle_of(begins, *until);
+        if (!middle) fail_cut_off("More rows than that changed between " + begins + " and " + *until + ".");
+        read_slice(since, middle);
+        end_slice(*middle);
+        return read_slice(middle, until);
+    }
+    close_window(highest);
+    finish_query(query);
+}
+
+// A stretch without a row moves the position as well: it was read.
+void Reader::end_slice(const std::string& end) {
+    if (watermark_ && !is_later(end, *watermark_)) return;
+    watermark_ = end;
+    position_ = {{"phase", "changes"}, {"watermark", end}};
+    if (!columns_.empty()) send_position();
+}
+
+// All of a window is read: the position moves to the highest watermark in it, but not beyond the run's start, as what
+// changed since then may have been missed.
+void Reader::close_window(std::optional<std::string> highest) {
+    if (!highest) return;
+    if (run_start_) highest = sooner_of(*highest, *run_start_);
+    if (!watermark_ || is_later(*highest, *watermark_)) {
+        watermark_ = highest;
+        position_ = {{"phase", "changes"}, {"watermark", *watermark_}};
+    }
+}
+
+void Reader::run_window() {
+    position_ = {{"phase", "changes"}, {"watermark", watermark_ ? nlohmann::json(*watermark_) : nlohmann::json()}};
+    std::optional<std::string> since = low_bound();
+    std::optional<std::string> until;
+    if (endpoint_.uses("until")) {
+        const std::string clock = source_clock();
+        const auto settle = settings_.duration("settle_time").value_or(std::chrono::milliseconds(0));
+        // The clock shows whole seconds, so that the present one is the next.
+        if (const std::optional<CivilTime> time = parse_civil_time(clock)) {
+            until = format_moved(*time, one_second_us - settle.count() * 1000);
+        }
+    }
+    const auto window = settings_.duration("window");
+    while (window && since && until && kind_ == WatermarkKind::time) {
+        const std::optional<CivilTime> begins = parse_civil_time(*since);
+        if (!begins) break;
+        const std::string end = format_moved(*begins, window->count() * 1000);
+        const std::optional<double> left = seconds_between(end, *until);
+        if (!left || *left <= 0) break;
+        read_slice(since, end);
+        end_slice(end);
+        since = end;
+    }
+    read_slice(since, until);
+}
+
+}  // namespace insync::rest
