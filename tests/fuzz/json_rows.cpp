@@ -25,7 +25,7 @@ bool says_no_json(const Failure& failure) {
     return false;
 }
 
-// The other parser refuses numbers that a double can't hold.
+// The other parser refuses numbers that a double can't hold, or makes them zero.
 bool has_large_exponent(std::string_view text) {
     for (std::size_t at = text.find_first_of("eE"); at != std::string_view::npos;
          at = text.find_first_of("eE", at + 1)) {
@@ -57,7 +57,7 @@ void check_value(const Value& value, const nlohmann::json* expected, std::string
             break;
         case Value::Kind::decimal:
             REQUIRE(expected->is_number_float());
-            REQUIRE(expected->get<double>() == std::stod(std::string(value.text)) || has_large_exponent(value.text));
+            REQUIRE(has_large_exponent(value.text) || expected->get<double>() == std::stod(std::string(value.text)));
             break;
         case Value::Kind::string:
             REQUIRE(expected->is_string() && expected->get_ref<const std::string&>() == value.text);
