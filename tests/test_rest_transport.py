@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from harness.environment import new_directory, remove
 from harness.rest import ClientCredentials, Plain, Table, basic, bearer
+from harness.rest import nginx
 from harness.rest.auth import Header, QueryParameter
 from harness.rest.server import Refusal
 from harness.rest.table import UTC
@@ -54,6 +55,23 @@ def test_a_certificate_that_is_trusted(db, certificates):
     with plain() as server:
         load(db, with_tls(server, certificates), tls_ca=certificates / "here.crt")
         assert db.value("SELECT count(*) FROM s") == len(ROWS)
+
+
+@pytest.mark.skipif(nginx.PROGRAM is None, reason="nginx is not installed")
+def test_http_2_is_spoken_where_it_is_offered(db, certificates):
+    """Over one connection, all pages."""
+    with nginx.Nginx(certificates / "here.crt", certificates / "here.key") as server:
+        server.write("items", [{"id": row["id"], "name": row["name"]} for row in ROWS], 50)
+        db.create_rest_server("api", server.url, tls_ca=certificates / "here.crt")
+        options = {"path": "{source}/{page}.json", "paging": "page", "rows_path": "/items", "more_path": "/has_more"}
+        db.create_stream("s", "api", "items", target="s", key="id", options=options)
+        before = len(server.logged())
+        db.run("s")
+        assert db.value("SELECT count(*) FROM s") == len(ROWS)
+        spoken = server.logged()[before:]
+        assert [path for _, _, path in spoken] == [f"/items/{page}.json" for page in range(1, 6)]
+        assert {protocol for protocol, _, _ in spoken} == {"HTTP/2.0"}
+        assert len({connection for _, connection, _ in spoken}) == 1
 
 
 @pytest.mark.parametrize("name, trusted", [("here", None), ("here", "elsewhere"), ("elsewhere", "elsewhere")])

@@ -119,7 +119,9 @@ nlohmann::json Reader::run() {
         run_token();
     } else {
         run_full();
-        warning_ = "the source can't be asked what changed, so everything is read and compared";
+        warning_ =
+            "the source can't be asked what changed, so everything is read and compared; without a watermark, rows "
+            "that vanished would be found as well";
     }
     if (!columns_.empty()) send_position();
     send_progress();

@@ -6,34 +6,43 @@ import shutil
 import socket
 import subprocess
 
-from harness.environment import CLEAN_ENVIRONMENT, free_port, new_directory, remove, wait_for
+from ..environment import CLEAN_ENVIRONMENT, free_port, new_directory, remove, wait_for
 
 CONFIGURATION = """{user}daemon off; worker_processes 1; pid {home}/pid; error_log {home}/log;
 events {{}}
 http {{
-    access_log off; sendfile on; keepalive_requests 1000000; default_type application/json;
+    log_format spoken "$server_protocol $connection $uri";
+    access_log {log}; sendfile on; keepalive_requests 1000000; default_type application/json;
     client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
-    server {{ listen 127.0.0.1:{port}; root {home}/pages; }}
+    server {{ listen 127.0.0.1:{port}{tls}; root {home}/pages; }}
 }}
 """
+PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:" + os.environ.get("PATH", ""))
 
 
 class Nginx:
-    """A running nginx; write() makes its pages, NAME/1.json and so on: {"items": […], "has_more": …}."""
+    """A running nginx; write() makes its pages, NAME/1.json and so on: {"items": […], "has_more": …}. With a certificate
+    (the paths of it and its key) it speaks TLS and offers HTTP/2, and `logged` says what was spoken."""
 
-    def __init__(self):
+    def __init__(self, certificate=None, key=None):
         self.home = new_directory("nginx")
         self.port = free_port()
+        self.scheme = "https" if certificate else "http"
+        tls = f" ssl http2; ssl_certificate {certificate}; ssl_certificate_key {key}" if certificate else ""
+        log = f"{self.home}/requests spoken" if certificate else "off"
         user = "user root;\n" if os.geteuid() == 0 else ""
-        (self.home / "conf").write_text(CONFIGURATION.format(home=self.home, port=self.port, user=user))
-        program = shutil.which("nginx", path="/usr/sbin:/usr/bin:" + os.environ.get("PATH", ""))
-        self.process = subprocess.Popen([program, "-c", self.home / "conf", "-e", self.home / "log"], env=CLEAN_ENVIRONMENT)
+        (self.home / "conf").write_text(CONFIGURATION.format(home=self.home, port=self.port, user=user, tls=tls, log=log))
+        self.process = subprocess.Popen([PROGRAM, "-c", self.home / "conf", "-e", self.home / "log"], env=CLEAN_ENVIRONMENT)
         wait_for(self._answers, "nginx to listen")
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/"
+        return f"{self.scheme}://127.0.0.1:{self.port}/"
+
+    def logged(self):
+        """The requests that came: (protocol, number of the connection, path)."""
+        return [tuple(line.split(" ", 2)) for line in (self.home / "requests").read_text().splitlines()]
 
     def _answers(self):
         if self.process.poll() is not None:
