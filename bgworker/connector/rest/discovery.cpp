@@ -169,7 +169,7 @@ Discovery discover(Session& session, const Settings& settings, const std::string
         column.source_type = "other fields";
         found.columns.push_back(std::move(column));
     }
-    if (found.columns.empty()) {
+    if (found.columns.empty() || (found.rows_seen == 0 && declared == 0)) {
         throw Failure(FailureClass::config, "the source has no rows, so its columns can't be discovered", "",
                       "Declare them with the option fields, such as {\"id\": \"bigint\", \"name\": \"text\"}.");
     }
