@@ -73,7 +73,7 @@ void Rejects::use(const std::vector<SourceColumn>& columns) {
         missing += (missing.empty() ? "" : " OR ") + field + " IS NULL";
     }
     key_ = "jsonb_build_object(" + pairs + ")";
-    std::string record = "(to_jsonb(b) - '" + std::string(row_number_column) + "')";
+    std::string record = "(to_jsonb(b.*) - '" + std::string(row_number_column) + "')";
     fingerprint_ = "md5(CASE WHEN " + (missing.empty() ? "true" : missing) + " THEN " + record + "::text ELSE " + key_ +
                    "::text END)";
 }
@@ -98,7 +98,7 @@ std::vector<std::string> Rejects::store_rows(const std::vector<RowReject>& rows,
                                 " $4 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, "
                                 "$3::jsonb -> x.row_number::text AS item"
                                 " FROM (SELECT b.insync_row AS row_number, " +
-                                key_ + " AS key, to_jsonb(b) - 'insync_row' AS record, " + fingerprint_ +
+                                key_ + " AS key, to_jsonb(b.*) - 'insync_row' AS record, " + fingerprint_ +
                                 " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l "
                                 "WHERE l.item IS NOT NULL) AS r WHERE" +
                                 unknown + on_conflict,

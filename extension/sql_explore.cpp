@@ -109,7 +109,7 @@ Datum sync_preview(PG_FUNCTION_ARGS) {
             std::vector<DecodeFault> faults;
             BatchRelation relation(batch, columns, BatchRelation::descriptor(columns), rows, &faults);
             // The row's columns in the source's order, which jsonb would not keep.
-            records = pg::query(std::string("SELECT to_jsonb(b) - '") + row_number_column +
+            records = pg::query(std::string("SELECT to_jsonb(b.*) - '") + row_number_column +
                                 "' FROM batch AS b ORDER BY b." + row_number_column);
         }
         for (const auto& record : records.rows) result.add(record);

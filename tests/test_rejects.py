@@ -249,3 +249,14 @@ def test_a_delete_needs_nothing_but_its_key(db, sqlite, deletes):
     run = db.run("estado")
     assert run["rejected"] == 0 and db.errors("estado") == []
     assert db.value("SELECT count(*) FROM estado" + (" WHERE NOT borrado" if deletes == "soft" else "")) == 0
+
+
+@pytest.mark.parametrize("name", ["b", "x", "l", "r", "e", "i", "d", "o", "t", "s", "m", "batch", "record", "key", "item"])
+def test_columns_may_be_called_as_anything_in_our_statements(db, sqlite, name):
+    sqlite.script(f"CREATE TABLE cosas (id INTEGER PRIMARY KEY, {name} TEXT, n INTEGER); INSERT INTO cosas VALUES (1, NULL, 1), (2, 'x', 99), (3, NULL, 99)")
+    db.create_server("tienda", **sqlite.server_options())
+    db.execute(f"CREATE TABLE cosas (id bigint PRIMARY KEY, {name} text, n int CHECK (n < 50))")
+    db.create_stream("cosas", "tienda", "cosas")
+    assert db.counts(db.run("cosas")) == (1, 0, 0, 0, 2)
+    assert [(error["key"]["id"], error["record"][name]) for error in sorted(db.errors("cosas"), key=lambda error: error["key"]["id"])] == [("2", "x"), ("3", None)]
+    assert db.query("SELECT * FROM sync_preview('tienda', 'cosas', 1)") == [({"id": 1, name: None, "n": 1},)]
