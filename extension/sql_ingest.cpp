@@ -29,7 +29,6 @@ constexpr const char* records_source =
     " FROM jsonb_array_elements(CASE jsonb_typeof($1::jsonb) WHEN 'array' THEN $1::jsonb ELSE "
     "jsonb_build_array($1::jsonb) END)"
     " WITH ORDINALITY AS i (item, number)";
-constexpr const char* chosen = " WHERE i.number > $2::bigint AND i.number <= $3::bigint";
 // PostgreSQL allows 100 arguments.
 constexpr std::size_t members_a_call = 40;
 
@@ -88,7 +87,7 @@ class Records {
         }
         record_ += ")";
         encode_ = "SELECT " + record_values(columns_) + records_source + ", jsonb_to_record(" + record_ + ") AS r (" +
-                  record_types(columns_) + ")" + chosen + " AND jsonb_typeof(i.item) = 'object' ORDER BY i.number";
+                  record_types(columns_) + ") WHERE jsonb_typeof(i.item) = 'object' ORDER BY i.number";
     }
 
     std::int64_t count() const { return count_; }
@@ -98,27 +97,43 @@ class Records {
     void read(std::int64_t first, std::int64_t last, Batch& batch) const {
         pg::PinnedSettings settings;
         pg::Spi spi;
-        auto others = pg::query(std::string("SELECT i.item") + records_source + chosen +
-                                    " AND jsonb_typeof(i.item) <> 'object' ORDER BY i.number",
-                                range(first, last));
+        const auto part = pg::query(std::string("SELECT jsonb_agg(i.item ORDER BY i.number)") + records_source +
+                                        " WHERE i.number > $2::bigint AND i.number <= $3::bigint",
+                                    {text_, std::to_string(first), std::to_string(last)});
+        const std::string records = *part.first()[0];
+        auto others = pg::query(
+            std::string("SELECT i.item") + records_source + " WHERE jsonb_typeof(i.item) <> 'object' ORDER BY i.number",
+            {records});
         for (const auto& row : others.rows) {
             batch.append_reject({{"record", {{"value", nlohmann::json::parse(*row[0])}}},
                                  {"sqlstate", "22023"},
                                  {"message", "the record is not a JSON object"}});
         }
-        if (!encode(first, last, batch)) return;
-        for (; first < last; first++) {
-            pg::check_interrupts();
-            if (auto refused = encode(first, first + 1, batch)) reject(first, *refused, batch);
-        }
+        encode(records, last - first, batch);
     }
 
   private:
+    // Appends records. Where one can't be converted, both halves for themselves, until it is alone: it is rejected.
+    void encode(const std::string& records, std::int64_t count, Batch& batch) const {
+        pg::check_interrupts();
+        const auto refused = try_encode(records, batch);
+        if (!refused) return;
+        if (count == 1) return reject(records, *refused, batch);
+        const std::int64_t half = count / 2;
+        const auto halves = pg::query(std::string("SELECT jsonb_agg(i.item ORDER BY i.number) FILTER (WHERE i.number "
+                                                  "<= $2::bigint), jsonb_agg(i.item ORDER BY i.number) FILTER (WHERE "
+                                                  "i.number > $2::bigint)") +
+                                          records_source,
+                                      {records, std::to_string(half)});
+        encode(*halves.first()[0], half, batch);
+        encode(*halves.first()[1], count - half, batch);
+    }
+
     // Appends records; what can't be converted is returned, and nothing appended.
-    std::optional<pg::Error> encode(std::int64_t first, std::int64_t last, Batch& batch) const {
+    std::optional<pg::Error> try_encode(const std::string& records, Batch& batch) const {
         pg::Subtransaction subtransaction;
         try {
-            auto rows = pg::query(encode_, range(first, last));
+            auto rows = pg::query(encode_, {records});
             subtransaction.commit();
             for (const auto& row : rows.rows) append_record(batch, columns_, row);
             return std::nullopt;
@@ -129,8 +144,8 @@ class Records {
         }
     }
 
-    // The record behind `first`, by the names that sync_replay() looks for.
-    void reject(std::int64_t first, const pg::Error& reason, Batch& batch) const {
+    // The only one of the records, by the names that sync_replay() looks for.
+    void reject(const std::string& records, const pg::Error& reason, Batch& batch) const {
         std::string key;
         for (const auto& name : stream_.source_key) {
             const SourceColumn* column = find_field(columns_, fold_name(name));
@@ -142,16 +157,12 @@ class Records {
         auto rows = pg::query(
             "SELECT (SELECT jsonb_object_agg(m.key, CASE jsonb_typeof(m.value) WHEN 'number' THEN"
             " to_jsonb(m.value #>> '{}') ELSE m.value END) FROM jsonb_each(" +
-                record_ + ") AS m), jsonb_build_object(" + key + ")" + records_source + chosen,
-            range(first, first + 1));
+                record_ + ") AS m), jsonb_build_object(" + key + ")" + records_source,
+            {records});
         batch.append_reject({{"record", nlohmann::json::parse(*rows.first()[0])},
                              {"key", nlohmann::json::parse(*rows.first()[1])},
                              {"sqlstate", reason.state()},
                              {"message", reason.message}});
-    }
-
-    std::vector<pg::Value> range(std::int64_t first, std::int64_t last) const {
-        return {text_, std::to_string(first), std::to_string(last)};
     }
 
     // SQL of type jsonb over i.item: the column's own pointer, the member of its name, or one that folds to it.

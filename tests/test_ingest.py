@@ -240,3 +240,15 @@ def test_other_members_go_to_the_column_that_gathers_them(db):
         ["P", {"position": {"at": 1}, "rows": 2}], ["D", {}],
     )  # fmt: skip
     assert db.counts(db.run("cosas"))[:2] == (0, 0)
+
+
+def test_bad_records_are_found_wherever_they_stand(api):
+    """They are looked for in halves, in which what is no object stands, too."""
+    records = [{"id": number, "Nombre": "x"} for number in range(1001)]
+    bad = [0, 499, 500, 501, 1000]
+    for number in bad:
+        records[number]["id"] = f"no {number}"
+    records[250], records[750] = 5, 6
+    assert ingest(api, records, "cosas") == (1001, 994, 0, 0, 0, 7)
+    assert api.query("SELECT count(*), sum(id) FROM cosas") == [(994, sum(set(range(1001)) - {*bad, 250, 750}))]
+    assert sorted(error["record"].get("id", "") for error in api.errors("cosas")) == sorted(["", "", *(f"no {number}" for number in bad)])
