@@ -4,9 +4,10 @@ import datetime
 import ssl
 import subprocess
 
+import psycopg
 import pytest
 from harness.environment import new_directory, remove
-from harness.rest import ClientCredentials, Plain, Table, basic, bearer
+from harness.rest import ClientCredentials, Plain, Response, Table, Told, basic, bearer
 from harness.rest import nginx
 from harness.rest.auth import Header, QueryParameter
 from harness.rest.server import Refusal
@@ -101,6 +102,31 @@ class QueryKey(QueryParameter):
     def check(self, request):
         super().check(request)
         request.pairs = [(name, value) for name, value in request.pairs if name != self.name]
+
+
+@pytest.mark.parametrize("way", ["redirect", "next link"])
+def test_what_looks_like_a_credential_among_the_headers_stays_at_home(db, way):
+    """They belong in the user mapping; where a DBA put them among the options, they are as secret."""
+    with Told() as other, Told() as server:
+        other.tell = lambda request: [{"id": 2}]
+        there = f"{other.url}/items"
+        server.tell = lambda request: Response(302, headers={"Location": there}) if way == "redirect" else {"items": [{"id": 1}], "next": there}
+        db.create_rest_server("api", server.url, headers='{"X-Api-Key": "s3cr3t"}')
+        with pytest.raises(psycopg.Error, match="to another server"):
+            db.query("SELECT * FROM sync_preview('api', 'items')")
+        assert server.requests[-1].headers["x-api-key"] == "s3cr3t" and other.requests == []
+
+
+@pytest.mark.parametrize("leads", ["the source", "the option"])
+def test_a_path_leads_nowhere_else(db, leads):
+    """Who may use a server names sources of it; the address is the server's."""
+    with Told() as other, Told() as server:
+        other.tell = server.tell = lambda request: [{"id": 1}]
+        source = f"{other.url}/items" if leads == "the source" else other.url.removeprefix("http://")
+        db.create_rest_server("api", server.url, **({} if leads == "the source" else {"path": "http://127.0.0.1:1/{source}"}))
+        with pytest.raises(psycopg.Error, match="leads away from base_url"):
+            db.query("SELECT * FROM sync_preview('api', %s)", source)
+        assert server.requests == other.requests == []
 
 
 AUTHS = {

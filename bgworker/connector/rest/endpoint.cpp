@@ -74,6 +74,11 @@ HttpRequest Endpoint::request(const Values& given) const {
         if (!is_empty(rendered_name) && !is_empty(rendered)) query.emplace_back(*rendered_name, std::move(*rendered));
     }
     request.url = with_parameters(join_url(base_url, *rendered_path), query);
+    // Whoever may use a server may name sources, but not send this machine anywhere else.
+    if (origin_of(request.url) != origin_of(base_url)) {
+        throw Failure(FailureClass::config, "the path leads away from base_url",
+                      "It leads to " + origin_of(request.url) + ".", "Name the source by its path under base_url.");
+    }
     for (const auto& [name, value] : headers) {
         const std::optional<std::string> rendered_name = name.render(values, Place::plain);
         std::optional<std::string> rendered = value.render(values, Place::plain);

@@ -173,7 +173,7 @@ struct Session::State {
         was_told = false;
         HttpRequest request = completed(original);
         request.url = resolved(base_url, request.url);
-        check_origin(request.url);
+        check_origin(request);
         Tries tries;
         bool was_renewed = false;
         for (int redirects = 0;;) {
@@ -247,10 +247,17 @@ struct Session::State {
         }
     }
 
-    void check_origin(const std::string& url) const {
-        if (!auth.sends_credentials() || origin_of(url) == origin) return;
+    // Those of the user mapping, or what looks like some among the headers that options set.
+    bool takes_credentials(const HttpRequest& request) const {
+        return auth.sends_credentials() ||
+               std::any_of(request.headers.begin(), request.headers.end(),
+                           [&](const auto& header) { return auth.is_secret_header(header.first); });
+    }
+
+    void check_origin(const HttpRequest& request) const {
+        if (!takes_credentials(request) || origin_of(request.url) == origin) return;
         throw Failure(FailureClass::config, "the next request would take the credentials to another server",
-                      "It would go to " + origin_of(url) + ", and base_url is at " + origin + ".",
+                      "It would go to " + origin_of(request.url) + ", and base_url is at " + origin + ".",
                       "If the API has moved there, set option base_url.");
     }
 
@@ -263,7 +270,7 @@ struct Session::State {
                           "It did so " + std::to_string(redirects) + " times; the last request was " +
                               shown_request(request) + ".");
         }
-        if (is_downgrade || (from != to && auth.sends_credentials())) {
+        if (is_downgrade || (from != to && takes_credentials(request))) {
             throw Failure(
                 FailureClass::config, "the source redirects to another server",
                 shown_request(request) + " was answered with " + status_text(response.status) + " to " + to + ".",

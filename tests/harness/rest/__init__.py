@@ -16,6 +16,7 @@ from .server import Refusal, Request, Response, Server
 from .shopify import ShopifyRest
 from .stripe import Stripe
 from .table import Table
+from .told import Told
 from .wordpress import WordPress
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Stripe",
     "Supabase",
     "Table",
+    "Told",
     "Window",
     "WordPress",
     "basic",
