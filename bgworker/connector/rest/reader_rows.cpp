@@ -229,9 +229,10 @@ std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t ro
     }
     if (kind_ == WatermarkKind::none) set_kind(value.kind != Value::Kind::string, value.text);
     if (!run_start_) run_start_ = session_.source_now();
-    if (!future_from_ && run_start_ && kind_ == WatermarkKind::time && epoch_.empty()) {
+    if (!future_from_ && run_start_ && (kind_ == WatermarkKind::time || !epoch_.empty())) {
         if (const std::optional<CivilTime> time = parse_civil_time(*run_start_)) {
             future_from_ = format_moved(*time, one_day_us);
+            if (!epoch_.empty()) future_from_ = format_time(*future_from_, epoch_);
         }
     }
     std::string literal(value.text);
@@ -262,6 +263,10 @@ bool Reader::is_future(const std::string& literal) const {
 // The lower of a watermark and the clock, in the watermark's form. A watermark without a zone is in one that we don't
 // know, so it is left as it is; the lookback has to cover what was written meanwhile.
 std::string Reader::sooner_of(const std::string& literal, const std::string& clock) const {
+    if (!epoch_.empty()) {
+        const std::optional<std::string> now = format_time(clock, epoch_);
+        return now && is_later(literal, *now) ? *now : literal;
+    }
     if (kind_ != WatermarkKind::time) return literal;
     const std::optional<CivilTime> time = parse_civil_time(literal), now = parse_civil_time(clock);
     if (!time || !now || !time->offset_seconds || !is_later(literal, clock)) return literal;

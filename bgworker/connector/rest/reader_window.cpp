@@ -49,9 +49,11 @@ void Reader::read_slice(const std::optional<std::string>& since, const std::opti
     finish_query(query);
 }
 
-// A stretch without a row moves the position as well: it was read.
+// A stretch without a row moves the position as well: it was read. But not where times have no zone: the end may lie in
+// the source's future then.
 void Reader::end_slice(const std::string& end) {
-    if (watermark_ && !is_later(end, *watermark_)) return;
+    const std::optional<CivilTime> time = watermark_ ? parse_civil_time(*watermark_) : std::nullopt;
+    if (!time || !time->offset_seconds || !is_later(end, *watermark_)) return;
     watermark_ = end;
     position_ = {{"phase", "changes"}, {"watermark", end}};
     if (!columns_.empty()) send_position();

@@ -1,0 +1,61 @@
+"""Watermarks beside the source's clock: what lies beyond it moves nothing, as what is written until then would be missed."""
+
+import datetime
+import json
+import time
+
+import pytest
+from harness.rest import Told
+
+OFFSET = datetime.timedelta(hours=5)
+
+
+@pytest.mark.parametrize("format, unit", [("epoch", 1), ("epoch_ms", 1000)])
+def test_a_number_that_is_a_time_far_in_the_future_moves_no_watermark(db, format, unit):
+    now = int(time.time())
+    items = [{"id": 1, "at": (now - 86400) * unit}, {"id": 2, "at": (now + 10 * 365 * 86400) * unit}]
+    with Told() as api:
+        api.tell = lambda request: [item for item in items if item["at"] >= int(request.query.get("since", 0))]
+        db.create_rest_server("api", api.url, params=json.dumps({"since": f"[[{{since:{format}}}]]"}), watermark_format=format)
+        db.create_stream("items", "api", "items", key="id", watermark="at")
+        assert db.run("items")["inserted"] == 2
+        items.append({"id": 3, "at": now * unit})
+        run = db.run("items")
+    assert run["inserted"] == 1
+    assert "beyond the source's clock" in run["message"]
+
+
+def test_a_number_that_is_a_time_soon_moves_the_watermark_to_the_clock(db):
+    now = int(time.time())
+    items = [{"id": 1, "at": now + 3600}]
+    with Told() as api:
+        api.tell = lambda request: [item for item in items if item["at"] >= int(request.query.get("since", 0))]
+        db.create_rest_server("api", api.url, params='{"since": "[[{since:epoch}]]"}', watermark_format="epoch")
+        db.create_stream("items", "api", "items", key="id", watermark="at", options={"lookback": "0"})
+        db.run("items")
+        items.append({"id": 2, "at": int(time.time()) + 60})
+        assert db.run("items")["inserted"] == 1
+
+
+@pytest.mark.parametrize("options", [{"window": "1 hour"}, {"max_results": 20}], ids=["slices", "halves"])
+def test_times_without_a_zone_move_the_watermark_by_rows_only(db, options):
+    """The source's clock, in its headers, is in UTC; its rows are five hours behind, so that slices end in their future."""
+    local_now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - OFFSET
+
+    def item(number, before):
+        return {"id": number, "at": (local_now - before).strftime("%Y-%m-%dT%H:%M:%S")}
+
+    def tell(request):
+        since, until = request.query.get("since", ""), request.query.get("until", "9")
+        return [item for item in items if since[:19] <= item["at"] <= until[:19]][: options.get("max_results")]
+
+    items = [item(number, datetime.timedelta(minutes=20 * (48 - number))) for number in range(48)]
+    with Told() as api:
+        api.tell = tell
+        db.create_rest_server("api", api.url, params='{"since": "[[{since}]]", "until": "[[{until}]]"}', **options)
+        db.create_stream("items", "api", "items", key="id", watermark="at")
+        for _ in range(2):
+            db.run("items")
+        assert db.value("SELECT count(*) FROM items") == 48
+        items.append(item(48, -datetime.timedelta(minutes=1)))
+        assert db.run("items")["inserted"] == 1
