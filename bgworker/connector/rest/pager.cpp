@@ -156,11 +156,13 @@ void Pager::read_total(const HttpResponse& response, const Page& page) {
     auto take = [&](const std::optional<std::string>& text) {
         if (!total_ && text) total_ = to_number(*text);
     };
+    total_is_sure_ = true;
     if (!endpoint_.total_path.empty()) return take(text_at(page, endpoint_.total_path));
     for (const char* header : {"x-total-count", "x-wp-total", "x-total"}) take(response.header(header));
     if (const std::optional<std::string> range = response.header("content-range")) {
         if (const std::size_t slash = range->rfind('/'); slash != std::string::npos) take(range->substr(slash + 1));
     }
+    total_is_sure_ = total_.has_value();
     for (const char* pointer : known_totals) take(text_at(page, pointer));
 }
 
@@ -179,31 +181,55 @@ bool Pager::follow(const HttpResponse& response, const std::optional<std::string
     return true;
 }
 
+// What the source has beyond the only page, as far as anything tells: it would be missed without a word.
+void Pager::require_whole(const Page& page, std::optional<bool> more) const {
+    const char* hint = "Set paging and params, such as {\"offset\": \"{offset}\", \"limit\": \"{limit}\"}.";
+    auto has_token = [&](const char* pointer) { return text_at(page, pointer).has_value(); };
+    const bool is_found = endpoint_.paging == Paging::automatic;
+    if (more.value_or(false) || (total_ && *total_ > rows_) ||
+        (is_found && more.value_or(true) && std::any_of(known_tokens.begin(), known_tokens.end(), has_token))) {
+        throw Failure(FailureClass::config, "the source has more pages, and no option says how to ask for them", "",
+                      hint);
+    }
+    if (is_found && !more && !total_ && endpoint_.max_results == 0 && endpoint_.uses("limit") &&
+        static_cast<std::int64_t>(page.rows()) >= endpoint_.page_size) {
+        throw Failure(FailureClass::config, "the source may have more pages, and no option says how to ask for them",
+                      "It sent as many rows as were asked for (" + std::to_string(page.rows()) + ").",
+                      std::string(hint) + " If there is never more than that page, set paging to none.");
+    }
+}
+
 bool Pager::advance(const HttpResponse& response, const Page& page, std::size_t rows, const std::string& last_key) {
     detect(response, page);
     read_total(response, page);
     rows_ += static_cast<std::int64_t>(rows);
     const std::optional<bool> more = says_more(page);
+    const auto has_reached_total = [&](std::int64_t count) { return total_ && total_is_sure_ && count >= *total_; };
+    expects_more_ = more.value_or(total_ && total_is_sure_ && rows_ < *total_);
+    // The same place would be asked for again and again.
+    const bool must_move = paging_ == Paging::offset || paging_ == Paging::keyset || paging_ == Paging::last_key;
+    if (must_move && more.value_or(false) && page.rows() == 0) {
+        throw Failure(FailureClass::source, "a page of the source brings nothing new",
+                      "It is empty, and the source says that there are more.",
+                      "Check the options paging, params and more_path, and the source itself.");
+    }
     switch (paging_) {
         case Paging::automatic:
         case Paging::none:
-            if (more.value_or(false) || (total_ && *total_ > rows_)) {
-                throw Failure(FailureClass::config, "the source has more pages, and no option says how to ask for them",
-                              "", "Set paging and params, such as {\"offset\": \"{offset}\", \"limit\": \"{limit}\"}.");
-            }
+            require_whole(page, more);
             return false;
         case Paging::offset:
         case Paging::keyset:
             offset_ += static_cast<std::int64_t>(page.rows());
             if (more) return *more;
-            return page.rows() > 0 && !(total_ && offset_ >= *total_);
+            return page.rows() > 0 && !has_reached_total(offset_);
         case Paging::page: {
             page_++;
             const auto pages = response.header("x-wp-totalpages");
             const std::optional<std::int64_t> last = pages ? to_number(*pages) : std::nullopt;
             if (more) return *more;
             if (last && page_ - endpoint_.first_page >= *last) return false;
-            return page.rows() > 0 && !(total_ && rows_ >= *total_);
+            return page.rows() > 0 && !has_reached_total(rows_);
         }
         case Paging::link_header:
             return follow(response, next_link(response));

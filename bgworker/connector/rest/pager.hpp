@@ -32,6 +32,10 @@ class Pager {
 
     // How the source is paged; `automatic` until a first answer has told.
     Paging paging() const { return paging_; }
+    // Whether the source says that there are pages behind this one; nothing: it doesn't say.
+    std::optional<bool> says_more(const Page& page) const;
+    // True if the source itself has said that the page that was moved behind isn't the last one.
+    bool expects_more() const { return expects_more_; }
     // How many rows all pages have together, if the last answer said so.
     std::optional<std::int64_t> total() const { return total_; }
 
@@ -40,10 +44,10 @@ class Pager {
 
   private:
     void detect(const HttpResponse& response, const Page& page);
-    std::optional<bool> says_more(const Page& page) const;
     void read_total(const HttpResponse& response, const Page& page);
     bool follow(const HttpResponse& response, const std::optional<std::string>& reference);
     void require_new(const std::string& mark);
+    void require_whole(const Page& page, std::optional<bool> more) const;
 
     const Endpoint& endpoint_;
     Paging paging_;
@@ -52,6 +56,9 @@ class Pager {
     std::int64_t offset_ = 0, page_, rows_ = 0;
     std::optional<std::string> token_, last_key_, url_;
     std::optional<std::int64_t> total_;
+    // A total that is only called like one may be of the page, or of money: it doesn't end a read.
+    bool total_is_sure_ = false;
+    bool expects_more_ = false;
     std::unordered_set<std::string> seen_;
 };
 

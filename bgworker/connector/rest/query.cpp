@@ -120,8 +120,8 @@ HttpResponse Query::send(HttpRequest request) {
     if (pages_ == 0 && !known_etag_.empty() && request.url == known_url_) {
         request.headers.emplace_back("If-None-Match", known_etag_);
     }
-    // Some sources answer a page number past the last one with an error.
-    const bool may_be_past_end = pages_ > 0 && pager_.paging() == Paging::page && has_rows_;
+    // Some sources answer a page number past the last one with an error; where one has promised more, it is one.
+    const bool may_be_past_end = pages_ > 0 && pager_.paging() == Paging::page && has_rows_ && !pager_.expects_more();
     if (may_be_past_end) request.accepted = {400, 404, 416};
     return session_.send(request);
 }
@@ -142,7 +142,7 @@ bool Query::next() {
     if (!more_) return false;
     std::int64_t overlap = 0;
     const bool is_watched = uses_offset() && !key_.empty();
-    if (is_watched && !tail_.empty() && pager_.offset() > 0 && longest_page_ != 1) overlap = 1;
+    if (is_watched && !tail_.empty() && pager_.offset() > 0 && longest_page_ != 1 && !is_seam_alone_) overlap = 1;
     const std::int64_t reached = pager_.offset();
     int throttled = 0;
     while (true) {
@@ -203,8 +203,10 @@ bool Query::next() {
         if (overlap == 0) first_row_ = 0;
         longest_page_ = std::max(longest_page_, page_->rows());
         const std::size_t fresh = page_->rows() - first_row_;
+        // The seam and nothing else, though the source says that there are more: it had no room for the next row.
+        is_seam_alone_ = overlap > 0 && fresh == 0 && pager_.says_more(*page_).value_or(false);
         // Pages that overlap may be alike where they have rows to add, but not where they have none.
-        if (page_->rows() > 0 && (overlap == 0 || fresh == 0)) {
+        if (page_->rows() > 0 && (overlap == 0 || fresh == 0) && !is_seam_alone_) {
             std::size_t fingerprint = page_->rows();
             for (std::size_t row = 0; row < page_->rows(); row++) {
                 fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string_view>()(page_->text(row));
@@ -223,7 +225,7 @@ bool Query::next() {
         }
         more_ = pager_.advance(response, *page_, fresh, last_key);
         // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
-        if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_) more_ = false;
+        if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_ && !is_seam_alone_) more_ = false;
         rows_ += static_cast<std::int64_t>(fresh);
         if (endpoint_.max_results > 0 && rows_ >= endpoint_.max_results) {
             cut_off_ = true;

@@ -89,6 +89,7 @@ class Query {
     std::uint64_t pages_ = 0;
     std::int64_t rows_ = 0;
     bool cut_off_ = false;
+    bool is_seam_alone_ = false;
     int restarts_ = 0;
     bool more_ = true;
     bool unchanged_ = false;
