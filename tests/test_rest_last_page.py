@@ -103,3 +103,13 @@ def test_empty_pages_of_which_there_are_more_are_an_error(db, api, paging):
     with pytest.raises(psycopg.Error, match="brings nothing new"):
         create(db, api, params=params, rows_path="/items", paging=paging)
     assert len(api.requests) < 5
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 500])
+def test_a_status_that_stands_for_no_rows(db, api, status):
+    answers = []
+    api.tell = lambda request: answers.pop() if answers else rows(0, 5)
+    create(db, api, on_status=json.dumps({str(status): "empty"}), retries=0)
+    answers.append(Response(status, b"no such thing"))
+    assert db.run("items")["rows_read"] == 0
+    assert db.run("items")["inserted"] == 5

@@ -172,7 +172,8 @@ bool Query::next() {
         std::vector<std::string> wanted = pager_.wanted();
         if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
         const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
-        shape_.may_be_empty = response.status == 204;
+        // Other statuses come here only where option on_status takes them for no rows.
+        shape_.may_be_empty = response.status == 204 || response.status / 100 != 2;
         shape_.rows_may_be_missing = !endpoint_.error_path.empty();  // an error comes in their place
         page_.emplace(std::move(response.body), shape_, fields_, wanted);
         response.body = body_kept;
