@@ -41,12 +41,12 @@ Applier::Applier(const Stream& stream, bool has_errors)
     context_ = pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync apply", ALLOCSET_DEFAULT_SIZES); });
 }
 
-Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors)
+Applier::Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors, RowKind kind)
     : Applier(stream, has_errors) {
-    use(std::move(columns));
+    use(std::move(columns), kind);
 }
 
-void Applier::use(std::vector<SourceColumn> columns) {
+void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     require_owner(stream_);
     Scope scope(stream_);
     auto target = describe_target(stream_.target_schema, stream_.target_table);
@@ -58,17 +58,20 @@ void Applier::use(std::vector<SourceColumn> columns) {
             "", "Create it again, or drop the stream: SELECT sync_drop(" + pg::quote_literal(stream_.name) + ").");
     }
     bool first = columns_.empty();
-    auto known = first ? stream_.source_columns : std::move(columns_);
     columns_ = std::move(columns);
     columns_changed_ = false;
-    follow_new_columns(*target, known);
-    rejects_.use(columns_);
-    shape_ = build_shape(stream_, columns_, *target);
+    kind_ = kind;
+    auto known = whole_columns_.empty() ? stream_.source_columns : std::move(whole_columns_);
+    whole_columns_ = kind == RowKind::whole ? columns_ : known;
+    if (kind == RowKind::whole) follow_new_columns(*target, known);
+    rejects_.use(columns_, kind == RowKind::gone ? "delete" : "upsert");
+    shape_ = build_shape(stream_, whole_columns_, *target);
     // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
     if (first) {
         target_is_empty_ = shape_.delete_condition.empty() &&
                            *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
     }
+    if (kind != RowKind::whole) keep_keys();
     merge_.reset(), insert_.reset(), check_.reset(), keys_.reset();
     column_checks_.clear();
     column_checks_.resize(shape_.columns.size());
@@ -80,9 +83,39 @@ void Applier::use(std::vector<SourceColumn> columns) {
         throw;
     }
     MemoryContextSwitchTo(outer);
-    if (!seen_) return;
+    if (!seen_ && kind == RowKind::whole) return;
     BatchRelation relation(descriptor_);
+    if (kind != RowKind::whole) check_keys();
     plan(keys_, keys_statement(shape_));
+}
+
+// Of a row that is told by its key alone, nothing else is known: neither what the filter asks for nor what a condition
+// for deletes does.
+void Applier::keep_keys() {
+    if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("keys of rows that nobody asked for");
+    std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key; });
+    shape_.filter.clear();
+    shape_.delete_condition = kind_ == RowKind::gone ? "true" : "";
+}
+
+// Fails where the target's key takes more than the source's key to compute.
+void Applier::check_keys() {
+    pg::Subtransaction subtransaction;
+    try {
+        plan(keys_, keys_statement(shape_));
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (error.sqlstate != ERRCODE_UNDEFINED_COLUMN) throw;
+        subtransaction.rollback();
+        std::string key;
+        for (const auto& column : columns_) key += (key.empty() ? "" : ", ") + column.field;
+        pg::Error explained(ERRCODE_INVALID_PARAMETER_VALUE,
+                            "deleted rows can't be told by the source's key alone (" + key + ")",
+                            "The target's key needs more of the row: " + error.message + ".",
+                            "Make the target's key of the source's key and constants.");
+        explained.error_class = pg::ErrorClass::config;
+        throw explained;
+    }
 }
 
 Applier::~Applier() {
@@ -344,7 +377,7 @@ bool Applier::target_is_shared() const {
 std::string Applier::delete_scope() const {
     std::string scope;
     for (const auto& column : shape_.columns) {
-        if (!column.key || !is_constant(column.expression, columns_)) continue;
+        if (!column.key || !is_constant(column.expression, whole_columns_)) continue;
         scope +=
             (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
     }

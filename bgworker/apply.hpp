@@ -23,13 +23,14 @@ namespace insync {
 class Applier {
   public:
     // As use(), for the first batch.
-    Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors);
+    Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors, RowKind kind = RowKind::whole);
     ~Applier();
 
     // Builds the statements for the columns that the source sends from here on. Needs a transaction. Adds new source
     // columns to the target if the stream's policy says so. What was counted and seen of earlier batches stays. Throws
-    // pg::Error where stream, source and target don't fit together.
-    void use(std::vector<SourceColumn> columns);
+    // pg::Error where stream, source and target don't fit together. Rows of another kind than `whole` have the columns
+    // of the source's key alone.
+    void use(std::vector<SourceColumn> columns, RowKind kind = RowKind::whole);
 
     // Checks the statements by planning them, without running them; for sync_create, sync_alter and sync_explain.
     void check();
@@ -65,6 +66,8 @@ class Applier {
     struct Scope;
     Applier(const Stream& stream, bool has_errors);
     void follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns);
+    void keep_keys();
+    void check_keys();
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);
@@ -79,7 +82,9 @@ class Applier {
     std::string delete_scope() const;
 
     const Stream& stream_;
-    std::vector<SourceColumn> columns_;
+    std::vector<SourceColumn> columns_;        // of the batch
+    std::vector<SourceColumn> whole_columns_;  // of the source, as last seen
+    RowKind kind_ = RowKind::whole;
     ApplyShape shape_;
     Rejects rejects_;
     MemoryContext context_;

@@ -71,6 +71,13 @@ std::string fold_name(std::string_view name, std::size_t limit) {
     return folded;
 }
 
+RowKind row_kind_of(const nlohmann::json& columns_frame) {
+    const std::string word = text_member(columns_frame, "rows");
+    if (word.empty()) return RowKind::whole;
+    if (word == "gone") return RowKind::gone;
+    throw ProtocolError("rows of an unknown kind");
+}
+
 std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
     if (!description.is_array() || description.empty()) throw ProtocolError("a description without columns");
     if (description.size() > max_columns) {

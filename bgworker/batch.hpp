@@ -25,6 +25,14 @@ struct SourceColumn {
     bool nullable = true;
 };
 
+// What the rows behind a columns frame are.
+enum class RowKind {
+    whole,  // as the source has them
+    gone,   // the keys of rows that were deleted at the source
+};
+// By the word that the frame has for it. Throws ProtocolError for one that there isn't.
+RowKind row_kind_of(const nlohmann::json& columns_frame);
+
 // Parses the payload of a columns frame, or the "columns" of a description. Throws ProtocolError.
 std::vector<SourceColumn> parse_columns(const nlohmann::json& description);
 // The column of that name in the relation `batch`; nullptr if there is none.

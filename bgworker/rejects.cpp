@@ -29,7 +29,7 @@ constexpr const char* on_conflict =
 constexpr const char* insert_columns =
     "INSERT INTO insync.error AS e (stream_id, stream, key, operation, sqlstate, error_type, message, column_name,"
     " constraint_name, record, watermark, occurred_at, fingerprint, source_hash)"
-    " SELECT $1::integer, $2, r.key, 'upsert', r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, "
+    " SELECT $1::integer, $2, r.key, $4, r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, "
     "r.record,"
     " r.watermark, clock_timestamp(), r.fingerprint, md5(r.record::text) FROM (";
 
@@ -63,7 +63,8 @@ nlohmann::json row_numbers(const std::vector<RowReject>& rows) {
 
 }  // namespace
 
-void Rejects::use(const std::vector<SourceColumn>& columns) {
+void Rejects::use(const std::vector<SourceColumn>& columns, const std::string& operation) {
+    operation_ = operation;
     std::string pairs, missing;
     for (const auto& name : stream_.source_key) {
         const SourceColumn* found = find_field(columns, fold_name(name));
@@ -90,19 +91,20 @@ std::vector<std::string> Rejects::store_rows(const std::vector<RowReject>& rows,
             {"constraint", optional_json(error.constraint)},
             {"patch", reject.patch}};
     }
-    auto result = pg::query(std::string(insert_columns) +
-                                "SELECT l.key, l.item ->> 'sqlstate' AS sqlstate, l.item ->> 'type' AS type, l.item "
-                                "->> 'message' AS message,"
-                                " l.item ->> 'column' AS column_name, l.item ->> 'constraint' AS constraint_name, "
-                                "l.record || (l.item -> 'patch') AS record,"
-                                " $4 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, "
-                                "$3::jsonb -> x.row_number::text AS item"
-                                " FROM (SELECT b.insync_row AS row_number, " +
-                                key_ + " AS key, to_jsonb(b.*) - 'insync_row' AS record, " + fingerprint_ +
-                                " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l "
-                                "WHERE l.item IS NOT NULL) AS r WHERE" +
-                                unknown + on_conflict,
-                            {std::to_string(stream_.id), stream_.name, dump(items), optional_text(watermark)});
+    auto result =
+        pg::query(std::string(insert_columns) +
+                      "SELECT l.key, l.item ->> 'sqlstate' AS sqlstate, l.item ->> 'type' AS type, l.item "
+                      "->> 'message' AS message,"
+                      " l.item ->> 'column' AS column_name, l.item ->> 'constraint' AS constraint_name, "
+                      "l.record || (l.item -> 'patch') AS record,"
+                      " $5 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, "
+                      "$3::jsonb -> x.row_number::text AS item"
+                      " FROM (SELECT b.insync_row AS row_number, " +
+                      key_ + " AS key, to_jsonb(b.*) - 'insync_row' AS record, " + fingerprint_ +
+                      " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l "
+                      "WHERE l.item IS NOT NULL) AS r WHERE" +
+                      unknown + on_conflict,
+                  {std::to_string(stream_.id), stream_.name, dump(items), operation_, optional_text(watermark)});
     return ids_of(result);
 }
 
@@ -127,7 +129,7 @@ std::vector<std::string> Rejects::store_source(const std::vector<SourceReject>& 
                       " AS fingerprint FROM jsonb_array_elements($3::jsonb) AS i (item)) AS x ORDER BY x.fingerprint) "
                       "AS r WHERE" +
                       unknown + on_conflict,
-                  {std::to_string(stream_.id), stream_.name, dump(items)});
+                  {std::to_string(stream_.id), stream_.name, dump(items), operation_});
     return ids_of(result);
 }
 

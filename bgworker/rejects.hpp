@@ -24,8 +24,9 @@ class Rejects {
   public:
     Rejects(const Stream& stream, bool has_errors) : stream_(stream), has_errors_(has_errors) {}
 
-    // The columns of the batches that follow; to be called before the first, and when they change.
-    void use(const std::vector<SourceColumn>& columns);
+    // The columns of the batches that follow, and what is to be done with their rows (upsert or delete); to be called
+    // before the first, and when they change.
+    void use(const std::vector<SourceColumn>& columns, const std::string& operation);
 
     // Settles a batch's rejects: stores those that are the last word on their key and removes what newer good rows made
     // obsolete. The relation `batch` holds the batch's rows. Returns how many rows of insync.error are new or changed;
@@ -45,6 +46,7 @@ class Rejects {
     std::vector<std::string> store_source(const std::vector<SourceReject>& rejects);
 
     const Stream& stream_;
+    std::string operation_;
     std::string key_;          // SQL over b: the source key as jsonb of texts
     std::string fingerprint_;  // SQL over b
     bool has_errors_;

@@ -205,8 +205,7 @@ bool Run::next_batch(Batch& batch) {
             case wire::FrameType::columns:
                 // For a second time between two batches where new ones have come up.
                 if (batch.rows() > 0) throw ProtocolError("columns in the middle of a batch");
-                columns_ = parse_columns(frame.json().at("columns"));
-                transactions_.run([&] { use_columns(); });
+                use_columns(frame.json());
                 break;
             case wire::FrameType::rows:
                 batch.append_rows(frame.payload, columns_);
@@ -232,14 +231,20 @@ bool Run::next_batch(Batch& batch) {
     }
 }
 
-void Run::use_columns() {
-    if (applier_) {
-        applier_->use(columns_);
-    } else {
-        applier_.emplace(stream_, columns_, state_.has_errors);
-        if (compares_keys_) applier_->collect_keys();
-    }
-    if (applier_->columns_changed()) save_source_columns(stream_.id, columns_);
+void Run::use_columns(const nlohmann::json& frame) {
+    columns_ = parse_columns(frame.at("columns"));
+    const RowKind kind = row_kind_of(frame);
+    if (kind == RowKind::gone && !stream_.has_option("delete_feed"))
+        throw ProtocolError("deletes that nobody asked for");
+    transactions_.run([&] {
+        if (applier_) {
+            applier_->use(columns_, kind);
+        } else {
+            applier_.emplace(stream_, columns_, state_.has_errors, kind);
+            if (compares_keys_) applier_->collect_keys();
+        }
+        if (applier_->columns_changed()) save_source_columns(stream_.id, columns_);
+    });
 }
 
 bool Run::keeps_position(const Batch& batch) const {
@@ -248,6 +253,7 @@ bool Run::keeps_position(const Batch& batch) const {
 
 // One batch, one transaction; again if somebody was in the way.
 void Run::apply(const Batch& batch) {
+    if (batch.position.is_object()) reached_ = batch.position;
     if (batch.rows() + batch.rejects.size() == 0 && keeps_position(batch)) return;
     if (!applier_) throw ProtocolError("rows without columns");
     report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " +
@@ -341,6 +347,7 @@ void Run::finish() {
             total.vanished += applier_->delete_vanished();
             if (total.vanished > 0) record_start();
             if (run_id_ != 0) save_progress(run_id_, total);
+            save_feed_position();
             return total;
         });
         if (applier_->unreadable_rows() > 0) {
@@ -372,6 +379,15 @@ void Run::finish() {
         if (quiet && live.polls++ == 0) live.quiet_since = started_at_;
     });
     shared::announce_run_end();
+}
+
+// What was deleted before everything was read has vanished with it: the stream's feed of deletes goes on from there.
+void Run::save_feed_position() {
+    const auto deletes = reached_.find("deletes");
+    if (saves_position_ || deletes == reached_.end() || !position_.is_object() || applier_->unreadable_rows() > 0)
+        return;
+    position_["deletes"] = *deletes;
+    save_position(stream_.id, position_, state_.watermark.value_or(""));
 }
 
 std::string Run::closing_message() const {

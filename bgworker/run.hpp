@@ -45,10 +45,11 @@ class Run {
     auto in_transaction(Body&& body);
     void load();
     bool next_batch(Batch& batch);
-    void use_columns();
+    void use_columns(const nlohmann::json& frame);
     void apply(const Batch& batch);
     RunCounts apply_once(const Batch& batch);
     void finish();
+    void save_feed_position();
     void record_start();
     bool keeps_position(const Batch& batch) const;
     void check_deadline() const;
@@ -61,7 +62,8 @@ class Run {
     ConnectorProcess* connector_ = nullptr;
     std::string mode_;
     StreamState state_;
-    nlohmann::json position_;  // as committed
+    nlohmann::json position_;                            // as committed
+    nlohmann::json reached_ = nlohmann::json::object();  // as the connector last said, committed or not
     std::string watermark_;
     bool saves_position_ = true;
     bool compares_keys_ = false;

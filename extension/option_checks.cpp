@@ -281,13 +281,37 @@ ValueProblem check_text_map(std::string_view value) {
     return {};
 }
 
+// The names of fields that an option of a second resource gives: one, or a list of them.
+bool are_names(const nlohmann::json& value) {
+    auto is_name = [](const nlohmann::json& item) {
+        return item.is_string() && !trim(item.get_ref<const std::string&>()).empty();
+    };
+    if (!value.is_array()) return is_name(value);
+    return !value.empty() && std::all_of(value.begin(), value.end(), is_name);
+}
+
 // The options of a second resource: what a stream can say of its own, and which resource it is.
-ValueProblem check_json_options(std::string_view value) {
+ValueProblem check_json_options(const Option& option, std::string_view value) {
+    const bool is_feed = option.name == "delete_feed";
+    const std::string hint =
+        is_feed ? "Write an object such as {\"source\": \"events\", \"key\": \"subject_id\", \"watermark\": "
+                  "\"created_at\"}."
+                : "Write an object such as {\"source\": \"orders\"}.";
     const auto json = nlohmann::json::parse(value, nullptr, false);
-    if (!json.is_object()) return {"It is not a JSON object.", "Write an object such as {\"source\": \"orders\"}."};
+    if (!json.is_object()) return {"It is not a JSON object.", hint};
     for (const auto& [name, member] : json.items()) {
-        if (name == "source" || name == "key" || name == "watermark") continue;
-        if (name == "parent") return {"It has a parent itself.", "A stream can have one level of parents."};
+        if (name == "key" || name == "watermark") {
+            if (!are_names(member))
+                return {"The value of " + quote(name) + " is neither a name nor a list of names.", hint};
+            continue;
+        }
+        if (name == "source") {
+            if (!are_names(member) || member.is_array()) return {"The value of \"source\" is not a text.", hint};
+            continue;
+        }
+        const Option* inner = find_option(Where::stream, name);
+        if (inner != nullptr && inner->type == ValueType::json_options)
+            return {"It has a " + std::string(name) + " itself.", "Such an option stands in the stream alone."};
         // Writing JSON recurses; what is nested further is no option's value anyway.
         const bool is_flat =
             std::all_of(member.begin(), member.end(), [](const nlohmann::json& item) { return item.is_primitive(); });
@@ -297,7 +321,12 @@ ValueProblem check_json_options(std::string_view value) {
             return {problem->message + (problem->detail.empty() ? "" : ": " + problem->detail), problem->hint};
         }
     }
-    if (!json.contains("source")) return {"It names no source.", "Write an object such as {\"source\": \"orders\"}."};
+    if (!json.contains("source")) return {"It names no source.", hint};
+    if (!is_feed) return {};
+    if (!json.contains("key")) return {"It names no key, the field that tells whose row was deleted.", hint};
+    if (!json.contains("watermark"))
+        return {"It names no watermark, the field that tells when a row was deleted.", hint};
+    if (json["watermark"].is_array() && json["watermark"].size() > 1) return {"It has more than one watermark.", hint};
     return {};
 }
 
@@ -331,7 +360,7 @@ ValueProblem check_value(const Option& option, std::string_view value) {
         case ValueType::text_map:
             return check_text_map(value);
         case ValueType::json_options:
-            return check_json_options(value);
+            return check_json_options(option, value);
         case ValueType::pointer: {
             const bool negated = option.name == "more_path" && value.starts_with('!');
             return is_json_pointer(value.substr(negated ? 1 : 0))

@@ -75,6 +75,9 @@ Problem check_stream_set(const OptionMap& options) {
     if (has("deleted_when") && deletes == "ignore") {
         return requires_other("deleted_when", "deletes", "Set deletes to soft or hard.");
     }
+    if (has("delete_feed") && deletes == "ignore") {
+        return requires_other("delete_feed", "deletes", "Set deletes to soft or hard.");
+    }
     if (has("operation_column") && deletes == "ignore") {
         return requires_other("operation_column", "deletes", "Set deletes to soft or hard.");
     }

@@ -326,6 +326,13 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .description = "Options of the resource whose rows {parent.…} names, such as {\"source\": \"orders\", \"key\": "
                     "\"id\", \"watermark\": \"updated_at\"}: the stream reads its own path for each of them."},
+    {.name = "delete_feed",
+     .type = json_options,
+     .where = stream,
+     .kinds = rest,
+     .description = "Options of the resource whose rows tell what was deleted, such as {\"source\": \"events\", "
+                    "\"params\": {\"verb\": \"destroy\"}, \"key\": \"subject_id\", \"watermark\": \"created_at\"}: key "
+                    "names the fields, or JSON pointers, that hold the key of the row."},
 };
 
 }  // namespace insync::rest_rows

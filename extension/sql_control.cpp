@@ -297,8 +297,10 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
         pg::query(
             "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
-            " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position, watermark = excluded.watermark, "
-            "failures = 0,"
+            // Reading everything again doesn't show what was deleted meanwhile: a feed of deletes goes on where it was.
+            " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
+            " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
+            " ELSE excluded.position END, watermark = excluded.watermark, failures = 0,"
             " retry_at = NULL, updated_at = clock_timestamp()",
             {std::to_string(stream.id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
         return Datum(0);

@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
+#include "bgworker/key_rows.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
@@ -144,6 +145,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         stream.id = insert_stream(stream);
         record_owner(stream.id);
         Applier(stream, stream.source_columns, false).check();
+        check_key_rows(stream);
         if (home) settle_home_database();
         tell_findings(stream, description, existing);
         if (stream.schedule) wake_at_commit(stream.server);
@@ -228,6 +230,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         }
         if (new_owner) record_owner(stream.id);
         Applier(stream, stream.source_columns, false).check();
+        check_key_rows(stream);
         wake_at_commit(stream.server);
         return Datum(0);
     });

@@ -8,6 +8,7 @@ extern "C" {
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/installation.hpp"
+#include "bgworker/key_rows.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/record_rows.hpp"
 #include "extension/result_set.hpp"
@@ -21,10 +22,14 @@ constexpr int replay_rows = 1000;
 
 class Replay {
   public:
-    explicit Replay(const Stream& stream) : stream_(stream) {
-        encode_ = "SELECT " + record_values(stream.source_columns) + " FROM jsonb_to_record($1::jsonb) AS r (" +
-                  record_types(stream.source_columns) + ")";
+    // Of the rows that were rejected in that operation, and have these columns.
+    Replay(const Stream& stream, const std::string& operation, const std::vector<SourceColumn>& columns)
+        : stream_(stream), operation_(operation), columns_(columns) {
+        encode_ = "SELECT " + record_values(columns) + " FROM jsonb_to_record($1::jsonb) AS r (" +
+                  record_types(columns) + ")";
+        mark_last();
     }
+    bool is_empty() const { return last_ == 0; }
 
     // Takes the next rows out of insync.error; those that still have another form than the source's columns go back.
     bool next(std::int64_t* after, Batch& batch) {
@@ -34,11 +39,11 @@ class Replay {
             rows = pg::query(
                 "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = "
                 "$1::integer"
-                " AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " +
+                " AND x.operation = $4 AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " +
                     std::to_string(replay_rows) +
                     ") RETURNING e.id, e.record, e.key, e.fingerprint, e.source_hash, e.source_hash <> "
                     "md5(e.record::text)",
-                {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)});
+                {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_), operation_});
         }
         taken_ = rows.rows;
         batch.clear();
@@ -68,20 +73,21 @@ class Replay {
         }
     }
 
+  private:
     void mark_last() {
         Bookkeeping bookkeeping;
-        auto rows = pg::query("SELECT coalesce(max(e.id), 0) FROM insync.error AS e WHERE e.stream_id = $1::integer",
-                              {std::to_string(stream_.id)});
+        auto rows = pg::query(
+            "SELECT coalesce(max(e.id), 0) FROM insync.error AS e WHERE e.stream_id = $1::integer AND e.operation = $2",
+            {std::to_string(stream_.id), operation_});
         last_ = std::stoll(*rows.first()[0]);
     }
 
-  private:
     void encode(const std::string& record, const pg::Value& key, Batch& batch) {
         pg::Subtransaction subtransaction;
         try {
             auto rows = pg::query(encode_, {record});
             subtransaction.commit();
-            append_record(batch, stream_.source_columns, rows.first());
+            append_record(batch, columns_, rows.first());
         } catch (const pg::Error& error) {
             if (!error.is_data_fault()) throw;
             subtransaction.rollback();
@@ -93,6 +99,8 @@ class Replay {
     }
 
     const Stream& stream_;
+    const std::string operation_;
+    const std::vector<SourceColumn> columns_;
     std::string encode_;
     std::vector<std::vector<pg::Value>> taken_;
     std::int64_t last_ = 0;
@@ -119,21 +127,26 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             pg::query("SET CONSTRAINTS ALL IMMEDIATE");
         }
         stream.options["max_rejects"] = nullptr;  // every row here was rejected before
-        Applier applier(stream, stream.source_columns, true);
-        Replay replay(stream);
-        replay.mark_last();
         RunCounts counts;
-        std::int64_t run_id = 0, after = 0;
+        std::int64_t run_id = 0;
         auto run = [&] {
             if (run_id == 0) run_id = insert_run(stream, "replay", "running", "call");
             return run_id;
         };
-        for (Batch batch; replay.next(&after, batch);) {
-            run();
-            counts.add(applier.apply(batch, run));
-            applier.committed();
-            replay.remember_mended();
-        }
+        auto replay = [&](const std::string& operation, const std::vector<SourceColumn>& columns, RowKind kind) {
+            Replay rejected(stream, operation, columns);
+            if (rejected.is_empty()) return;
+            Applier applier(stream, columns, true, kind);
+            std::int64_t after = 0;
+            for (Batch batch; rejected.next(&after, batch);) {
+                run();
+                counts.add(applier.apply(batch, run));
+                applier.committed();
+                rejected.remember_mended();
+            }
+        };
+        replay("upsert", stream.source_columns, RowKind::whole);
+        replay("delete", key_columns(stream), RowKind::gone);
         if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
         return record_result(fcinfo,
                              {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});

@@ -48,7 +48,7 @@ COMMENT ON COLUMN insync.error.id IS 'number of the rejected row';
 COMMENT ON COLUMN insync.error.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.error.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.error.run_id IS 'run that rejected it';
-COMMENT ON COLUMN insync.error.operation IS 'what was to be done with the row';
+COMMENT ON COLUMN insync.error.operation IS 'what was to be done with the row: upsert, or delete where a feed of deletes named it';
 COMMENT ON COLUMN insync.error.sqlstate IS 'SQLSTATE of the refusal';
 COMMENT ON COLUMN insync.error.message IS 'why the row was refused';
 COMMENT ON COLUMN insync.error.column_name IS 'column that is to blame, where one is known';
@@ -153,6 +153,8 @@ ALTER TABLE insync.run ADD CONSTRAINT run_mode_check
     CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'backfill', 'verify', 'replay', 'ingest']));
 COMMENT ON COLUMN insync.run.mode IS 'incremental, full, replay of rejected rows, or ingest of pushed ones';
 
+COMMENT ON COLUMN insync.watermark.position IS
+    'where the next read goes on, in the source''s own literals; its member deletes is that of the option delete_feed; NULL: from the beginning';
 ALTER TABLE insync.watermark ADD COLUMN reconciled_at timestamptz;
 COMMENT ON COLUMN insync.watermark.reconciled_at IS
     'when an incremental stream with option reconcile was last read in full and compared; NULL: not since it was made';

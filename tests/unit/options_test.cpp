@@ -392,6 +392,25 @@ TEST(RestOptions, AParentsOptionsAreFlat) {
               "The value of \"params\" is nested too deep.");
 }
 
+TEST(RestOptions, AFeedOfDeletesTellsWhoseRowAndWhen) {
+    auto problem_of_feed = [](const std::string& value) {
+        auto found = check_option(Where::stream, Kind::rest, "delete_feed", value);
+        return found ? found->detail : "no problem";
+    };
+    EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": ["/data/id", "shop"], "watermark": "created"})"),
+              "no problem");
+    EXPECT_EQ(problem_of_feed(R"({"source": "events", "watermark": "created"})"),
+              "It names no key, the field that tells whose row was deleted.");
+    EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": "id"})"),
+              "It names no watermark, the field that tells when a row was deleted.");
+    EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": [], "watermark": "created"})"),
+              "The value of \"key\" is neither a name nor a list of names.");
+    EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": "id", "watermark": ["a", "b"]})"),
+              "It has more than one watermark.");
+    EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": "id", "watermark": "t", "parent": {"source": "x"}})"),
+              "It has a parent itself.");
+}
+
 TEST(OptionProblem, FollowsTheMessageStyle) {
     const OptionProblem problems[] = {
         problem(Where::server, "zzz", "x"),

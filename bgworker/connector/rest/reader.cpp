@@ -91,6 +91,7 @@ void Reader::prepare() {
     const std::string format = (parent.empty() ? settings_ : parent_settings_).text("watermark_format");
     if (format != "auto") epoch_ = format;
     add_known_columns();
+    if (settings_.has("delete_feed")) feed_.emplace(session_, settings_, request_.position);
 }
 
 ChangeMode Reader::change_mode() const {
@@ -102,11 +103,12 @@ ChangeMode Reader::change_mode() const {
 
 nlohmann::json Reader::run() {
     prepare();
-    if (!columns_.empty()) send_columns();
     watermark_ = text_member(request_.position, "watermark");
     if (!watermark_) watermark_ = request_.initial_watermark;
     if (watermark_ && watermark_field_) set_known_kind();
     const ChangeMode mode = change_mode();
+    if (feed_) begin_feed();
+    if (!columns_.empty()) send_columns();
     if (request_.full) {
         run_full();
     } else if (mode == ChangeMode::anchored) {
@@ -123,6 +125,7 @@ nlohmann::json Reader::run() {
             "the source can't be asked what changed, so everything is read and compared; without a watermark, rows "
             "that vanished would be found as well";
     }
+    if (feed_) feed_->settle();
     if (!columns_.empty()) send_position();
     send_progress();
     const std::optional<std::string> now = session_.source_now();
@@ -172,21 +175,23 @@ Values Reader::values_since(const std::optional<std::string>& since) const {
     return values;
 }
 
-// Where a read begins: the watermark less the lookback.
+// Where a read begins: the watermark, or the oldest delete that was applied, less the lookback.
 std::optional<std::string> Reader::low_bound() const {
     if (!watermark_) return std::nullopt;
+    const std::string from = feed_ ? before_deletes(*watermark_) : *watermark_;
     if (!epoch_.empty()) {
         const std::string lookback = request_.lookback + (epoch_ == "epoch_ms" ? "000" : "");
-        return subtract_lookback(WatermarkKind::integer, *watermark_, lookback).value_or(*watermark_);
+        return subtract_lookback(WatermarkKind::integer, from, lookback).value_or(from);
     }
-    return subtract_lookback(kind_, *watermark_, request_.lookback).value_or(*watermark_);
+    return subtract_lookback(kind_, from, request_.lookback).value_or(from);
 }
 
 Query Reader::begin(Values values) {
     Fields& fields = child_ ? parent_fields_ : fields_;
     Query query(session_, endpoint_, fields, parent_key_, std::move(values));
     const auto etag = request_.position.is_object() ? request_.position.find("etag") : request_.position.end();
-    if (request_.position.is_object() && etag != request_.position.end() && etag->is_object() && !child_) {
+    const bool rereads = feed_ && feed_->reread_from();
+    if (request_.position.is_object() && etag != request_.position.end() && etag->is_object() && !child_ && !rereads) {
         query.if_changed_from(etag->value("url", ""), etag->value("tag", ""));
     }
     return query;
@@ -376,6 +381,7 @@ nlohmann::json Reader::explain() {
         statements.push_back({{"purpose", purpose}, {"sql", session_.shown(request)}, {"parameters", {}}});
     };
     const ChangeMode mode = request_.full ? ChangeMode::compare : change_mode();
+    if (feed_ && feed_->has_begun() && !request_.full) add("what was deleted", feed_->next_request());
     const std::optional<std::string> since =
         mode == ChangeMode::anchored || mode == ChangeMode::window ? low_bound() : std::nullopt;
     Values values = values_since(since);

@@ -13,6 +13,7 @@
 #include "bgworker/connector/frame_writer.hpp"
 #include "bgworker/connector/literal.hpp"
 #include "bgworker/connector/rest/columns.hpp"
+#include "bgworker/connector/rest/delete_feed.hpp"
 #include "bgworker/connector/rest/query.hpp"
 #include "bgworker/connector/source.hpp"
 
@@ -26,6 +27,9 @@ enum class ChangeMode {
     compare,   // the source can't be asked what changed: everything is read
 };
 std::string_view name_of(ChangeMode mode);
+
+// A value in a reject's record. Numbers are texts there, so that they keep their digits.
+nlohmann::json shown(const Value& value);
 
 class Reader {
   public:
@@ -61,6 +65,14 @@ class Reader {
     void close_window(std::optional<std::string> highest);
     [[noreturn]] void fail_cut_off(const std::string& detail) const;
 
+    // What tells of rows by their keys alone: reader_keys.cpp.
+    void begin_feed();
+    void read_deleted();
+    void send_key_columns(const char* rows);
+    void send_key(const Page& page, std::size_t row, const std::vector<std::size_t>& fields, std::string_view fault,
+                  const Fields& names);
+    std::string before_deletes(const std::string& literal) const;
+
     // Sends the new rows of a page; `row_sent` is called behind each of them.
     void send_page(const Query& query, const std::function<void(std::size_t)>& row_sent);
     void send_children(const Page& parents, std::size_t row);
@@ -92,6 +104,7 @@ class Reader {
     std::optional<std::size_t> watermark_field_;
     std::vector<RestColumn> declared_;  // by the option fields
     std::vector<RestColumn> columns_;
+    std::vector<RestColumn> key_columns_;      // what is sent of a row that is told by its key alone
     std::vector<std::size_t> parent_columns_;  // numbers of columns_ that take a parent's value
     std::vector<std::string> parent_names_;
     std::vector<std::string> parent_values_;
@@ -100,6 +113,8 @@ class Reader {
     std::string scratch_;
     EncodeOptions encode_;
     std::size_t max_value_bytes_ = 256u << 20;
+
+    std::optional<DeleteFeed> feed_;
 
     nlohmann::json position_;
     std::optional<std::string> watermark_;

@@ -14,7 +14,8 @@ constexpr std::size_t max_record_bytes = 1u << 20;
 constexpr std::size_t max_row_bytes = wire::max_payload - (1u << 20);
 constexpr std::int64_t one_day_us = std::int64_t{86400} * 1000000;
 
-// A value in a reject's record. Numbers are texts there, so that they keep their digits.
+}  // namespace
+
 nlohmann::json shown(const Value& value) {
     if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) return nullptr;
     if (value.text.size() > max_record_bytes) {
@@ -23,8 +24,6 @@ nlohmann::json shown(const Value& value) {
     if (value.kind == Value::Kind::boolean) return value.text == "true";
     return replaced_utf8(value.text);
 }
-
-}  // namespace
 
 // The columns that the stream has: what options declare comes before what was discovered.
 void Reader::add_known_columns() {
@@ -205,7 +204,9 @@ bool Reader::batch_is_full() const {
 }
 
 void Reader::send_position() {
-    out_.send(wire::FrameType::position, {{"position", position_},
+    nlohmann::json position = position_;
+    if (feed_) position["deletes"] = feed_->position();
+    out_.send(wire::FrameType::position, {{"position", position},
                                           {"watermark", watermark_ ? nlohmann::json(*watermark_) : nlohmann::json()},
                                           {"rows", rows_since_position_}});
     rows_since_position_ = 0;

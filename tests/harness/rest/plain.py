@@ -36,7 +36,8 @@ class Plain(Server):
         if request.method not in ("GET", "HEAD"):
             raise Refusal(405)
         if len(parts) == 2 and parts[1] == "deleted":
-            return self._deleted(self.table(parts[0]), request.query)
+            table = self.table(parts[0])
+            return self._page(request, self._deleted(table, request.query), table)
         rows, table = self._rows(parts)
         query = request.query
         rows = self._filtered(rows, table, query)

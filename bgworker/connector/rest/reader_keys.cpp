@@ -1,0 +1,101 @@
+// What tells of rows by their keys alone: those that a feed says were deleted; see reader.hpp.
+#include <algorithm>
+
+#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/reader.hpp"
+#include "bgworker/connector/utf8.hpp"
+
+namespace insync::rest {
+
+namespace {
+
+constexpr std::int64_t unix_epoch_us = -std::int64_t{946684800} * 1000000;  // from 2000
+
+}  // namespace
+
+// Notes from when on deletes count, or applies those since then: before anything else is read.
+void Reader::begin_feed() {
+    if (request_.full || !feed_->has_begun()) return feed_->begin_at(source_clock());
+    if (change_mode() == ChangeMode::token) {
+        throw Failure(FailureClass::config, "the options delete_feed and response_watermark exclude each other",
+                      "What a delete could have removed wrongly is read again, which a token can't ask for.");
+    }
+    const bool is_time = kind_ == WatermarkKind::time || !epoch_.empty();
+    if (watermark_ && change_mode() != ChangeMode::compare && !is_time) {
+        throw Failure(FailureClass::config, "the option delete_feed needs a watermark that is a time",
+                      "The stream's is \"" + replaced_utf8(utf8_prefix(*watermark_, 60)) + "\".");
+    }
+    read_deleted();
+}
+
+void Reader::read_deleted() {
+    bool is_first = true;
+    feed_->read([&](const DeleteFeed::Event& event) {
+        if (is_first) send_key_columns("gone");
+        is_first = false;
+        send_key(event.page, event.row, feed_->key_fields(), event.fault, feed_->fields());
+        if (batch_is_full()) send_position();
+    });
+    if (rows_since_position_ > 0) send_position();
+    pages_ += feed_->pages();
+}
+
+// From here on rows have the key's columns only, until other columns are sent. `rows` says what that means.
+void Reader::send_key_columns(const char* rows) {
+    key_columns_.clear();
+    for (const std::string& name : request_.key) {
+        const auto found =
+            std::find_if(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
+        if (found == columns_.end()) {
+            throw Failure(FailureClass::config, "the key column \"" + name + "\" isn't known yet");
+        }
+        key_columns_.push_back(*found);
+    }
+    out_.send(wire::FrameType::columns,
+              {{"columns", to_json(std::vector<Column>(key_columns_.begin(), key_columns_.end()))}, {"rows", rows}});
+}
+
+void Reader::send_key(const Page& page, std::size_t row, const std::vector<std::size_t>& fields, std::string_view fault,
+                      const Fields& names) {
+    rows_++;
+    rows_since_position_++;
+    auto reject = [&](const std::string& sqlstate, const std::string& message, const std::string& column) {
+        nlohmann::json key = nlohmann::json::object();
+        for (std::size_t i = 0; i < fields.size(); i++) {
+            key[replaced_utf8(key_columns_[i].name)] = shown(page.value(row, fields[i]));
+        }
+        out_.send(wire::FrameType::reject, {{"key", key},
+                                            {"record", key},
+                                            {"sqlstate", sqlstate},
+                                            {"message", message},
+                                            {"column", column},
+                                            {"watermark", nullptr}});
+    };
+    if (!fault.empty()) return reject("22032", std::string(fault), "");
+    out_.begin_row(static_cast<std::int16_t>(fields.size()));
+    for (std::size_t i = 0; i < fields.size(); i++) {
+        const RestColumn& column = key_columns_[i];
+        const Value value = page.value(row, fields[i]);
+        Fault problem = value.kind == Value::Kind::absent || value.kind == Value::Kind::null
+                            ? Fault::null_key
+                            : encode_value(out_, column, value, encode_, max_value_bytes_);
+        if (problem == Fault::none) continue;
+        out_.drop_row();
+        const std::string message = problem == Fault::null_key ? "nothing is at \"" + names.name(fields[i]) + "\""
+                                                               : describe_fault(problem, column);
+        return reject(sqlstate_of(problem), message, column.name);
+    }
+    out_.end_row();
+}
+
+// The watermark, or the time of the oldest delete that was applied, in the watermark's form.
+std::string Reader::before_deletes(const std::string& literal) const {
+    const std::optional<std::int64_t> deleted = feed_->reread_from(), read = instant_of(literal, epoch_);
+    if (!deleted || !read || *deleted >= *read) return literal;
+    if (epoch_.empty()) return format_moved(*parse_civil_time(literal), *deleted - *read);
+    const std::int64_t unit = epoch_ == "epoch_ms" ? 1000 : 1000000;
+    return std::to_string((*deleted - unix_epoch_us) / unit);
+}
+
+}  // namespace insync::rest

@@ -1,0 +1,38 @@
+// Checks that keys alone tell rows; see key_rows.hpp.
+#include "bgworker/key_rows.hpp"
+
+#include "bgworker/apply.hpp"
+
+namespace insync {
+
+std::vector<SourceColumn> key_columns(const Stream& stream) {
+    std::vector<SourceColumn> columns;
+    for (const auto& name : stream.source_key) {
+        if (const SourceColumn* column = find_field(stream.source_columns, fold_name(name))) columns.push_back(*column);
+    }
+    return columns;
+}
+
+void check_key_rows(const Stream& stream) {
+    if (!stream.has_option("delete_feed")) return;
+    auto refuse = [&](const std::string& message, const std::string& hint) {
+        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, message, "", hint);
+        error.error_class = pg::ErrorClass::config;
+        throw error;
+    };
+    if (stream.mode == "full")
+        refuse("option \"delete_feed\" needs a stream that reads what changed",
+               "A full read finds what was deleted by itself: remove the option, or name a watermark.");
+    auto key = nlohmann::json::parse(stream.option("delete_feed"))["key"];
+    std::size_t count = key.is_array() ? key.size() : 1;
+    if (count != stream.source_key.size()) {
+        std::string names;
+        for (const auto& name : stream.source_key) names += (names.empty() ? "" : ", ") + name;
+        refuse("the key of option \"delete_feed\" has " + std::to_string(count) + (count == 1 ? " field" : " fields") +
+                   ", that of the source " + std::to_string(stream.source_key.size()) + " (" + names + ")",
+               "Name the fields that hold the key of the row that was deleted, in that order.");
+    }
+    Applier(stream, key_columns(stream), false, RowKind::gone);
+}
+
+}  // namespace insync

@@ -1,0 +1,16 @@
+// Rows that are told by the source's key alone: those that a feed says were deleted.
+#pragma once
+
+#include <vector>
+
+#include "bgworker/stream.hpp"
+
+namespace insync {
+
+// The columns of the source's key, which is all that is known of rows of other kinds than `whole`.
+std::vector<SourceColumn> key_columns(const Stream& stream);
+// Whether the target's rows can be told by those, if an option of the stream is about that; throws pg::Error. Needs a
+// transaction.
+void check_key_rows(const Stream& stream);
+
+}  // namespace insync
