@@ -127,7 +127,13 @@ SourceDescription describe_source(const Server& server, const Stream& stream) {
         {"watermark", nullptr}, {"options", stream.options}, {"known_columns", nlohmann::json::array()}};
     if (!stream.watermark.empty()) request["watermark"] = stream.watermark;
     // A key that is none of the source's is told with its columns; an API that knows no keys needs it for its requests.
-    if (server.kind == Kind::rest && !stream.key.empty()) request["key"] = stream.key;
+    // What the stream adds of its own, such as the shop that all of its rows are of, the source has never heard of.
+    auto named = named_columns(stream);
+    std::vector<std::string> key;
+    for (const auto& name : stream.key) {
+        if (!named.contains(name) || !is_constant(named[name].get<std::string>(), {})) key.push_back(name);
+    }
+    if (server.kind == Kind::rest && !key.empty()) request["key"] = key;
     auto answers = session.open(server).call(request);
     SourceDescription description;
     for (const auto& answer : answers) {

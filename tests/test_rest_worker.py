@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from harness import Database, wait_for
-from harness.rest import ClientCredentials, Ords, Plain, QueryParameter, Table, basic, bearer
+from harness.rest import ClientCredentials, Ords, Plain, PostgREST, QueryParameter, Table, basic, bearer
 from harness.rest.table import UTC
 
 START = datetime.datetime(2025, 1, 1, tzinfo=UTC)
@@ -86,6 +86,18 @@ def test_a_first_load_of_several_batches(db, since, order):
     assert db.value("SELECT count(*) FROM items") == 41
     if since is None:
         assert "compared" in db.status("items")["message"]
+
+
+def test_a_constant_in_the_key_is_not_asked_for(db):
+    """Many shops in one table: the column that tells them apart is the streams' own, and no field of the source."""
+    with PostgREST(Table("items", rows(5))) as server:
+        db.create_rest_server("api", server.base_url, preset="supabase", path="{source}", auth="none")
+        for shop in ("T01", "T02"):
+            options = {"columns": {"shop": f"'{shop}'"}}
+            db.create_stream(shop, "api", "items", target="items", key="shop, id", watermark="updated_at", options=options)
+            assert db.run(shop)["inserted"] == 5
+        assert all("shop" not in request.query.get("order", "") for request in server.requests)
+    assert db.value("SELECT count(*) FROM items") == 10
 
 
 # --------------------------------------------------------------------------------------------------------------- explain
