@@ -4,20 +4,15 @@
 #include <algorithm>
 #include <numeric>
 
-#include "bgworker/bookkeeping.hpp"
+#include "bgworker/apply_scope.hpp"
 #include "bgworker/merge_counter.hpp"
 
 namespace insync {
 
 namespace {
 
-// Deferred triggers and constraints fire at the end of the statement, as the stream's owner: at commit they would run
-// as the worker, who is a superuser (and PostgreSQL refuses to queue them here).
-constexpr const char* nothing_deferred = "SET CONSTRAINTS ALL IMMEDIATE";
 // How often a batch is tried again when somebody else inserts the same key at the same moment.
 constexpr int unique_violation_attempts = 3;
-// A share of deletes is judged from this many on: of three rows, one is a third.
-constexpr std::int64_t guard_floor = 10;
 // A share of rejects is judged from this many on: a poll that finds one row, a bad one, is no flood.
 constexpr std::int64_t rejects_floor = 2;
 
@@ -26,15 +21,6 @@ std::string error_type(const pg::Error& error) {
 }
 
 }  // namespace
-
-// As the stream's owner, security-restricted, with pinned settings, through SPI.
-struct Applier::Scope {
-    explicit Scope(const Stream& stream, pg::Plans plans = pg::Plans::key_lookups)
-        : settings(plans), identity(stream.owner_oid) {}
-    pg::PinnedSettings settings;
-    pg::RunAs identity;
-    pg::Spi spi;
-};
 
 Applier::Applier(const Stream& stream, bool has_errors)
     : stream_(stream), rejects_(stream, has_errors), context_(nullptr), descriptor_(nullptr) {
@@ -87,35 +73,6 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     BatchRelation relation(descriptor_);
     if (kind != RowKind::whole) check_keys();
     plan(keys_, keys_statement(shape_));
-}
-
-// Of a row that is told by its key alone, nothing else is known: neither what the filter asks for nor what a condition
-// for deletes does.
-void Applier::keep_keys() {
-    if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("keys of rows that nobody asked for");
-    std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key; });
-    shape_.filter.clear();
-    shape_.delete_condition = kind_ == RowKind::gone ? "true" : "";
-}
-
-// Fails where the target's key takes more than the source's key to compute.
-void Applier::check_keys() {
-    pg::Subtransaction subtransaction;
-    try {
-        plan(keys_, keys_statement(shape_));
-        subtransaction.commit();
-    } catch (const pg::Error& error) {
-        if (error.sqlstate != ERRCODE_UNDEFINED_COLUMN) throw;
-        subtransaction.rollback();
-        std::string key;
-        for (const auto& column : columns_) key += (key.empty() ? "" : ", ") + column.field;
-        pg::Error explained(ERRCODE_INVALID_PARAMETER_VALUE,
-                            "deleted rows can't be told by the source's key alone (" + key + ")",
-                            "The target's key needs more of the row: " + error.message + ".",
-                            "Make the target's key of the source's key and constants.");
-        explained.error_class = pg::ErrorClass::config;
-        throw explained;
-    }
 }
 
 Applier::~Applier() {
@@ -171,13 +128,6 @@ void Applier::check() {
     if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
 }
 
-void Applier::collect_keys() {
-    Scope scope(stream_);
-    BatchRelation relation(descriptor_);
-    seen_ = std::make_unique<SeenKeys>(plan(keys_, keys_statement(shape_)));
-    rejects_.remember_seen();
-}
-
 void Applier::write(RunCounts& counts) {
     pg::query(nothing_deferred);
     if (target_is_empty_) {
@@ -210,6 +160,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
 
 RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>& run_id) {
     Scope scope(stream_);
+    if (kind_ == RowKind::present) return note_keys(batch);
     RunCounts counts;
     counts.batches = 1;
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
@@ -361,65 +312,6 @@ std::string Applier::failing_column() {
         }
     }
     return "";
-}
-
-// Asked when it matters: another stream may have been made meanwhile.
-bool Applier::target_is_shared() const {
-    Bookkeeping bookkeeping;
-    return !pg::query(
-                "SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 AND s.id <> "
-                "$3::integer",
-                {stream_.target_schema, stream_.target_table, std::to_string(stream_.id)})
-                .empty();
-}
-
-// The part of a shared target that is this stream's: its rows have the constant key columns that its mapping sets.
-std::string Applier::delete_scope() const {
-    std::string scope;
-    for (const auto& column : shape_.columns) {
-        if (!column.key || !is_constant(column.expression, whole_columns_)) continue;
-        scope +=
-            (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
-    }
-    if (scope.empty() && target_is_shared()) {
-        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "stream " + stream_.name + " can't delete from " + shape_.target +
-                            ", which other streams write too, as nothing tells its rows apart",
-                        "",
-                        "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
-                        "key 'shop,id'.");
-        error.error_class = pg::ErrorClass::config;
-        throw error;
-    }
-    return scope;
-}
-
-void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
-    auto limit = parse_share_or_count(stream_.option("max_deletes"));
-    if (!limit || !limit->exceeded_by(vanished, total)) return;
-    if (limit->share && vanished <= guard_floor && seen_->count() > 0) return;
-    pg::Error error(
-        ERRCODE_DATA_EXCEPTION,
-        std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
-            " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
-        "The source was read in full and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
-        "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
-            ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
-    error.error_class = pg::ErrorClass::config;
-    throw error;
-}
-
-std::int64_t Applier::delete_vanished() {
-    if (!seen_ || shape_.deletes == DeleteMode::ignore || total_.unreadable > 0) return 0;
-    Scope scope(stream_, pg::Plans::any);
-    seen_->register_relation();
-    std::string part = delete_scope();
-    std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
-    if (vanished > 0) guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
-    rejects_.forget_vanished();
-    if (vanished == 0) return 0;
-    pg::query(nothing_deferred);
-    return static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
 }
 
 }  // namespace insync

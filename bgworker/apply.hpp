@@ -51,6 +51,9 @@ class Applier {
     // Deletes (or marks) the target's rows that no batch of this full read had. Throws where more would vanish than
     // option max_deletes allows. Returns their number.
     std::int64_t delete_vanished();
+    // After a read of keys: takes the mark of a soft delete from the target's rows whose key was there again. Returns
+    // their number.
+    std::int64_t revive_seen();
     // Rows that the connector could not read, so that their keys in the target are unknown: with any, nothing is
     // deleted.
     std::int64_t unreadable_rows() const { return total_.unreadable; }
@@ -68,6 +71,8 @@ class Applier {
     void follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns);
     void keep_keys();
     void check_keys();
+    RunCounts note_keys(const Batch& batch);
+    void add_keys(const Batch& batch, const std::vector<std::size_t>& rows);
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);

@@ -75,6 +75,7 @@ RowKind row_kind_of(const nlohmann::json& columns_frame) {
     const std::string word = text_member(columns_frame, "rows");
     if (word.empty()) return RowKind::whole;
     if (word == "gone") return RowKind::gone;
+    if (word == "present") return RowKind::present;
     throw ProtocolError("rows of an unknown kind");
 }
 

@@ -76,7 +76,8 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
             " EXISTS (SELECT FROM insync.run AS x WHERE x.stream_id = s.id AND x.status = 'running'),"
             " (extract(epoch FROM w.retry_at) * 1000000)::bigint, (extract(epoch FROM l.last_poll) * 1000000)::bigint,"
             " CASE WHEN s.mode = 'incremental' AND w.failures = 0 THEN s.options ->> 'reconcile' END,"
-            " (extract(epoch FROM coalesce(w.reconciled_at, s.created_at)) * 1000000)::bigint"
+            " (extract(epoch FROM coalesce(w.reconciled_at, s.created_at)) * 1000000)::bigint,"
+            " s.options ->> 'reconcile_by' = 'keys'"
             " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
             " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = "
             "'queued' ORDER BY r.id LIMIT 1) AS q ON true"
@@ -117,7 +118,8 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
             pg_tz* zone = zone_name != nullptr ? pg::call([&] { return pg_tzset(zone_name); }) : default_zone;
             if (zone == nullptr) zone = default_zone;
             auto interval = row[9] ? parse_duration(*row[9]) : decltype(parse_duration("")){};
-            if (interval && now - std::stoll(*row[10]) >= interval->count() * 1000) item.request.mode = "full";
+            if (interval && now - std::stoll(*row[10]) >= interval->count() * 1000)
+                item.request.mode = row[11] == "t" ? "keys" : "full";
             if (schedule) at = next_run(*schedule, last, now, [zone](std::int64_t us) { return to_local(us, zone); });
         }
         // Somebody else is at it: his run answers for this one, or it is looked at again in a while.

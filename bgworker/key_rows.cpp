@@ -13,26 +13,43 @@ std::vector<SourceColumn> key_columns(const Stream& stream) {
     return columns;
 }
 
-void check_key_rows(const Stream& stream) {
-    if (!stream.has_option("delete_feed")) return;
-    auto refuse = [&](const std::string& message, const std::string& hint) {
-        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, message, "", hint);
-        error.error_class = pg::ErrorClass::config;
-        throw error;
-    };
+namespace {
+
+[[noreturn]] void refuse(const std::string& message, const std::string& hint) {
+    pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, message, "", hint);
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+void check_feed(const Stream& stream) {
     if (stream.mode == "full")
         refuse("option \"delete_feed\" needs a stream that reads what changed",
                "A full read finds what was deleted by itself: remove the option, or name a watermark.");
     auto key = nlohmann::json::parse(stream.option("delete_feed"))["key"];
     std::size_t count = key.is_array() ? key.size() : 1;
-    if (count != stream.source_key.size()) {
-        std::string names;
-        for (const auto& name : stream.source_key) names += (names.empty() ? "" : ", ") + name;
-        refuse("the key of option \"delete_feed\" has " + std::to_string(count) + (count == 1 ? " field" : " fields") +
-                   ", that of the source " + std::to_string(stream.source_key.size()) + " (" + names + ")",
-               "Name the fields that hold the key of the row that was deleted, in that order.");
-    }
-    Applier(stream, key_columns(stream), false, RowKind::gone);
+    if (count == stream.source_key.size()) return;
+    std::string names;
+    for (const auto& name : stream.source_key) names += (names.empty() ? "" : ", ") + name;
+    refuse("the key of option \"delete_feed\" has " + std::to_string(count) + (count == 1 ? " field" : " fields") +
+               ", that of the source " + std::to_string(stream.source_key.size()) + " (" + names + ")",
+           "Name the fields that hold the key of the row that was deleted, in that order.");
+}
+
+}  // namespace
+
+void check_key_rows(const Stream& stream) {
+    bool has_feed = stream.has_option("delete_feed"), scans = stream.option("reconcile_by") == "keys";
+    if (has_feed) check_feed(stream);
+    if (has_feed || scans) Applier(stream, key_columns(stream), false, has_feed ? RowKind::gone : RowKind::present);
+}
+
+void check_key_scan(const Stream& stream) {
+    if (stream.option("deletes") == "ignore")
+        refuse("mode keys finds deleted rows, which stream \"" + stream.name + "\" ignores",
+               "Set its option deletes to soft or hard.");
+    if (stream.has_option("operation_column"))
+        refuse("mode keys can't tell deleted rows where option operation_column does",
+               "A table of changes has every key that there ever was.");
 }
 
 }  // namespace insync

@@ -1,4 +1,5 @@
-// Rows that are told by the source's key alone: those that a feed says were deleted.
+// Rows that are told by the source's key alone: those that a feed says were deleted, and those that a read of keys
+// shows.
 #pragma once
 
 #include <vector>
@@ -12,5 +13,7 @@ std::vector<SourceColumn> key_columns(const Stream& stream);
 // Whether the target's rows can be told by those, if an option of the stream is about that; throws pg::Error. Needs a
 // transaction.
 void check_key_rows(const Stream& stream);
+// Whether a run in mode keys can do anything; throws pg::Error.
+void check_key_scan(const Stream& stream);
 
 }  // namespace insync

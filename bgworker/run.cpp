@@ -12,6 +12,7 @@ extern "C" {
 #include <cmath>
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/key_rows.hpp"
 #include "bgworker/shared_state.hpp"
 #include "extension/settings.hpp"
 
@@ -79,7 +80,7 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
     }
     auto size = parse_size(stream.option("batch_bytes"));
     auto rows = parse_integer(stream.option("batch_rows"));
-    bool full = mode == "full";
+    bool keys = mode == "keys", full = mode == "full" || keys;
     auto optional = [&](const char* name) {
         return stream.has_option(name) ? nlohmann::json(stream.option(name)) : nlohmann::json();
     };
@@ -99,7 +100,7 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"null_watermark", stream.option("null_watermark")},
             {"text_policy", stream.option("text_policy")},
             {"zero_dates", stream.option("zero_dates")},
-            {"columns", nullptr},
+            {"columns", keys ? nlohmann::json(stream.source_key) : nlohmann::json()},
             {"options", stream.options},
             {"known_columns", to_json(stream.source_columns)}};
 }
@@ -184,8 +185,9 @@ void Run::load() {
         if (request_.trigger == "request" || request_.trigger == "call" || state_.position.is_null()) record_start();
     });
     position_ = state_.position;
-    compares_keys_ =
-        mode_ == "full" && stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
+    compares_keys_ = (mode_ == "full" || mode_ == "keys") && stream_.option("deletes") != "ignore" &&
+                     !stream_.has_option("operation_column");
+    if (mode_ == "keys") check_key_scan(stream_);
     saves_position_ = mode_ == stream_.mode;
     // The keys seen so far are lost with the process that saw them, so a read that compares keys starts over.
     bool inside_full = position_.is_object() && position_.value("phase", "") == "full";
@@ -234,8 +236,9 @@ bool Run::next_batch(Batch& batch) {
 void Run::use_columns(const nlohmann::json& frame) {
     columns_ = parse_columns(frame.at("columns"));
     const RowKind kind = row_kind_of(frame);
-    if (kind == RowKind::gone && !stream_.has_option("delete_feed"))
-        throw ProtocolError("deletes that nobody asked for");
+    if ((kind == RowKind::present) != (mode_ == "keys") ||
+        (kind == RowKind::gone && !stream_.has_option("delete_feed")))
+        throw ProtocolError("rows of a kind that nobody asked for");
     transactions_.run([&] {
         if (applier_) {
             applier_->use(columns_, kind);
@@ -345,7 +348,8 @@ void Run::finish() {
         counts_ = in_transaction([&] {
             RunCounts total = counts_;
             total.vanished += applier_->delete_vanished();
-            if (total.vanished > 0) record_start();
+            total.updated += applier_->revive_seen();
+            if (total.vanished + total.updated > counts_.vanished + counts_.updated) record_start();
             if (run_id_ != 0) save_progress(run_id_, total);
             save_feed_position();
             return total;
@@ -367,7 +371,8 @@ void Run::finish() {
             clear_failures(stream_.id);
         });
     }
-    if (mode_ == "full" && stream_.has_option("reconcile")) in_transaction([&] { record_reconciled(stream_.id); });
+    if ((mode_ == "full" || mode_ == "keys") && stream_.has_option("reconcile"))
+        in_transaction([&] { record_reconciled(stream_.id); });
     std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;

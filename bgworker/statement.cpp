@@ -198,4 +198,10 @@ std::string delete_vanished_statement(const ApplyShape& shape, const std::string
     return "DELETE FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
 }
 
+std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope) {
+    return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " + shape.living_value + " WHERE t." +
+           shape.deleted_column + " IS DISTINCT FROM " + shape.living_value + " AND EXISTS (SELECT FROM " +
+           seen_relation_name + " WHERE " + seen_join(shape) + ")" + (scope.empty() ? "" : " AND " + scope);
+}
+
 }  // namespace insync

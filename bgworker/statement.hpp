@@ -67,6 +67,9 @@ std::string count_vanished_statement(const ApplyShape& shape, const std::string&
 std::string count_scope_statement(const ApplyShape& shape, const std::string& scope);
 std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope);
 
+// Takes the mark of a soft delete from the target rows in `scope` whose key is in the relation `seen`.
+std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope);
+
 // The relation of all keys that a full read has seen, and its columns k1, k2, …
 inline constexpr const char* seen_relation_name = "seen";
 

@@ -292,20 +292,21 @@ bool are_names(const nlohmann::json& value) {
 
 // The options of a second resource: what a stream can say of its own, and which resource it is.
 ValueProblem check_json_options(const Option& option, std::string_view value) {
-    const bool is_feed = option.name == "delete_feed";
+    const bool is_feed = option.name == "delete_feed", is_resource = option.name != "key_scan";
     const std::string hint =
-        is_feed ? "Write an object such as {\"source\": \"events\", \"key\": \"subject_id\", \"watermark\": "
-                  "\"created_at\"}."
-                : "Write an object such as {\"source\": \"orders\"}.";
+        is_feed       ? "Write an object such as {\"source\": \"events\", \"key\": \"subject_id\", \"watermark\": "
+                        "\"created_at\"}."
+        : is_resource ? "Write an object such as {\"source\": \"orders\"}."
+                      : "Write an object such as {\"params\": {\"select\": \"{keys}\"}}.";
     const auto json = nlohmann::json::parse(value, nullptr, false);
     if (!json.is_object()) return {"It is not a JSON object.", hint};
     for (const auto& [name, member] : json.items()) {
-        if (name == "key" || name == "watermark") {
+        if (is_resource && (name == "key" || name == "watermark")) {
             if (!are_names(member))
                 return {"The value of " + quote(name) + " is neither a name nor a list of names.", hint};
             continue;
         }
-        if (name == "source") {
+        if (is_resource && name == "source") {
             if (!are_names(member) || member.is_array()) return {"The value of \"source\" is not a text.", hint};
             continue;
         }
@@ -321,7 +322,7 @@ ValueProblem check_json_options(const Option& option, std::string_view value) {
             return {problem->message + (problem->detail.empty() ? "" : ": " + problem->detail), problem->hint};
         }
     }
-    if (!json.contains("source")) return {"It names no source.", hint};
+    if (is_resource && !json.contains("source")) return {"It names no source.", hint};
     if (!is_feed) return {};
     if (!json.contains("key")) return {"It names no key, the field that tells whose row was deleted.", hint};
     if (!json.contains("watermark"))

@@ -81,6 +81,14 @@ Problem check_stream_set(const OptionMap& options) {
     if (has("operation_column") && deletes == "ignore") {
         return requires_other("operation_column", "deletes", "Set deletes to soft or hard.");
     }
+    if (value_or_default("reconcile_by") == "keys") {
+        if (!has("reconcile")) return requires_other("reconcile_by", "reconcile", "Say how often.");
+        if (deletes == "ignore") return requires_other("reconcile_by", "deletes", "Set deletes to soft or hard.");
+        if (has("operation_column")) {
+            return OptionProblem{"option \"reconcile_by\" set to \"keys\" and \"operation_column\" exclude each other",
+                                 "A table of changes has every key that there ever was.", ""};
+        }
+    }
     if (has("delete_values") && !has("operation_column")) {
         return requires_other("delete_values", "operation_column", "Name the source's column that holds these values.");
     }

@@ -25,6 +25,7 @@ constexpr std::string_view new_column_policies[] = {"add", "ignore", "fail"};
 constexpr std::string_view null_watermark_policies[] = {"include", "reject", "fail"};
 constexpr std::string_view text_policies[] = {"replace", "reject"};
 constexpr std::string_view zero_date_policies[] = {"null", "reject"};
+constexpr std::string_view reconciled_things[] = {"rows", "keys"};
 constexpr std::string_view backoffs[] = {"double", "fixed"};
 
 using enum ValueType;
@@ -233,6 +234,14 @@ constexpr Option general[] = {
      .max = 366 * day,
      .description = "How often an incremental stream is read in full and compared, so that rows that vanished at the "
                     "source are found."},
+    {.name = "reconcile_by",
+     .type = enumeration,
+     .default_text = "rows",
+     .where = stream,
+     .kinds = any,
+     .values = reconciled_things,
+     .description = "What reconcile reads: whole rows, which mends what else differs, or keys alone, which only finds "
+                    "what vanished."},
     {.name = "deleted_column",
      .type = name,
      .where = stream,

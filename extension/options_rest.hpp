@@ -333,6 +333,12 @@ inline constexpr Option table[] = {
      .description = "Options of the resource whose rows tell what was deleted, such as {\"source\": \"events\", "
                     "\"params\": {\"verb\": \"destroy\"}, \"key\": \"subject_id\", \"watermark\": \"created_at\"}: key "
                     "names the fields, or JSON pointers, that hold the key of the row."},
+    {.name = "key_scan",
+     .type = json_options,
+     .where = both,
+     .kinds = rest,
+     .description = "Options laid over the stream's where only keys are read, such as {\"params\": {\"select\": "
+                    "\"{keys}\"}}, so that the source sends no more."},
 };
 
 }  // namespace insync::rest_rows

@@ -17,6 +17,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
+#include "bgworker/key_rows.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
@@ -32,10 +33,11 @@ namespace {
 constexpr long wait_step_ms = 1000;
 
 void check_mode(const Stream& stream, const std::string& mode) {
-    if (mode != "incremental" && mode != "full") {
+    if (mode != "incremental" && mode != "full" && mode != "keys") {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid mode \"" + mode + "\"", "",
-                        "Valid modes are incremental and full.");
+                        "Valid modes are incremental, full and keys.");
     }
+    if (mode == "keys") check_key_scan(stream);
     if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                         "stream \"" + stream.name + "\" has no watermark, so it can't be read incrementally");

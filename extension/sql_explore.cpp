@@ -38,6 +38,17 @@ std::string join(const nlohmann::json& array) {
     return text;
 }
 
+// What the source would be asked.
+void add_statements(ResultSet& result, const nlohmann::json& item) {
+    if (!item.contains("statements")) return;
+    for (const auto& statement : item["statements"]) {
+        std::string text = statement.value("sql", "");
+        if (auto parameters = statement.find("parameters"); parameters != statement.end() && !parameters->empty())
+            text += "\n-- parameters: " + parameters->dump();
+        result.add({"source: " + statement.value("purpose", std::string("read")), text});
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -130,9 +141,13 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
         StreamState state = load_state(stream.id);
         Server server = server_of(stream);
         SourceSession session;
-        auto request = Run::read_request(stream, stream.mode, state.position, 0);
-        request["verb"] = "explain";
-        for (const auto& item : session.open(server).call(request)) {
+        ConnectorProcess& connector = session.open(server);
+        auto explain = [&](const std::string& mode, const nlohmann::json& position) {
+            auto request = Run::read_request(stream, mode, position, 0);
+            request["verb"] = "explain";
+            return connector.call(request);
+        };
+        for (const auto& item : explain(stream.mode, state.position)) {
             if (auto bounds = item.find("bounds"); bounds != item.end() && !bounds->empty())
                 result.add({"bounds", bounds->dump()});
             if (auto options = item.find("options"); options != item.end() && options->is_array()) {
@@ -140,14 +155,10 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
                     result.add({"option: " + text_member(option, "name"),
                                 text_member(option, "value") + " (from " + text_member(option, "from") + ")"});
             }
-            if (!item.contains("statements")) continue;
-            for (const auto& statement : item["statements"]) {
-                std::string text = statement.value("sql", "");
-                if (auto parameters = statement.find("parameters");
-                    parameters != statement.end() && !parameters->empty())
-                    text += "\n-- parameters: " + parameters->dump();
-                result.add({"source: " + statement.value("purpose", std::string("read")), text});
-            }
+            add_statements(result, item);
+        }
+        if (stream.option("reconcile_by") == "keys") {
+            for (const auto& item : explain("keys", nullptr)) add_statements(result, item);
         }
         Applier applier(stream, stream.source_columns, state.has_errors);
         applier.check();

@@ -150,8 +150,10 @@ COMMENT ON FUNCTION sync_ingest(text, jsonb) IS
 REVOKE ALL ON FUNCTION sync_ingest(text, jsonb) FROM PUBLIC;
 ALTER TABLE insync.run DROP CONSTRAINT run_mode_check;
 ALTER TABLE insync.run ADD CONSTRAINT run_mode_check
-    CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'backfill', 'verify', 'replay', 'ingest']));
-COMMENT ON COLUMN insync.run.mode IS 'incremental, full, replay of rejected rows, or ingest of pushed ones';
+    CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys', 'backfill', 'verify', 'replay', 'ingest']));
+COMMENT ON COLUMN insync.run.mode IS 'incremental, full, keys (only those, to find what vanished), replay of rejected rows, or ingest of pushed ones';
+COMMENT ON FUNCTION sync_trigger(text, text) IS
+    'asks the workers to run the caller''s streams whose name matches the LIKE pattern, at commit; mode incremental, full or keys overrides the stream''s own';
 
 COMMENT ON COLUMN insync.watermark.position IS
     'where the next read goes on, in the source''s own literals; its member deletes is that of the option delete_feed; NULL: from the beginning';

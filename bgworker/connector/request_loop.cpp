@@ -77,7 +77,9 @@ OpenRequest open_request(const json& request) {
 ReadRequest read_request(const json& request) {
     ReadRequest read;
     read.source = request.at("source").get<std::string>();
-    read.full = request.value("mode", "incremental") == "full";
+    const std::string mode = request.value("mode", "incremental");
+    read.only_keys = mode == "keys";
+    read.full = mode == "full" || read.only_keys;
     read.key = optional_names(request, "key").value_or(std::vector<std::string>());
     read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());
     read.key_is_unique = request.value("key_is_unique", false);

@@ -32,6 +32,7 @@ struct OpenRequest {
 struct ReadRequest {
     std::string source;
     bool full = false;
+    bool only_keys = false;  // of a full read: what is sent of each row is its key
     std::vector<std::string> key;
     std::vector<std::string> watermark;  // several: the first that isn't null counts
     bool key_is_unique = false;

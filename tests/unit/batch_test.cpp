@@ -308,6 +308,13 @@ TEST(Columns, ASuffixDoesNotSplitACharacter) {
     EXPECT_EQ(fields[1], std::string(60, 'x') + "_2");
 }
 
+TEST(Columns, TheirRowsAreOfAKnownKind) {
+    EXPECT_EQ(row_kind_of({{"columns", nlohmann::json::array()}}), RowKind::whole);
+    EXPECT_EQ(row_kind_of({{"rows", "gone"}}), RowKind::gone);
+    EXPECT_EQ(row_kind_of({{"rows", "present"}}), RowKind::present);
+    EXPECT_THROW(row_kind_of({{"rows", "lost"}}), ProtocolError);
+}
+
 TEST(Columns, ADescriptionComesBackAsItWasStored) {
     auto stored = json::parse(
         R"([{"name": "ID", "type": "int8", "pg_type": "bigint", "source_type": "INTEGER", "nullable": false},

@@ -372,6 +372,10 @@ TEST(StreamSet, RefusesCombinationsThatDoNot) {
         {{{"deletes", "hard"}, {"delete_values", "D"}},
          "option \"delete_values\" requires the option \"operation_column\""},
         {{{"columns_only", "on"}}, "option \"columns_only\" requires the option \"columns\""},
+        {{{"reconcile_by", "keys"}, {"deletes", "hard"}}, "option \"reconcile_by\" requires the option \"reconcile\""},
+        {{{"reconcile_by", "keys"}, {"reconcile", "1 day"}}, "option \"reconcile_by\" requires the option \"deletes\""},
+        {{{"reconcile_by", "keys"}, {"reconcile", "1 day"}, {"deletes", "hard"}, {"operation_column", "op"}},
+         "option \"reconcile_by\" set to \"keys\" and \"operation_column\" exclude each other"},
         {{{"mode", "full"}, {"initial_watermark", "1"}},
          "option \"initial_watermark\" is not allowed when \"mode\" is \"full\""},
     };
@@ -409,6 +413,17 @@ TEST(RestOptions, AFeedOfDeletesTellsWhoseRowAndWhen) {
               "It has more than one watermark.");
     EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": "id", "watermark": "t", "parent": {"source": "x"}})"),
               "It has a parent itself.");
+}
+
+TEST(RestOptions, AScanOfKeysLaysOptionsOverTheStreams) {
+    auto problem_of_scan = [](const std::string& value) {
+        auto found = check_option(Where::server, Kind::rest, "key_scan", value);
+        return found ? found->detail : "no problem";
+    };
+    EXPECT_EQ(problem_of_scan(R"({"params": {"select": "{keys}"}, "page_size": 5000})"), "no problem");
+    EXPECT_EQ(problem_of_scan(R"({})"), "no problem");
+    EXPECT_EQ(problem_of_scan(R"({"key": "id"})").substr(0, 20), "invalid option \"key\"");
+    EXPECT_EQ(problem_of_scan(R"({"delete_feed": {"source": "x"}})"), "It has a delete_feed itself.");
 }
 
 TEST(OptionProblem, FollowsTheMessageStyle) {

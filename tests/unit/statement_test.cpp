@@ -230,6 +230,13 @@ TEST(Statement, SoftDeletesOfVanishedRowsMarkThemOnce) {
               "SELECT count(*) FROM public.sales AS t WHERE t.gone IS NOT DISTINCT FROM NULL");
 }
 
+TEST(Statement, AMarkIsTakenOffWhereTheKeyWasSeen) {
+    ApplyShape shape = with_deletes(DeleteMode::soft);
+    EXPECT_EQ(revive_seen_statement(shape, "t.shop = 'T01'"),
+              "UPDATE public.sales AS t SET gone = NULL WHERE t.gone IS DISTINCT FROM NULL AND EXISTS (SELECT FROM seen"
+              " WHERE t.id = seen.k1) AND t.shop = 'T01'");
+}
+
 // Checks
 
 TEST(Statement, AChecksColumnsAreThoseThatWouldBeWritten) {

@@ -163,7 +163,9 @@ nlohmann::json Reader::run() {
     const bool first = request_.full ? phase != "full" : phase.empty();
     if (first) check_duplicate_keys();
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
-    out_.send(wire::FrameType::columns, {{"columns", to_json(sent)}});
+    nlohmann::json columns = {{"columns", to_json(sent)}};
+    if (request_.only_keys) columns["rows"] = "present";
+    out_.send(wire::FrameType::columns, columns);
     try {
         read_phases(phase);
     } catch (const OutOfOrder&) {
@@ -389,7 +391,7 @@ nlohmann::json Reader::explain() {
         }
         if (plan_.has_nullable_key()) add(null_key_rows(plan_, bounds));
         add(key_page(plan_, after, false, bounds));
-        statements.back()["purpose"] = "full";
+        statements.back()["purpose"] = request_.only_keys ? "keys, to find what vanished" : "full";
     } else {
         const bool loads = begins_with_load(phase);
         if (loads) {

@@ -46,7 +46,6 @@ class DeleteFeed {
 
     // The fields of an event that hold the key of the row, in the order of the key.
     const std::vector<std::size_t>& key_fields() const { return key_fields_; }
-    const Fields& fields() const { return fields_; }
 
     // From when on events count: not before begin_at() was called once for the stream.
     bool has_begun() const { return !start_.empty(); }

@@ -117,7 +117,9 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     if (!watermark.empty()) constants.texts["watermark"] = watermark.front();
     if (!key.empty()) constants.texts["key"] = key.front();
     constants.order = watermark;
+    std::string& keys = constants.texts["keys"];
     for (const std::string& field : key) {
+        keys += (keys.empty() ? "" : ",") + field;
         if (std::find(constants.order.begin(), constants.order.end(), field) == constants.order.end()) {
             constants.order.push_back(field);
         }

@@ -108,7 +108,11 @@ nlohmann::json Reader::run() {
     if (watermark_ && watermark_field_) set_known_kind();
     const ChangeMode mode = change_mode();
     if (feed_) begin_feed();
-    if (!columns_.empty()) send_columns();
+    if (request_.only_keys) {
+        send_key_columns("present");
+    } else if (!columns_.empty()) {
+        send_columns();
+    }
     if (request_.full) {
         run_full();
     } else if (mode == ChangeMode::anchored) {
@@ -381,13 +385,14 @@ nlohmann::json Reader::explain() {
         statements.push_back({{"purpose", purpose}, {"sql", session_.shown(request)}, {"parameters", {}}});
     };
     const ChangeMode mode = request_.full ? ChangeMode::compare : change_mode();
+    const std::string purpose = request_.only_keys ? "keys, to find what vanished" : std::string(name_of(mode));
     if (feed_ && feed_->has_begun() && !request_.full) add("what was deleted", feed_->next_request());
     const std::optional<std::string> since =
         mode == ChangeMode::anchored || mode == ChangeMode::window ? low_bound() : std::nullopt;
     Values values = values_since(since);
     if (request_.full) values.order = request_.key;
     if (mode == ChangeMode::token && watermark_) values.texts["since"] = *watermark_;
-    add(std::string(name_of(mode)), begin(values).next_request());
+    add(purpose, begin(values).next_request());
     if (child_) {
         Values child;
         for (const std::string& name : parent_names_) child.texts["parent." + name] = "{" + name + "}";

@@ -65,12 +65,11 @@ class Reader {
     void close_window(std::optional<std::string> highest);
     [[noreturn]] void fail_cut_off(const std::string& detail) const;
 
-    // What tells of rows by their keys alone: reader_keys.cpp.
+    // What tells of rows by their keys alone: reader_keys.cpp. The value of a key is asked for part by part.
     void begin_feed();
     void read_deleted();
     void send_key_columns(const char* rows);
-    void send_key(const Page& page, std::size_t row, const std::vector<std::size_t>& fields, std::string_view fault,
-                  const Fields& names);
+    void send_key(std::string_view fault, const std::function<Value(std::size_t)>& value_of_part);
     std::string before_deletes(const std::string& literal) const;
 
     // Sends the new rows of a page; `row_sent` is called behind each of them.
@@ -104,7 +103,7 @@ class Reader {
     std::optional<std::size_t> watermark_field_;
     std::vector<RestColumn> declared_;  // by the option fields
     std::vector<RestColumn> columns_;
-    std::vector<RestColumn> key_columns_;      // what is sent of a row that is told by its key alone
+    std::vector<std::size_t> key_columns_;  // numbers of columns_: what is sent of a row that is told by its key alone
     std::vector<std::size_t> parent_columns_;  // numbers of columns_ that take a parent's value
     std::vector<std::string> parent_names_;
     std::vector<std::string> parent_values_;

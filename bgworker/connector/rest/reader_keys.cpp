@@ -1,4 +1,5 @@
-// What tells of rows by their keys alone: those that a feed says were deleted; see reader.hpp.
+// What tells of rows by their keys alone: those that a feed says were deleted, and those that there are; see
+// reader.hpp.
 #include <algorithm>
 
 #include "bgworker/connector/civil_time.hpp"
@@ -34,7 +35,8 @@ void Reader::read_deleted() {
     feed_->read([&](const DeleteFeed::Event& event) {
         if (is_first) send_key_columns("gone");
         is_first = false;
-        send_key(event.page, event.row, feed_->key_fields(), event.fault, feed_->fields());
+        send_key(event.fault,
+                 [&](std::size_t part) { return event.page.value(event.row, feed_->key_fields().at(part)); });
         if (batch_is_full()) send_position();
     });
     if (rows_since_position_ > 0) send_position();
@@ -44,26 +46,26 @@ void Reader::read_deleted() {
 // From here on rows have the key's columns only, until other columns are sent. `rows` says what that means.
 void Reader::send_key_columns(const char* rows) {
     key_columns_.clear();
+    std::vector<Column> columns;
     for (const std::string& name : request_.key) {
         const auto found =
             std::find_if(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
         if (found == columns_.end()) {
             throw Failure(FailureClass::config, "the key column \"" + name + "\" isn't known yet");
         }
-        key_columns_.push_back(*found);
+        key_columns_.push_back(static_cast<std::size_t>(found - columns_.begin()));
+        columns.push_back(*found);
     }
-    out_.send(wire::FrameType::columns,
-              {{"columns", to_json(std::vector<Column>(key_columns_.begin(), key_columns_.end()))}, {"rows", rows}});
+    out_.send(wire::FrameType::columns, {{"columns", to_json(columns)}, {"rows", rows}});
 }
 
-void Reader::send_key(const Page& page, std::size_t row, const std::vector<std::size_t>& fields, std::string_view fault,
-                      const Fields& names) {
+void Reader::send_key(std::string_view fault, const std::function<Value(std::size_t)>& value_of_part) {
     rows_++;
     rows_since_position_++;
     auto reject = [&](const std::string& sqlstate, const std::string& message, const std::string& column) {
         nlohmann::json key = nlohmann::json::object();
-        for (std::size_t i = 0; i < fields.size(); i++) {
-            key[replaced_utf8(key_columns_[i].name)] = shown(page.value(row, fields[i]));
+        for (std::size_t part = 0; part < key_columns_.size(); part++) {
+            key[replaced_utf8(columns_[key_columns_[part]].name)] = shown(value_of_part(part));
         }
         out_.send(wire::FrameType::reject, {{"key", key},
                                             {"record", key},
@@ -73,18 +75,19 @@ void Reader::send_key(const Page& page, std::size_t row, const std::vector<std::
                                             {"watermark", nullptr}});
     };
     if (!fault.empty()) return reject("22032", std::string(fault), "");
-    out_.begin_row(static_cast<std::int16_t>(fields.size()));
-    for (std::size_t i = 0; i < fields.size(); i++) {
-        const RestColumn& column = key_columns_[i];
-        const Value value = page.value(row, fields[i]);
-        Fault problem = value.kind == Value::Kind::absent || value.kind == Value::Kind::null
-                            ? Fault::null_key
-                            : encode_value(out_, column, value, encode_, max_value_bytes_);
+    out_.begin_row(static_cast<std::int16_t>(key_columns_.size()));
+    for (std::size_t part = 0; part < key_columns_.size(); part++) {
+        const RestColumn& column = columns_[key_columns_[part]];
+        const Value value = value_of_part(part);
+        const Fault problem = value.kind == Value::Kind::absent || value.kind == Value::Kind::null
+                                  ? Fault::null_key
+                                  : encode_value(out_, column, value, encode_, max_value_bytes_);
         if (problem == Fault::none) continue;
         out_.drop_row();
-        const std::string message = problem == Fault::null_key ? "nothing is at \"" + names.name(fields[i]) + "\""
-                                                               : describe_fault(problem, column);
-        return reject(sqlstate_of(problem), message, column.name);
+        return reject(
+            sqlstate_of(problem),
+            problem == Fault::null_key ? "key column \"" + column.name + "\" is null" : describe_fault(problem, column),
+            column.name);
     }
     out_.end_row();
 }

@@ -63,7 +63,7 @@ void Reader::add_known_columns() {
         }
     }
     known_fields_ = fields_.size();
-    if (other_column_) fields_.close();
+    if (other_column_ || request_.only_keys) fields_.close();
 }
 
 bool Reader::has_column(const std::string& name) const {
@@ -160,6 +160,10 @@ Value Reader::value_of(const Page& page, std::size_t row, const RestColumn& colu
 }
 
 void Reader::send_row(const Page& page, std::size_t row) {
+    if (request_.only_keys) {
+        return send_key(page.fault(row),
+                        [&](std::size_t part) { return value_of(page, row, columns_[key_columns_[part]]); });
+    }
     rows_++;
     rows_since_position_++;
     if (const std::string_view fault = page.fault(row); !fault.empty()) {

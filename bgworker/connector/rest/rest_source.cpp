@@ -113,6 +113,13 @@ void RestSource::discover(const std::string& pattern, FrameWriter& out) {
     }
 }
 
+// Where only keys are wanted, the options that ask for no more than those lie over the stream's.
+Settings RestSource::settings_for(const ReadRequest& request) const {
+    const Settings stream = settings(request.options);
+    if (!request.only_keys || !stream.has("key_scan")) return stream;
+    return stream.with_options(nlohmann::json::parse(stream.text("key_scan"), nullptr, false));
+}
+
 nlohmann::json RestSource::describe(const DescribeRequest& request) {
     const Settings stream = settings(request.options);
     const std::vector<std::string> key = request.key.value_or(std::vector<std::string>());
@@ -157,12 +164,12 @@ nlohmann::json RestSource::preview(const std::string& source, std::size_t rows, 
 }
 
 nlohmann::json RestSource::read(const ReadRequest& request, FrameWriter& out) {
-    const Settings stream = settings(request.options);
+    const Settings stream = settings_for(request);
     return Reader(*session_, stream, request, out).run();
 }
 
 nlohmann::json RestSource::explain(const ReadRequest& request, FrameWriter& out) {
-    const Settings stream = settings(request.options);
+    const Settings stream = settings_for(request);
     return Reader(*session_, stream, request, out).explain();
 }
 

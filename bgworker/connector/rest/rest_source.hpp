@@ -28,6 +28,7 @@ class RestSource : public Source {
 
   private:
     Settings settings(const nlohmann::json& stream) const { return Settings(open_.server, stream); }
+    Settings settings_for(const ReadRequest& request) const;
     std::vector<std::string> catalog();
     nlohmann::json describe_as(const std::string& source, const Discovery& found) const;
 

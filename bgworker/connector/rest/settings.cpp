@@ -69,6 +69,7 @@ Settings::Settings(const nlohmann::json& server, const nlohmann::json& stream)
 
 Settings Settings::with_stream(const nlohmann::json& stream) const {
     Settings other = *this;
+    other.over_.clear();
     // The stream's own description of its rows doesn't hold for another resource; its preset does.
     const std::string* preset = find(stream_, "preset");
     other.stream_ = list_of(stream);
@@ -76,8 +77,14 @@ Settings Settings::with_stream(const nlohmann::json& stream) const {
     return other;
 }
 
+Settings Settings::with_options(const nlohmann::json& options) const {
+    Settings other = *this;
+    other.over_ = list_of(options);
+    return other;
+}
+
 std::string Settings::text(std::string_view name) const {
-    for (const List* list : {&stream_, &server_, &preset_}) {
+    for (const List* list : {&over_, &stream_, &server_, &preset_}) {
         if (const std::string* value = find(*list, name)) return *value;
     }
     const Option* option = option_named(name);
@@ -105,7 +112,7 @@ std::optional<std::chrono::milliseconds> Settings::duration(std::string_view nam
 
 std::vector<std::pair<std::string, std::string>> Settings::object(std::string_view name) const {
     List members;
-    for (const List* list : {&preset_, &server_, &stream_}) {
+    for (const List* list : {&preset_, &server_, &stream_, &over_}) {
         if (const std::string* value = find(*list, name)) merge(members, *value);
     }
     std::erase_if(members, [](const auto& member) { return member.second.empty(); });

@@ -34,6 +34,9 @@ class Settings {
     // The same server with other options of a stream: those of a second resource, such as the parent.
     Settings with_stream(const nlohmann::json& stream) const;
 
+    // The same stream with other options laid over its own, object by object.
+    Settings with_options(const nlohmann::json& options) const;
+
     // Every option that has a value, with where it comes from: stream, server, preset or default; secrets are never
     // among them.
     struct Entry {
@@ -42,7 +45,7 @@ class Settings {
     std::vector<Entry> entries() const;
 
   private:
-    std::vector<std::pair<std::string, std::string>> stream_, server_, preset_;
+    std::vector<std::pair<std::string, std::string>> over_, stream_, server_, preset_;
 };
 
 }  // namespace insync::rest

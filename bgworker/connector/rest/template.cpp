@@ -18,9 +18,9 @@ namespace insync::rest {
 
 namespace {
 
-constexpr std::array<std::string_view, 14> placeholders{"since",  "until",     "run_start", "asof",       "last_key",
+constexpr std::array<std::string_view, 15> placeholders{"since",  "until",     "run_start", "asof",       "last_key",
                                                         "offset", "page",      "limit",     "page_token", "source",
-                                                        "select", "watermark", "key",       "order"};
+                                                        "select", "watermark", "key",       "keys",       "order"};
 constexpr std::array<std::string_view, 6> time_formats{"iso", "iso_ms", "iso_us", "date", "epoch", "epoch_ms"};
 constexpr std::array<std::string_view, 3> order_formats{"comma", "asc", "json"};
 constexpr std::string_view parent_prefix = "parent.";

@@ -26,7 +26,7 @@ enum class Place { plain, path, json };
 // What the placeholders of one request stand for.
 struct Values {
     // By name: since, until, run_start, asof, last_key, offset, page, limit, page_token, source, select, watermark,
-    // key, parent.x.
+    // key, keys, parent.x.
     std::map<std::string, std::string, std::less<>> texts;
     std::vector<std::string> order;  // fields to sort by, for {order:…}
 };

@@ -1,6 +1,6 @@
 """NocoDB's data API v2 and v3, as its documentation has it: a stand-in.
 
-    GET /api/v2/tables/NAME/records?where=(f,gte,exactDate,2025-01-01)~and(…)&sort=f,-id&offset=&limit=
+    GET /api/v2/tables/NAME/records?where=(f,gte,exactDate,2025-01-01)~and(…)&sort=f,-id&offset=&limit=&fields=a,b
         {"list": […], "pageInfo": {totalRows, page, pageSize, isFirstPage, isLastPage}}
     GET /api/v3/data/BASE/NAME/records?where=&sort=&page=&pageSize=
         {"records": [{"id": …, "fields": {…}}], "next": a URL or null}
@@ -65,6 +65,8 @@ class NocoDB(Server):
         if offset and offset >= len(rows):
             raise Refusal(422, {"error": "INVALID_OFFSET_VALUE", "message": f"Offset value '{offset}' is invalid"})
         page = rows[offset : offset + limit]
+        if "fields" in query:
+            page = [{name: row[name] for name in query["fields"].split(",")} for row in page]
         info = {
             "totalRows": len(rows), "page": offset // limit + 1, "pageSize": limit,
             "isFirstPage": offset == 0, "isLastPage": offset + len(page) >= len(rows),

@@ -1,0 +1,163 @@
+// Rows that are told by their keys alone, and rows that vanished as no key told of them; see apply.hpp.
+#include <algorithm>
+#include <numeric>
+
+#include "bgworker/apply_scope.hpp"
+#include "bgworker/bookkeeping.hpp"
+
+namespace insync {
+
+namespace {
+
+// A share of deletes is judged from this many on: of three rows, one is a third.
+constexpr std::int64_t guard_floor = 10;
+
+}  // namespace
+
+// Of a row that is told by its key alone, nothing else is known: neither what the filter asks for nor what a condition
+// for deletes does.
+void Applier::keep_keys() {
+    if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("keys of rows that nobody asked for");
+    std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key; });
+    shape_.filter.clear();
+    shape_.delete_condition = kind_ == RowKind::gone ? "true" : "";
+}
+
+// Fails where the target's key takes more than the source's key to compute.
+void Applier::check_keys() {
+    pg::Subtransaction subtransaction;
+    try {
+        plan(keys_, keys_statement(shape_));
+        subtransaction.commit();
+    } catch (const pg::Error& error) {
+        if (error.sqlstate != ERRCODE_UNDEFINED_COLUMN) throw;
+        subtransaction.rollback();
+        std::string key;
+        for (const auto& column : columns_) key += (key.empty() ? "" : ", ") + column.field;
+        pg::Error explained(ERRCODE_INVALID_PARAMETER_VALUE,
+                            "deleted rows can't be told by the source's key alone (" + key + ")",
+                            "The target's key needs more of the row: " + error.message + ".",
+                            "Make the target's key of the source's key and constants.");
+        explained.error_class = pg::ErrorClass::config;
+        throw explained;
+    }
+}
+
+void Applier::collect_keys() {
+    Scope scope(stream_);
+    BatchRelation relation(descriptor_);
+    seen_ = std::make_unique<SeenKeys>(plan(keys_, keys_statement(shape_)));
+    if (kind_ == RowKind::whole) rejects_.remember_seen();
+}
+
+// Of rows whose keys alone were sent nothing is written: what there is stays as it is.
+RunCounts Applier::note_keys(const Batch& batch) {
+    RunCounts counts;
+    counts.batches = 1;
+    counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
+    counts.bytes = static_cast<std::int64_t>(batch.bytes());
+    std::vector<std::size_t> rows(batch.rows());
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<DecodeFault> faults;
+    { BatchRelation relation(batch, columns_, descriptor_, rows, &faults); }
+    for (const auto& fault : faults) std::erase(rows, fault.row);
+    add_keys(batch, rows);
+    // Rows whose key nobody knows keep everything from being deleted.
+    batch_ = {counts.rows_read, 0, counts.rows_read - static_cast<std::int64_t>(rows.size())};
+    return counts;
+}
+
+// A key that the target's type can't hold isn't in the target.
+void Applier::add_keys(const Batch& batch, const std::vector<std::size_t>& rows) {
+    if (rows.empty()) return;
+    pg::check_interrupts();
+    {
+        BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
+        pg::Subtransaction subtransaction;
+        try {
+            seen_->add(*keys_);
+            subtransaction.commit();
+            return;
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            subtransaction.rollback();
+            if (rows.size() == 1) return;
+        }
+    }
+    auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
+    add_keys(batch, {rows.begin(), middle});
+    add_keys(batch, {middle, rows.end()});
+}
+
+// Asked when it matters: another stream may have been made meanwhile.
+bool Applier::target_is_shared() const {
+    Bookkeeping bookkeeping;
+    return !pg::query(
+                "SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 AND s.id <> "
+                "$3::integer",
+                {stream_.target_schema, stream_.target_table, std::to_string(stream_.id)})
+                .empty();
+}
+
+// The part of a shared target that is this stream's: its rows have the constant key columns that its mapping sets.
+std::string Applier::delete_scope() const {
+    std::string scope;
+    for (const auto& column : shape_.columns) {
+        if (!column.key || !is_constant(column.expression, whole_columns_)) continue;
+        scope +=
+            (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
+    }
+    if (scope.empty() && target_is_shared()) {
+        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "stream " + stream_.name + " can't delete from " + shape_.target +
+                            ", which other streams write too, as nothing tells its rows apart",
+                        "",
+                        "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
+                        "key 'shop,id'.");
+        error.error_class = pg::ErrorClass::config;
+        throw error;
+    }
+    return scope;
+}
+
+void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
+    auto limit = parse_share_or_count(stream_.option("max_deletes"));
+    if (!limit || !limit->exceeded_by(vanished, total)) return;
+    if (limit->share && vanished <= guard_floor && seen_->count() > 0) return;
+    pg::Error error(
+        ERRCODE_DATA_EXCEPTION,
+        std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
+            " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
+        "The source was read in full and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
+        "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
+            ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+std::int64_t Applier::delete_vanished() {
+    if (!seen_ || shape_.deletes == DeleteMode::ignore || total_.unreadable > 0) return 0;
+    Scope scope(stream_, pg::Plans::any);
+    seen_->register_relation();
+    std::string part = delete_scope();
+    std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
+    if (vanished > 0) guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
+    if (kind_ == RowKind::whole) rejects_.forget_vanished();
+    if (vanished == 0) return 0;
+    pg::query(nothing_deferred);
+    return static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
+}
+
+std::int64_t Applier::revive_seen() {
+    // What the filter, or a condition for deletes, says of a row isn't known of its key.
+    bool is_told_by_keys = kind_ == RowKind::present && shape_.deletes == DeleteMode::soft &&
+                           !stream_.has_option("filter") && !stream_.has_option("deleted_when");
+    if (!is_told_by_keys || total_.unreadable > 0) return 0;
+    Scope scope(stream_, pg::Plans::any);
+    seen_->register_relation();
+    std::string part = delete_scope();
+    pg::query(nothing_deferred);
+    return static_cast<std::int64_t>(pg::query(revive_seen_statement(shape_, part)).processed);
+}
+
+}  // namespace insync
