@@ -228,7 +228,8 @@ bool Query::next() {
         // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
         if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_ && !is_seam_alone_) more_ = false;
         rows_ += static_cast<std::int64_t>(fresh);
-        if (endpoint_.max_results > 0 && rows_ >= endpoint_.max_results) {
+        // A page behind the last key is a request of its own.
+        if (endpoint_.max_results > 0 && rows_ >= endpoint_.max_results && pager_.paging() != Paging::last_key) {
             cut_off_ = true;
             more_ = false;
         }
