@@ -2,6 +2,7 @@
 #include "bgworker/apply.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "bgworker/apply_scope.hpp"
@@ -73,6 +74,19 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     BatchRelation relation(descriptor_);
     if (kind != RowKind::whole) check_keys();
     plan(keys_, keys_statement(shape_));
+}
+
+void Applier::heed_versions() {
+    constexpr std::array<std::string_view, 6> ordered = {
+        "timestamp with time zone", "timestamp without time zone", "date", "bigint", "integer", "numeric"};
+    if (stream_.watermark.size() != 1) return;
+    const std::string name = fold_name(stream_.watermark.front());
+    const std::string quoted = pg::quote_identifier(name);
+    for (const auto& column : shape_.columns) {
+        const bool has_order = std::find(ordered.begin(), ordered.end(), column.base_type) != ordered.end();
+        if (column.name == quoted && has_order && find_field(columns_, name) != nullptr) shape_.version = quoted;
+    }
+    merge_.reset(), insert_.reset();
 }
 
 Applier::~Applier() {

@@ -32,6 +32,10 @@ class Applier {
     // of the source's key alone.
     void use(std::vector<SourceColumn> columns, RowKind kind = RowKind::whole);
 
+    // Rows can come in any order from here on: of two versions of a row, the one with the higher watermark stays, where
+    // the target has it as a time or a number.
+    void heed_versions();
+
     // Checks the statements by planning them, without running them; for sync_create, sync_alter and sync_explain.
     void check();
     // The apply statement, for sync_explain.

@@ -123,8 +123,10 @@ std::string vanished_condition(const ApplyShape& shape, const std::string& scope
 
 std::string mapped_rows(const ApplyShape& shape) {
     std::string keys = key_names(shape);
+    // What has no version, such as the word of a delete, is about the row as it was then.
+    std::string versions = shape.version.empty() ? "" : shape.version + " DESC NULLS FIRST, ";
     return "SELECT DISTINCT ON (" + keys + ") * FROM (\n  " + mapped(shape) + "\n  ) AS m ORDER BY " + keys + ", " +
-           row_number + " DESC";
+           versions + row_number + " DESC";
 }
 
 std::string merge_statement(const ApplyShape& shape) {
@@ -134,6 +136,9 @@ std::string merge_statement(const ApplyShape& shape) {
                        });
     std::string flag = std::string("s.") + delete_flag;
     std::string when_alive;
+    if (!shape.version.empty()) {
+        text += "\nWHEN MATCHED AND s." + shape.version + " < t." + shape.version + " THEN DO NOTHING";
+    }
     if (has_deletes(shape)) {
         when_alive = " AND NOT " + flag;
         if (shape.deletes == DeleteMode::hard) {

@@ -40,10 +40,14 @@ struct ApplyShape {
     DeleteMode deletes = DeleteMode::ignore;
     // Soft deletes: the target column that says so, and its values for a deleted and a living row.
     std::string deleted_column, deleted_value, living_value;
+    // The quoted target column that tells older rows from newer ones, where they can come in any order: an older one
+    // than the target's is left out. Empty: what comes last counts.
+    std::string version;
     bool override_identity = false;  // the target has a mapped GENERATED ALWAYS AS IDENTITY column
 };
 
-// SELECT of the mapped columns from `batch`, one row a key (the later one by arrival wins), ready to be applied.
+// SELECT of the mapped columns from `batch`, one row a key (the later one by version and arrival wins), ready to be
+// applied.
 std::string mapped_rows(const ApplyShape& shape);
 
 // The MERGE that brings the target to what the batch says and touches no row that is already right.

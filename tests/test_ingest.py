@@ -252,3 +252,14 @@ def test_bad_records_are_found_wherever_they_stand(api):
     assert ingest(api, records, "cosas") == (1001, 994, 0, 0, 0, 7)
     assert api.query("SELECT count(*), sum(id) FROM cosas") == [(994, sum(set(range(1001)) - {*bad, 250, 750}))]
     assert sorted(error["record"].get("id", "") for error in api.errors("cosas")) == sorted(["", "", *(f"no {number}" for number in bad)])
+
+
+def test_an_older_version_that_comes_late_is_left_out(stream):
+    """No poll would mend it: the row's change lies before the watermark."""
+    new, old = (sale(1, pieces=pieces, actualizado=f"2025-03-0{pieces}T10:00:00") for pieces in (3, 2))
+    assert ingest(stream, new) == (1, 0, 1, 0, 0, 0)
+    assert ingest(stream, old) == (1, 0, 0, 1, 0, 0)
+    assert ingest(stream, [sale(1, pieces=5, actualizado="2025-03-05T10:00:00"), old]) == (2, 0, 1, 1, 0, 0)
+    assert ingest(stream, [sale(10, pieces=4, actualizado="2025-03-04T10:00:00"), sale(10, pieces=6)]) == (2, 1, 0, 1, 0, 0)
+    assert stream.query("SELECT id, cantidad FROM ventas WHERE id IN (1, 10) ORDER BY 1") == [(1, 5), (10, 4)]
+    assert ingest(stream, sale(1, pieces=7, actualizado=None)) == (1, 0, 1, 0, 0, 0), "what has no version is taken as it comes"
