@@ -96,6 +96,21 @@ def test_a_page_with_room_for_one_row_is_not_the_last(db, api):
     assert db.run("items")["inserted"] == len(sizes)
 
 
+@pytest.mark.parametrize("parameters, is_next", [
+    ('rel="next"', True), ("rel=next", True), ('rel="next last"', True), ('rel="prev next"', True), ('rel = "Next"', True),
+    ('title="a; b"; rel=\'next\'; x=y', True), ('rel="nextish"', False), ('xrel="next"', False), ('rel="prev"', False), ("rel=", False),
+])  # fmt: skip
+def test_links_to_the_next_page(db, api, parameters, is_next):
+    def tell(request):
+        if "p" in request.query:
+            return rows(1, 2)
+        return Response(body=b'[{"id": 0}]', headers={"Link": f"</items?p=0>; rel=first, </items?p=2>; {parameters}, </>; rel=up"})
+
+    api.tell = tell
+    create(db, api)
+    assert db.run("items")["inserted"] == 1 + is_next
+
+
 @pytest.mark.parametrize("paging", ["offset", "last_key"])
 def test_empty_pages_of_which_there_are_more_are_an_error(db, api, paging):
     api.tell = lambda request: {"items": [] if "after" in request.query or request.query.get("offset", "0") != "0" else rows(0, 5), "hasMore": True}

@@ -7,6 +7,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/url.hpp"
+#include "extension/option_values.hpp"
 
 namespace insync::rest {
 
@@ -46,6 +47,27 @@ std::string lower(std::string_view text) {
     return result;
 }
 
+// Whether the parameters of a link, in lower case, have a rel that holds the word next: rel="next last" does.
+bool is_next(std::string_view parameters) {
+    for (std::size_t at = 0; (at = parameters.find("rel", at)) != std::string_view::npos;) {
+        const bool is_name = at == 0 || std::string_view("; \t").find(parameters[at - 1]) != std::string_view::npos;
+        at += 3;
+        const std::string_view rest = trim(parameters.substr(at));
+        if (!is_name || !rest.starts_with('=')) continue;
+        std::string_view words = trim(rest.substr(1));
+        const char quote = words.empty() ? ' ' : words[0];
+        const bool is_quoted = quote == '"' || quote == '\'';
+        if (is_quoted) words.remove_prefix(1);
+        words = words.substr(0, words.find_first_of(is_quoted ? std::string_view(&quote, 1) : ";, \t"));
+        while (!words.empty()) {
+            const std::size_t space = std::min(words.find_first_of(" \t"), words.size());
+            if (words.substr(0, space) == "next") return true;
+            words.remove_prefix(std::min(space + 1, words.size()));
+        }
+    }
+    return false;
+}
+
 }  // namespace
 
 std::optional<std::string> next_link(const HttpResponse& response) {
@@ -56,15 +78,7 @@ std::optional<std::string> next_link(const HttpResponse& response) {
             if (end == std::string::npos) break;
             const std::size_t next = value.find('<', end);
             const std::string parameters = lower(std::string_view(value).substr(end + 1, next - end - 1));
-            for (const char* form : {"rel=\"next\"", "rel=next", "rel='next'"}) {
-                const std::size_t at = parameters.find(form);
-                if (at == std::string::npos) continue;
-                const std::size_t behind = at + std::string_view(form).size();
-                // rel=next and not rel=nextthing
-                if (behind < parameters.size() && std::isalnum(static_cast<unsigned char>(parameters[behind])))
-                    continue;
-                return value.substr(begin + 1, end - begin - 1);
-            }
+            if (is_next(parameters)) return value.substr(begin + 1, end - begin - 1);
             begin = next;
         }
     }
