@@ -7,10 +7,22 @@ namespace insync {
 
 std::vector<SourceColumn> key_columns(const Stream& stream) {
     std::vector<SourceColumn> columns;
-    for (const auto& name : stream.source_key) {
-        if (const SourceColumn* column = find_field(stream.source_columns, fold_name(name))) columns.push_back(*column);
+    auto add = [&](const std::string& name) {
+        const SourceColumn* column = find_field(stream.source_columns, fold_name(name));
+        if (column != nullptr && find_field(columns, column->field) == nullptr) columns.push_back(*column);
+    };
+    for (const auto& name : stream.source_key) add(name);
+    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    for (const auto& name : stream.key) {
+        if (!named.contains(name)) add(name);
     }
     return columns;
+}
+
+std::vector<std::string> key_column_names(const Stream& stream) {
+    std::vector<std::string> names;
+    for (const auto& column : key_columns(stream)) names.push_back(column.name);
+    return names;
 }
 
 namespace {
@@ -25,13 +37,17 @@ void check_feed(const Stream& stream) {
     if (stream.mode == "full")
         refuse("option \"delete_feed\" needs a stream that reads what changed",
                "A full read finds what was deleted by itself: remove the option, or name a watermark.");
+    if (!stream.watermark.empty() && stream.watermark_kind != "time")
+        refuse("option \"delete_feed\" needs a watermark that is a time",
+               "Option watermark_format tells that a number is one.");
     auto key = nlohmann::json::parse(stream.option("delete_feed"))["key"];
     std::size_t count = key.is_array() ? key.size() : 1;
-    if (count == stream.source_key.size()) return;
+    auto expected = key_column_names(stream);
+    if (count == expected.size()) return;
     std::string names;
-    for (const auto& name : stream.source_key) names += (names.empty() ? "" : ", ") + name;
+    for (const auto& name : expected) names += (names.empty() ? "" : ", ") + name;
     refuse("the key of option \"delete_feed\" has " + std::to_string(count) + (count == 1 ? " field" : " fields") +
-               ", that of the source " + std::to_string(stream.source_key.size()) + " (" + names + ")",
+               ", that of the source " + std::to_string(expected.size()) + " (" + names + ")",
            "Name the fields that hold the key of the row that was deleted, in that order.");
 }
 

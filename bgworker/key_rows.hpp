@@ -8,8 +8,10 @@
 
 namespace insync {
 
-// The columns of the source's key, which is all that is known of rows of other kinds than `whole`.
+// The columns of the source's key, and those that fill the target's beside it, which is all that is known of rows of
+// other kinds than `whole`; and their names at the source.
 std::vector<SourceColumn> key_columns(const Stream& stream);
+std::vector<std::string> key_column_names(const Stream& stream);
 // Whether the target's rows can be told by those, if an option of the stream is about that; throws pg::Error. Needs a
 // transaction.
 void check_key_rows(const Stream& stream);

@@ -100,7 +100,8 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"null_watermark", stream.option("null_watermark")},
             {"text_policy", stream.option("text_policy")},
             {"zero_dates", stream.option("zero_dates")},
-            {"columns", keys ? nlohmann::json(stream.source_key) : nlohmann::json()},
+            {"key_columns", key_column_names(stream)},
+            {"columns", keys ? nlohmann::json(key_column_names(stream)) : nlohmann::json()},
             {"options", stream.options},
             {"known_columns", to_json(stream.source_columns)}};
 }

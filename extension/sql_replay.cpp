@@ -146,7 +146,7 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             }
         };
         replay("upsert", stream.source_columns, RowKind::whole);
-        replay("delete", key_columns(stream), RowKind::gone);
+        if (stream.option("deletes") != "ignore") replay("delete", key_columns(stream), RowKind::gone);
         if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
         return record_result(fcinfo,
                              {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});

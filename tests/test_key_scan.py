@@ -191,6 +191,38 @@ def test_two_streams_of_one_target(db):
         assert db.query("SELECT shop, count(*) FROM s GROUP BY 1 ORDER BY 1") == [("T01", 28), ("T02", 30)]
 
 
+def test_a_key_of_more_than_the_sources(db):
+    """The target tells rows by a second column of the source, which is asked for with the key."""
+    table = Table("items", [row | {"shop": f"T{row['id'] % 3}"} for row in rows(30)])
+    with PostgREST(table) as server:
+        db.create_rest_server("api", server.base_url, preset="supabase", path="{source}", auth="none")
+        db.create_stream("s", "api", "items", target="s", key="shop, id", watermark="updated_at", options={"deletes": "hard"})
+        assert db.run("s")["inserted"] == 30
+        table.delete(5)
+        server.forget()
+        assert db.run("s", "keys")["deleted"] == 1
+        assert {request.query["select"] for request in server.requests} == {"id,shop"}
+        assert db.query("SELECT FROM s WHERE id = 5") == []
+
+
+def test_children_of_parents(db):
+    """The keys of lines, order by order; whose line it is, is part of the key."""
+    orders = Table("orders", [{"id": id, "updated_at": START} for id in range(1, 31)])
+    lines = Table("lines", [{"id": id, "orders_id": id % 30 + 1, "n": id, "updated_at": START} for id in range(1, 91)])
+    with Plain(orders, lines) as server:
+        db.create_rest_server("api", server.url)
+        parent = {"source": "orders", "key": "id", "watermark": "updated_at", "order": "asc", "paging": "keyset",
+                  "params": {"since": "[[{since}]]", "sort": "updated_at", **PAGES}}  # fmt: skip
+        options = {"parent": parent, "params": PAGES, "deletes": "hard", "max_deletes": "100%"}
+        db.create_stream("lines", "api", "orders/{parent.id}/lines", target="lines", key="parent_id, id", options=options)
+        assert db.run("lines")["inserted"] == 90
+        lines.delete(1, 2, 3)
+        orders.delete(9)
+        server.forget()
+        assert db.run("lines", "keys")["deleted"] == 6
+        assert_equal_tables([(row["id"],) for row in lines.rows() if row["orders_id"] != 9], db.query("SELECT id FROM lines"))
+
+
 def test_a_full_count_of_keys_begins_a_feed_anew(db):
     feed = {"source": "items/deleted", "params": {"since": "[[{since}]]", **PAGES}, "key": "id", "watermark": "deleted_at"}
     shop = plain(db, delete_feed=feed)

@@ -289,6 +289,46 @@ def test_whatever_happens_both_sides_are_alike_in_the_end(db, seed):
         shop.check()
 
 
+def test_a_position_gets_short_again(db):
+    """Events are known by themselves only as long as they can turn up again; then once more something is written, and no more."""
+    with Shop(db) as shop:
+        shop.delete(3, 4)
+        shop.run()
+        assert len(shop.position()["seen"]) == 2
+        shop.later(2 * HOUR)
+        shop.run()
+        before = db.query("SELECT xmin, position FROM insync.watermark")
+        assert "seen" not in shop.position()
+        shop.later(2 * HOUR)
+        shop.run()
+        assert db.query("SELECT xmin, position FROM insync.watermark") == before
+        shop.delete(5)
+        shop.later(HOUR / 60)
+        assert shop.run()["deleted"] == 1
+        shop.check()
+
+
+def test_more_deletes_than_a_position_remembers(db):
+    """The oldest are applied again while they are in the overlap, and what was made again is read again with them."""
+    with Shop(db, rows=6000, page_size=1000, delete_feed=FEED | {"page_size": 1000}, max_deletes="100%") as shop:
+        shop.delete(*range(1, 5801))
+        shop.make_again(3)
+        assert shop.run()["deleted"] == 5800
+        assert len(shop.position()["seen"]) == 4096
+        shop.check()
+        shop.later(HOUR / 60)
+        shop.run()
+        shop.check()
+        shop.later(2 * HOUR)
+        shop.run()
+        shop.later(2 * HOUR)
+        shop.run()
+        assert "seen" not in shop.position()
+        shop.run()
+        assert [path for path in shop.paths() if path.endswith("deleted")] == ["/items/deleted"]
+        shop.check()
+
+
 # ------------------------------------------------------------------------------------------------------ from when on, where
 
 
@@ -432,14 +472,17 @@ def test_a_feed_is_checked_when_a_stream_is_made(db, change, message):
         ({"deletes": "ignore"}, 'option "delete_feed" requires the option "deletes"'),
         ({"mode": "full"}, "needs a stream that reads what changed"),
         ({"delete_feed": "events"}, "It is not a JSON object"),
+        ({"watermark": "id"}, "needs a watermark that is a time"),
         ({"columns": {"id": "length(name)"}}, "can't be told by the source's key alone"),
     ],
 )
 def test_a_feed_has_to_fit_its_stream(db, stream, message):
     with Plain(Table("items", [Shop.row(id) for id in range(1, 11)])) as server:
         db.create_rest_server("api", server.url)
+        stream = {"watermark": "updated_at"} | stream
+        watermark = stream.pop("watermark")
         with pytest.raises(psycopg.Error) as error:
-            db.create_stream("s", "api", "items", key="id", watermark="updated_at", options=CHANGES | {"deletes": "hard", "delete_feed": FEED} | stream)
+            db.create_stream("s", "api", "items", key="id", watermark=watermark, options=CHANGES | {"deletes": "hard", "delete_feed": FEED} | stream)
         assert message in str(error.value) + str(error.value.diag.message_detail)
 
 

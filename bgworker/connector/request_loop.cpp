@@ -81,6 +81,7 @@ ReadRequest read_request(const json& request) {
     read.only_keys = mode == "keys";
     read.full = mode == "full" || read.only_keys;
     read.key = optional_names(request, "key").value_or(std::vector<std::string>());
+    read.key_columns = optional_names(request, "key_columns").value_or(read.key);
     read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());
     read.key_is_unique = request.value("key_is_unique", false);
     read.is_change_log = request.value("is_change_log", false);

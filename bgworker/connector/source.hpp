@@ -34,7 +34,8 @@ struct ReadRequest {
     bool full = false;
     bool only_keys = false;  // of a full read: what is sent of each row is its key
     std::vector<std::string> key;
-    std::vector<std::string> watermark;  // several: the first that isn't null counts
+    std::vector<std::string> key_columns;  // what is sent of rows that are told by their keys alone
+    std::vector<std::string> watermark;    // several: the first that isn't null counts
     bool key_is_unique = false;
     bool is_change_log = false;  // several rows tell the changes of one key, in the order of the watermark
     std::string lookback;        // seconds or a count

@@ -13,6 +13,7 @@ namespace insync::rest {
 namespace {
 
 constexpr std::int64_t second_us = 1000000;
+constexpr std::int64_t seconds_1970_to_2000 = 946684800;
 constexpr std::int64_t default_lookback_s = 600;
 // Events that are known again; beyond that, the oldest are forgotten, and applied again while they are in the overlap.
 constexpr std::size_t most_seen = 4096;
@@ -186,6 +187,7 @@ void DeleteFeed::read(const std::function<void(const Event&)>& gone) {
             if (!seen_.try_emplace(identity(page, row, literal), at.value_or(highest_us)).second) continue;
             if (at && event.fault.empty() && (reread_.empty() || *at < *instant_of(reread_, epoch_))) reread_ = literal;
             gone(event);
+            if (seen_.size() > 2 * most_seen) forget_oldest();
             if (at && *at > highest_us && (!now || *at <= *now + second_us)) {
                 highest = literal;
                 highest_us = *at;
@@ -194,6 +196,7 @@ void DeleteFeed::read(const std::function<void(const Event&)>& gone) {
     }
     pages_ += events.pages();
     move_to(highest);
+    let_go();
     session_.use(stream_settings_);
 }
 
@@ -202,19 +205,48 @@ void DeleteFeed::move_to(const std::string& literal) {
     watermark_ = literal;
     const std::int64_t low = instant_of(begins_with(), epoch_).value_or(0);
     std::erase_if(seen_, [&](const auto& item) { return item.second < low; });
+    forget_oldest();
+}
+
+// What is known can't turn up again for long: the position moves on from it, once, and gets short.
+void DeleteFeed::let_go() {
+    const auto now = instant_of(session_.source_now().value_or(""), "");
+    if (seen_.empty() || !now || !has_zone(watermark_)) return;
+    const std::string before = watermark_;
+    watermark_ = literal_of(*now - 3600 * second_us);
+    const std::int64_t low = instant_of(begins_with(), epoch_).value_or(0);
+    if (std::any_of(seen_.begin(), seen_.end(), [&](const auto& item) { return item.second >= low; })) {
+        watermark_ = before;
+    } else {
+        seen_.clear();
+    }
+}
+
+void DeleteFeed::forget_oldest() {
     if (seen_.size() <= most_seen) return;
     std::vector<std::int64_t> times;
     for (const auto& [event, time] : seen_) times.push_back(time);
-    std::nth_element(times.begin(), times.end() - static_cast<std::ptrdiff_t>(most_seen), times.end());
-    const std::int64_t oldest = times[times.size() - most_seen];
-    std::erase_if(seen_, [&](const auto& item) { return item.second < oldest; });
+    const auto oldest = times.end() - static_cast<std::ptrdiff_t>(most_seen);
+    std::nth_element(times.begin(), oldest, times.end());
+    std::erase_if(seen_, [time = *oldest](const auto& item) { return item.second < time; });
+}
+
+// A moment in the form of the events' times.
+std::string DeleteFeed::literal_of(std::int64_t instant) const {
+    if (const std::optional<CivilTime> time = parse_civil_time(watermark_); time && epoch_.empty()) {
+        return format_moved(*time, instant - time->microseconds_from_2000());
+    }
+    const std::int64_t since_1970 = instant + seconds_1970_to_2000 * second_us;
+    return std::to_string(since_1970 / (epoch_ == "epoch_ms" ? 1000 : second_us));
 }
 
 void DeleteFeed::check(const std::string& clock) {
     begin_at(clock);
     session_.use(settings_);
     // As far back as there may be an event to look at: it isn't applied.
-    Query events = query(begins_with());
+    const WatermarkKind kind = epoch_.empty() ? WatermarkKind::time : WatermarkKind::integer;
+    const std::string month = std::to_string(30 * 86400) + (epoch_ == "epoch_ms" ? "000" : "");
+    Query events = query(subtract_lookback(kind, watermark_, month).value_or(watermark_));
     if (!events.next() || events.page().rows() == 0) return;
     const Page& page = events.page();
     auto require = [&](const char* member, std::size_t field) {

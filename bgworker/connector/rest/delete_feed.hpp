@@ -75,6 +75,9 @@ class DeleteFeed {
     Query query(const std::string& since);
     std::string identity(const Page& page, std::size_t row, std::string_view time) const;
     void move_to(const std::string& literal);
+    void let_go();
+    void forget_oldest();
+    std::string literal_of(std::int64_t instant) const;
 
     Session& session_;
     Settings settings_;  // of the feed

@@ -85,6 +85,12 @@ void Reader::prepare() {
             if (!field.starts_with("parent_")) key_fields_.push_back(fields_.add(field));
         }
     }
+    std::string keys;
+    for (const std::string& name : request_.key_columns) {
+        // A parent's field is known without being asked for.
+        if (!child_ || !name.starts_with("parent_")) keys += (keys.empty() ? "" : ",") + name;
+    }
+    if (!keys.empty()) (child_ ? *child_ : endpoint_).constants.texts["keys"] = keys;
     // A row is known again by its watermark, too: with another one it is elsewhere, and in a table of changes its key
     // occurs many times.
     if (watermark_field_ && !parent_key_.empty()) parent_key_.push_back(*watermark_field_);

@@ -47,7 +47,7 @@ void Reader::read_deleted() {
 void Reader::send_key_columns(const char* rows) {
     key_columns_.clear();
     std::vector<Column> columns;
-    for (const std::string& name : request_.key) {
+    for (const std::string& name : request_.key_columns) {
         const auto found =
             std::find_if(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
         if (found == columns_.end()) {

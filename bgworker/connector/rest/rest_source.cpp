@@ -126,9 +126,6 @@ nlohmann::json RestSource::describe(const DescribeRequest& request) {
     std::vector<std::string> watermark = request.watermark.value_or(std::vector<std::string>());
     const Discovery found = rest::discover(*session_, stream, request.source, key, watermark);
     if (stream.has("delete_feed")) {
-        if (!watermark.empty() && found.watermark_kind != "time") {
-            throw Failure(FailureClass::config, "the option delete_feed needs a watermark that is a time");
-        }
         DeleteFeed(*session_, stream, nullptr).check(session_->source_now().value_or(""));
     }
     nlohmann::json result = describe_as(request.source, found);
