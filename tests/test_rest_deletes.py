@@ -83,7 +83,10 @@ def test_shopify_tells_deletes_in_its_events(db):
         db.create_rest_server("api", server.base_url, {"token": server.token}, preset="shopify_rest", rate="100/s")
         feed = {
             "source": "events", "key": "subject_id", "watermark": "created_at",
-            "params": {"filter": "Product", "verb": "destroy", "created_at_min": "[[{since:iso}]]", "updated_at_min": "", "updated_at_max": ""},
+            "params": {
+                "filter": "Product", "verb": "destroy", "created_at_min": "[[{since:iso}]]", "created_at_max": "[[{until:iso}]]",
+                "updated_at_min": "", "updated_at_max": "",
+            },
         }  # fmt: skip
         db.create_stream("products", "api", "products", key="id", watermark="updated_at", options={"deletes": "hard", "delete_feed": feed})
         server.forget()
@@ -326,6 +329,31 @@ def test_more_deletes_than_a_position_remembers(db):
         assert "seen" not in shop.position()
         shop.run()
         assert [path for path in shop.paths() if path.endswith("deleted")] == ["/items/deleted"]
+        shop.check()
+
+
+def test_a_feed_that_does_not_show_all_of_a_request(db):
+    """It is asked in parts of time where it can be; else the run fails, until everything was read."""
+    feed = FEED | {"max_results": 50, "params": FEED["params"] | {"until": "[[{until}]]"}, "page_size": 20}
+    with Shop(db, rows=500, delete_feed=feed, max_deletes="100%") as shop:
+        for first in range(1, 401, 40):
+            shop.later(HOUR / 6)
+            shop.delete(*range(first, first + 40))
+        shop.later(HOUR / 6)
+        shop.server.deepest = 50
+        shop.table.update(450, name="new")
+        shop.run()
+        shop.server.deepest = None
+        assert {request.query.get("until") for request in shop.server.requests if request.path.endswith("deleted")} > {None}
+        shop.check()
+        db.alter_stream("s", delete_feed=FEED | {"max_results": 50})
+        shop.later()
+        shop.delete(*range(401, 460))
+        run = shop.run(expect="failed")
+        assert "the delete feed shows 50 rows of a request and no more" in run["message"]
+        shop.later()
+        shop.run(mode="full")
+        shop.run()
         shop.check()
 
 

@@ -6,6 +6,7 @@
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/literal.hpp"
+#include "bgworker/connector/utf8.hpp"
 #include "extension/option_values.hpp"
 
 namespace insync::rest {
@@ -129,14 +130,15 @@ std::string DeleteFeed::begins_with() const {
     return subtract_lookback(kind, watermark_, lookback_).value_or(watermark_);
 }
 
-Query DeleteFeed::query(const std::string& since) {
+Query DeleteFeed::query(const std::string& since, const std::optional<std::string>& until) {
     Values values;
     values.texts["since"] = since;
+    if (until) values.texts["until"] = *until;
     return Query(session_, endpoint_, fields_, event_key_, std::move(values));
 }
 
 HttpRequest DeleteFeed::next_request() {
-    return query(begins_with()).next_request();
+    return query(begins_with(), std::nullopt).next_request();
 }
 
 // Its key and time, and what else is called like a key: two deletes of one row in the same second are two events. Not
@@ -153,51 +155,68 @@ std::string DeleteFeed::identity(const Page& page, std::size_t row, std::string_
     return hash_of(text);
 }
 
-void DeleteFeed::read(const std::function<void(const Event&)>& gone) {
+void DeleteFeed::read(const Gone& gone) {
     session_.use(settings_);
-    const std::string since = begins_with();
-    const std::int64_t low = instant_of(since, epoch_).value_or(0), start = instant_of(start_, "").value_or(0);
-    const bool is_sorted_down = endpoint_.order == Order::desc;
-    std::string highest = watermark_;
-    std::int64_t highest_us = instant_of(watermark_, epoch_).value_or(0);
+    Highest highest{watermark_, instant_of(watermark_, epoch_).value_or(0)};
+    read_window(begins_with(), std::nullopt, gone, highest);
+    move_to(highest.literal);
+    let_go();
+    session_.use(stream_settings_);
+}
+
+// Where the source doesn't show all of a window, both halves of it.
+void DeleteFeed::read_window(const std::string& since, const std::optional<std::string>& until, const Gone& gone,
+                             Highest& highest) {
+    const std::int64_t low = instant_of(since, epoch_).value_or(0);
     bool is_known = false;
-    Query events = query(since);
+    Query events = query(since, until);
     while (!is_known && events.next()) {
-        const Page& page = events.page();
-        // The clock shows whole seconds, so that the present one is the next.
-        const auto now = instant_of(session_.source_now().value_or(""), "");
-        for (std::size_t row = events.first_row(); row < page.rows(); row++) {
-            Event event{page, row, page.fault(row)};
-            const Value time = page.value(row, time_field_);
-            const std::string literal(time.text);
-            const auto at = is_missing(time) ? std::nullopt : instant_of(literal, epoch_);
-            if (!at && !is_missing(time) && event.fault.empty()) {
-                throw Failure(FailureClass::config, "the watermark of the option delete_feed is no time",
-                              "It is \"" + literal.substr(0, 60) + "\".",
-                              "Set watermark_format in it: epoch or epoch_ms for a number of seconds or milliseconds, "
-                              "auto for a text.");
-            }
-            if (!at && event.fault.empty()) event.fault = "the event has no time";
-            if (at && *at < low) {
-                is_known = is_known || is_sorted_down;
-                continue;
-            }
-            // The row may have been made again before everything was read, and nothing tells of that any more.
-            if (at && *at < start && has_zone(literal)) continue;
-            if (!seen_.try_emplace(identity(page, row, literal), at.value_or(highest_us)).second) continue;
-            if (at && event.fault.empty() && (reread_.empty() || *at < *instant_of(reread_, epoch_))) reread_ = literal;
-            gone(event);
-            if (seen_.size() > 2 * most_seen) forget_oldest();
-            if (at && *at > highest_us && (!now || *at <= *now + second_us)) {
-                highest = literal;
-                highest_us = *at;
-            }
+        for (std::size_t row = events.first_row(); row < events.page().rows(); row++) {
+            is_known = !take(events.page(), row, low, gone, highest) || is_known;
         }
     }
     pages_ += events.pages();
-    move_to(highest);
-    let_go();
-    session_.use(stream_settings_);
+    if (!events.is_cut_off() || is_known) return;
+    const auto now = instant_of(session_.source_now().value_or(""), "");
+    const std::string end = until ? *until : literal_of(now.value_or(low) + second_us);
+    const std::int64_t half_us = (instant_of(end, epoch_).value_or(low) - low) / 2;
+    if (!endpoint_.uses("until") || half_us < second_us) {
+        throw Failure(
+            FailureClass::config,
+            "the delete feed shows " + std::to_string(endpoint_.max_results) + " rows of a request and no more",
+            "There are more of them since " + since + ".",
+            "Put {since} and {until} in its params, or read everything: mode full begins the feed anew.");
+    }
+    const std::string middle = literal_of(low + half_us);
+    read_window(since, middle, gone, highest);
+    read_window(middle, end, gone, highest);
+}
+
+// Calls `gone` for an event that is new. False where it is older than what was asked for, and those behind it as well.
+bool DeleteFeed::take(const Page& page, std::size_t row, std::int64_t low, const Gone& gone, Highest& highest) {
+    Event event{page, row, page.fault(row)};
+    const Value time = page.value(row, time_field_);
+    const std::string literal(time.text);
+    const auto at = is_missing(time) ? std::nullopt : instant_of(literal, epoch_);
+    if (!at && !is_missing(time) && event.fault.empty()) {
+        throw Failure(
+            FailureClass::config, "the watermark of the option delete_feed is no time",
+            "It is \"" + replaced_utf8(utf8_prefix(literal, 60)) + "\".",
+            "Set watermark_format in it: epoch or epoch_ms for a number of seconds or milliseconds, auto for a "
+            "text.");
+    }
+    if (!at && event.fault.empty()) event.fault = "the event has no time";
+    if (at && *at < low) return endpoint_.order != Order::desc;
+    // The row may have been made again before everything was read, and nothing tells of that any more.
+    if (at && *at < instant_of(start_, "").value_or(0) && has_zone(literal)) return true;
+    if (!seen_.try_emplace(identity(page, row, literal), at.value_or(highest.instant)).second) return true;
+    if (at && event.fault.empty() && (reread_.empty() || *at < *instant_of(reread_, epoch_))) reread_ = literal;
+    gone(event);
+    if (seen_.size() > 2 * most_seen) forget_oldest();
+    // The clock shows whole seconds, so that the present one is the next. Times beyond it don't move the position.
+    const auto now = instant_of(session_.source_now().value_or(""), "");
+    if (at && *at > highest.instant && (!now || *at <= *now + second_us)) highest = {literal, *at};
+    return true;
 }
 
 // All events up to here are known; only those that the next read meets again need to be known by themselves.
@@ -246,7 +265,7 @@ void DeleteFeed::check(const std::string& clock) {
     // As far back as there may be an event to look at: it isn't applied.
     const WatermarkKind kind = epoch_.empty() ? WatermarkKind::time : WatermarkKind::integer;
     const std::string month = std::to_string(30 * 86400) + (epoch_ == "epoch_ms" ? "000" : "");
-    Query events = query(subtract_lookback(kind, watermark_, month).value_or(watermark_));
+    Query events = query(subtract_lookback(kind, watermark_, month).value_or(watermark_), std::nullopt);
     if (!events.next() || events.page().rows() == 0) return;
     const Page& page = events.page();
     auto require = [&](const char* member, std::size_t field) {

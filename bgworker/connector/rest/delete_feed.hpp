@@ -53,7 +53,8 @@ class DeleteFeed {
     void begin_at(const std::string& clock);
 
     // Reads what is new, and calls `gone` for each event, which position() then knows. `gone` may raise.
-    void read(const std::function<void(const Event&)>& gone);
+    using Gone = std::function<void(const Event&)>;
+    void read(const Gone& gone);
     // Asks for the first events to see whether they have what is needed. Raises Failure (config).
     void check(const std::string& clock);
 
@@ -72,7 +73,14 @@ class DeleteFeed {
     std::size_t add_field(const std::string& name);
     std::string begins_with() const;
     std::string literal_at_start() const;
-    Query query(const std::string& since);
+    struct Highest {  // of the events that were read
+        std::string literal;
+        std::int64_t instant;
+    };
+    Query query(const std::string& since, const std::optional<std::string>& until);
+    void read_window(const std::string& since, const std::optional<std::string>& until, const Gone& gone,
+                     Highest& highest);
+    bool take(const Page& page, std::size_t row, std::int64_t low, const Gone& gone, Highest& highest);
     std::string identity(const Page& page, std::size_t row, std::string_view time) const;
     void move_to(const std::string& literal);
     void let_go();

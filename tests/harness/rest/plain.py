@@ -132,4 +132,9 @@ class Plain(Server):
 
     def _deleted(self, table, query):
         since = parse_time(query["since"]) if query.get("since") else None
-        return [{table.key: key, "deleted_at": when} for when, key, _ in table.deleted if since is None or when >= since]
+        until = parse_time(query["until"]) if query.get("until") else None
+        return [
+            {table.key: key, "deleted_at": when}
+            for when, key, _ in table.deleted
+            if (since is None or when >= since) and (until is None or when <= until)
+        ]
