@@ -49,7 +49,7 @@ def test_times_without_a_zone_move_the_watermark_by_rows_only(db, options):
         since, until = request.query.get("since", ""), request.query.get("until", "9")
         return [item for item in items if since[:19] <= item["at"] <= until[:19]][: options.get("max_results")]
 
-    items = [item(number, datetime.timedelta(minutes=20 * (48 - number))) for number in range(48)]
+    items = [item(number, datetime.timedelta(minutes=48 - number)) for number in range(48)]
     with Told() as api:
         api.tell = tell
         db.create_rest_server("api", api.url, params='{"since": "[[{since}]]", "until": "[[{until}]]"}', **options)
