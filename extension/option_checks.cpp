@@ -290,6 +290,19 @@ bool are_names(const nlohmann::json& value) {
     return !value.empty() && std::all_of(value.begin(), value.end(), is_name);
 }
 
+// What answers of a status mean, by status or class.
+ValueProblem check_statuses(std::string_view value) {
+    const std::string hint = "Write an object such as {\"404\": \"empty\", \"5xx\": \"fail\"}.";
+    if (ValueProblem problem = check_text_map(value); problem.found()) return problem;
+    const auto statuses = nlohmann::json::parse(value);
+    for (const auto& [status, meaning] : statuses.items()) {
+        if (!is_status_name(status)) return {quote(status) + " is neither a status nor a class of them.", hint};
+        if (meaning != "fail" && meaning != "retry" && meaning != "empty" && meaning != "")
+            return {"A status means fail, retry or empty.", hint};
+    }
+    return {};
+}
+
 // The options of a second resource: what a stream can say of its own, and which resource it is.
 ValueProblem check_json_options(const Option& option, std::string_view value) {
     const bool is_feed = option.name == "delete_feed", is_resource = option.name != "key_scan";
@@ -359,7 +372,7 @@ ValueProblem check_value(const Option& option, std::string_view value) {
         case ValueType::json_object:
             return check_json_object(value);
         case ValueType::text_map:
-            return check_text_map(value);
+            return option.name == "on_status" ? check_statuses(value) : check_text_map(value);
         case ValueType::json_options:
             return check_json_options(option, value);
         case ValueType::pointer: {

@@ -1,6 +1,7 @@
 // Rates and JSON pointers; see rest_values.hpp.
 #include "extension/rest_values.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -34,6 +35,12 @@ Parsed<std::chrono::microseconds> parse_rate(std::string_view text) {
     if (!count) return {{}, count.error};
     if (*count < 1 || *count > 1'000'000) return {{}, "The number of requests is out of range."};
     return {std::chrono::microseconds(seconds * 1'000'000 / *count), {}};
+}
+
+bool is_status_name(std::string_view text) {
+    const bool is_class = to_lower(text.substr(std::min<std::size_t>(1, text.size()))) == "xx";
+    return text.size() == 3 && text[0] >= '1' && text[0] <= '5' &&
+           (is_class || std::all_of(text.begin() + 1, text.end(), [](char c) { return c >= '0' && c <= '9'; }));
 }
 
 bool is_json_pointer(std::string_view text) {

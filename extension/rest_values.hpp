@@ -11,6 +11,9 @@ namespace insync {
 // '2/s', '120/min', '1000/h', '5000/day', or requests a second without a unit: the time from one request to the next.
 Parsed<std::chrono::microseconds> parse_rate(std::string_view text);
 
+// True for a status such as 404, and for a class of them such as 5xx.
+bool is_status_name(std::string_view text);
+
 // True for '' and for texts that begin with '/' and have ~ only as ~0 and ~1 (RFC 6901).
 bool is_json_pointer(std::string_view text);
 

@@ -426,6 +426,21 @@ TEST(RestOptions, AScanOfKeysLaysOptionsOverTheStreams) {
     EXPECT_EQ(problem_of_scan(R"({"delete_feed": {"source": "x"}})"), "It has a delete_feed itself.");
 }
 
+TEST(RestOptions, StatusesHaveMeanings) {
+    auto problem_of_statuses = [](const std::string& value) {
+        auto found = check_option(Where::server, Kind::rest, "on_status", value);
+        return found ? found->detail : "no problem";
+    };
+    EXPECT_EQ(problem_of_statuses(R"({"404": "empty", "5xx": "fail", "4XX": "retry", "410": ""})"), "no problem");
+    EXPECT_EQ(problem_of_statuses(R"({"404": "emtpy"})"), "A status means fail, retry or empty.");
+    EXPECT_EQ(problem_of_statuses(R"({"404": 1})"), "A status means fail, retry or empty.");
+    for (const char* name : {"", "4", "40", "4044", "abc", "604", "x04", "4x4"}) {
+        EXPECT_EQ(problem_of_statuses("{\"" + std::string(name) + "\": \"empty\"}"),
+                  "\"" + std::string(name) + "\" is neither a status nor a class of them.");
+    }
+    EXPECT_EQ(problem_of_statuses("[]"), "It is not a JSON object.");
+}
+
 TEST(OptionProblem, FollowsTheMessageStyle) {
     const OptionProblem problems[] = {
         problem(Where::server, "zzz", "x"),
