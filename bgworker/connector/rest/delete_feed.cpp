@@ -53,11 +53,13 @@ bool has_zone(std::string_view literal) {
 }  // namespace
 
 std::optional<std::int64_t> instant_of(std::string_view literal, std::string_view epoch) {
-    const bool is_number = !parse_civil_time(literal);
-    if (is_number == epoch.empty()) return std::nullopt;
-    const std::optional<std::string> written = format_time(literal, "iso_us");
-    if (!written) return std::nullopt;
-    const std::optional<CivilTime> time = parse_civil_time(*written);
+    std::optional<std::string> written;
+    if (!epoch.empty()) {
+        written = format_time(literal, "iso_us");
+        if (!written || literal.find_first_not_of("-.0123456789") != std::string_view::npos) return std::nullopt;
+        literal = *written;
+    }
+    const std::optional<CivilTime> time = parse_civil_time(literal);
     return time ? std::optional(time->microseconds_from_2000()) : std::nullopt;
 }
 
