@@ -199,25 +199,27 @@ bool DeleteFeed::take(const Page& page, std::size_t row, std::int64_t low, const
     Event event{page, row, page.fault(row)};
     const Value time = page.value(row, time_field_);
     const std::string literal(time.text);
-    const auto at = is_missing(time) ? std::nullopt : instant_of(literal, epoch_);
-    if (!at && !is_missing(time) && event.fault.empty()) {
+    const auto given = is_missing(time) ? std::nullopt : instant_of(literal, epoch_);
+    const bool has_time = given.has_value();
+    const std::int64_t at = given.value_or(highest.instant);
+    if (!has_time && !is_missing(time) && event.fault.empty()) {
         throw Failure(
             FailureClass::config, "the watermark of the option delete_feed is no time",
             "It is \"" + replaced_utf8(utf8_prefix(literal, 60)) + "\".",
             "Set watermark_format in it: epoch or epoch_ms for a number of seconds or milliseconds, auto for a "
             "text.");
     }
-    if (!at && event.fault.empty()) event.fault = "the event has no time";
-    if (at && *at < low) return endpoint_.order != Order::desc;
+    if (!has_time && event.fault.empty()) event.fault = "the event has no time";
+    if (has_time && at < low) return endpoint_.order != Order::desc;
     // The row may have been made again before everything was read, and nothing tells of that any more.
-    if (at && *at < instant_of(start_, "").value_or(0) && has_zone(literal)) return true;
-    if (!seen_.try_emplace(identity(page, row, literal), at.value_or(highest.instant)).second) return true;
-    if (at && event.fault.empty() && (reread_.empty() || *at < *instant_of(reread_, epoch_))) reread_ = literal;
+    if (has_time && at < instant_of(start_, "").value_or(0) && has_zone(literal)) return true;
+    if (!seen_.try_emplace(identity(page, row, literal), at).second) return true;
+    if (has_time && event.fault.empty() && (reread_.empty() || at < *instant_of(reread_, epoch_))) reread_ = literal;
     gone(event);
     if (seen_.size() > 2 * most_seen) forget_oldest();
     // The clock shows whole seconds, so that the present one is the next. Times beyond it don't move the position.
     const auto now = instant_of(session_.source_now().value_or(""), "");
-    if (at && *at > highest.instant && (!now || *at <= *now + second_us)) highest = {literal, *at};
+    if (has_time && at > highest.instant && (!now || at <= *now + second_us)) highest = {literal, at};
     return true;
 }
 
