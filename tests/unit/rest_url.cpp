@@ -1,11 +1,22 @@
 // URLs of REST sources.
 #include <gtest/gtest.h>
 
+#include <cctype>
+
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/url.hpp"
 
 namespace insync::rest {
 namespace {
+
+// The digits of %c3 are large in newer versions of libcurl, which means the same.
+std::string with_large_digits(std::string url) {
+    for (std::size_t at = url.find('%'); at != std::string::npos && at + 2 < url.size(); at = url.find('%', at + 3)) {
+        for (std::size_t i : {at + 1, at + 2})
+            url[i] = static_cast<char>(std::toupper(static_cast<unsigned char>(url[i])));
+    }
+    return url;
+}
 
 TEST(RestUrl, ReferencesAreResolved) {
     const std::string base = "https://api.example.com/ords/erp/items?offset=25";
@@ -18,12 +29,13 @@ TEST(RestUrl, ReferencesAreResolved) {
         {"?offset=50", "https://api.example.com/ords/erp/items?offset=50"},
         {"", base.c_str()},
         {"items?q={\"a\": 1}", "https://api.example.com/ords/erp/items?q={\"a\":+1}"},
-        {"größe", "https://api.example.com/ords/erp/gr%c3%b6%c3%9fe"},
+        {"größe", "https://api.example.com/ords/erp/gr%C3%B6%C3%9Fe"},
         {"/x#part", "https://api.example.com/x"},
         {"https://me:secret@api.example.com/x", "https://api.example.com/x"},
         {"items?a=%2F%20", "https://api.example.com/ords/erp/items?a=%2F%20"},
     };
-    for (const auto& [reference, whole] : cases) EXPECT_EQ(resolve_url(base, reference), whole) << reference;
+    for (const auto& [reference, whole] : cases)
+        EXPECT_EQ(with_large_digits(resolve_url(base, reference)), whole) << reference;
 }
 
 TEST(RestUrl, OnlyWebAddressesAreResolved) {
