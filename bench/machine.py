@@ -30,7 +30,7 @@ def build_type():
     if cache.exists():
         for line in cache.read_text().splitlines():
             if line.startswith("CMAKE_BUILD_TYPE:"):
-                kind = line.partition("=")[2] or "no build type"
+                kind = line.partition("=")[2] or "RelWithDebInfo"  # which CMakeLists.txt takes where nothing is said
     installed, built = BIN.parent / "lib/pg_insync.so", BUILD / "pg_insync.so"
     if not built.exists() or not filecmp.cmp(installed, built, shallow=False):
         return "pg_insync of another build than this directory's (perhaps a debug build)"
