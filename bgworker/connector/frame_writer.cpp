@@ -1,12 +1,8 @@
 // Buffers and writes frames; see frame_writer.hpp.
 #include "bgworker/connector/frame_writer.hpp"
 
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <string>
-
-#include <unistd.h>
 
 namespace insync {
 
@@ -18,7 +14,7 @@ void FrameWriter::send(wire::FrameType type, const nlohmann::json& payload) {
     std::string frame(wire::header_size, '\0');
     frame += payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     wire::put_header(frame.data(), type, static_cast<std::uint32_t>(frame.size() - wire::header_size));
-    write_all(frame.data(), frame.size());
+    write(frame.data(), frame.size());
 }
 
 void FrameWriter::log(std::string_view level, std::string_view message) {
@@ -28,7 +24,7 @@ void FrameWriter::log(std::string_view level, std::string_view message) {
 void FrameWriter::flush_rows() {
     if (used_ > wire::header_size) {
         wire::put_header(data_.get(), wire::FrameType::rows, static_cast<std::uint32_t>(used_ - wire::header_size));
-        write_all(data_.get(), used_);
+        write(data_.get(), used_);
     }
     used_ = row_start_ = wire::header_size;
     // One huge row must not keep its memory for the rest of the connection.
@@ -50,19 +46,9 @@ void FrameWriter::enlarge(std::size_t count) {
     capacity_ = capacity;
 }
 
-void FrameWriter::write_all(const char* data, std::size_t count) {
+void FrameWriter::write(const char* data, std::size_t count) {
     bytes_sent_ += count;
-    while (count > 0) {
-        const ssize_t written = ::write(descriptor_, data, count);
-        if (written < 0) {
-            if (errno == EINTR) continue;
-            // EPIPE above all: the worker has gone, there is nobody to tell. Anything else is a driver that closed what
-            // isn't its own, and the worker is to see that this is no ordinary end.
-            ::_exit(errno == EPIPE ? 0 : 1);
-        }
-        data += written;
-        count -= static_cast<std::size_t>(written);
-    }
+    output_(data, count);
 }
 
 }  // namespace insync

@@ -1,12 +1,12 @@
-// The connector's side of the pipe: frames to one descriptor, rows gathered into frames of a useful size.
+// The connector's side of the pipe: frames, and rows gathered into frames of a useful size.
 //
 // Rows are encoded straight into the frame that will carry them: begin_row(), fields through bytes(), then end_row() or
-// drop_row(). Frames that say something about the rows before them (position, done, error) flush the rows first. A
-// reader that has gone away ends the program quietly: the worker is the only one we work for.
+// drop_row(). Frames that say something about the rows before them (position, done, error) flush the rows first.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -18,7 +18,10 @@ namespace insync {
 
 class FrameWriter {
   public:
-    explicit FrameWriter(int descriptor) : descriptor_(descriptor) {}
+    // Where the bytes go.
+    using Output = std::function<void(const char* data, std::size_t count)>;
+
+    explicit FrameWriter(Output output) : output_(std::move(output)) {}
     FrameWriter(const FrameWriter&) = delete;
     FrameWriter& operator=(const FrameWriter&) = delete;
 
@@ -68,13 +71,13 @@ class FrameWriter {
     std::size_t pending_bytes() const { return used_ - wire::header_size; }
 
   private:
-    // A pipe holds 64 KB; larger frames save system calls, and much larger ones only memory.
+    // Larger frames save system calls, and much larger ones only memory.
     static constexpr std::size_t flush_size = 128 * 1024;
 
     void enlarge(std::size_t count);
-    void write_all(const char* data, std::size_t count);
+    void write(const char* data, std::size_t count);
 
-    int descriptor_;
+    Output output_;
     std::unique_ptr<char[]> data_;
     std::size_t capacity_ = 0;
     std::size_t used_ = wire::header_size;  // the header's place is kept free in front of the rows

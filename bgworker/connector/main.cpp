@@ -5,6 +5,7 @@
 #include <clocale>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -14,6 +15,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#include "bgworker/connector/outbox.hpp"
 #include "bgworker/connector/request_loop.hpp"
 
 int main() {
@@ -31,7 +33,13 @@ int main() {
     const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (requests < 0 || frames < 0 || nothing < 0) return 1;
     if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0) return 1;
-    insync::RequestLoop(requests, frames).run();
+    insync::Outbox outbox(frames);
+    auto loop = std::make_unique<insync::RequestLoop>(
+        requests, [&](const char* data, std::size_t count) { outbox.put(data, count); });
+    const bool sane = loop->run();
+    outbox.drain();
+    if (!sane) _exit(1);
+    loop.reset();
 #ifdef __SANITIZE_ADDRESS__
     __lsan_do_leak_check();
 #endif

@@ -140,7 +140,7 @@ Source& RequestLoop::source() {
     return *source_;
 }
 
-void RequestLoop::run() {
+bool RequestLoop::run() {
     out_.send(wire::FrameType::hello, {{"protocol", wire::protocol_version}, {"build", INSYNC_BUILD_ID}});
     auto fail = [&](const Failure& failure) {
         out_.drop_row();
@@ -153,7 +153,7 @@ void RequestLoop::run() {
         if (line.empty()) continue;
         try {
             const json request = parse_json(line);
-            if (request.value("verb", "") == "close") return;
+            if (request.value("verb", "") == "close") return true;
             serve(request);
         } catch (const Failure& failure) {
             fail(failure);
@@ -172,9 +172,10 @@ void RequestLoop::run() {
                             type != nullptr ? "Its type is " + readable_name(*type) + "." : "");
             failure.disconnected = true;
             fail(failure);
-            _exit(1);
+            return false;
         }
     }
+    return true;
 }
 
 void RequestLoop::serve(const json& request) {

@@ -15,10 +15,12 @@ class RequestLoop : private Permits {
   public:
     using MakeSource = std::unique_ptr<Source> (*)(const std::string& kind, Permits& permits, FrameWriter& out);
 
-    RequestLoop(int input, int output, MakeSource make = make_source) : input_(input), out_(output), make_(make) {}
+    RequestLoop(int input, FrameWriter::Output output, MakeSource make = make_source)
+        : input_(input), out_(std::move(output)), make_(make) {}
 
-    // Says hello and serves requests until the input ends.
-    void run();
+    // Says hello and serves requests until the input ends. False: a driver has failed in a way after which nothing of
+    // it may be called again, not even to disconnect.
+    bool run();
 
   private:
     // Asks the worker, which knows of the other processes at the same server.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/outbox.hpp"
 #include "bgworker/connector/request_loop.hpp"
 #include "tests/fuzz/support/frames.hpp"
 #include "tests/fuzz/support/target.hpp"
@@ -104,7 +105,7 @@ FUZZ_TARGET(requests) {
     }
     requests.fill(lines);
     replies.clear();
-    RequestLoop(requests.descriptor(), replies.descriptor(), make_scripted).run();
+    RequestLoop(requests.descriptor(), to_descriptor(replies.descriptor()), make_scripted).run();
     auto frames = fuzz::frames_in(replies);
     REQUIRE(!frames.empty() && frames[0].type == wire::FrameType::hello);
     std::size_t answers = 0;

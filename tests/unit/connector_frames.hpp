@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bgworker/connector/frame_writer.hpp"
+#include "bgworker/connector/outbox.hpp"
 #include "bgworker/wire.hpp"
 
 namespace insync::test {
@@ -49,7 +50,7 @@ inline std::vector<Fields> rows_of(const std::string& payload) {
 // A writer into memory.
 class Capture {
   public:
-    Capture() : descriptor_(memfd_create("frames", MFD_CLOEXEC)), writer(descriptor_) {
+    Capture() : descriptor_(memfd_create("frames", MFD_CLOEXEC)), writer(to_descriptor(descriptor_)) {
         if (descriptor_ < 0) throw std::runtime_error("memfd_create");
     }
     ~Capture() { close(descriptor_); }

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "bgworker/connector/outbox.hpp"
 #include "bgworker/connector/request_loop.hpp"
 #include "bgworker/frame.hpp"
 #include "tests/fuzz/support/frames.hpp"
@@ -35,7 +36,7 @@ class FailingSource : public Source {
 std::vector<Frame> answer(const std::string& members) {
     fuzz::MemoryFile requests, replies;
     requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\"," + members + "}\n");
-    RequestLoop(requests.descriptor(), replies.descriptor(),
+    RequestLoop(requests.descriptor(), to_descriptor(replies.descriptor()),
                 [](const std::string&, Permits&, FrameWriter&) -> std::unique_ptr<Source> {
                     return std::make_unique<FailingSource>();
                 })
@@ -76,7 +77,7 @@ class AskingSource : public FailingSource {
 TEST(ConnectorRequests, APermitIsAskedForWithAFrameAndAnsweredByALine) {
     fuzz::MemoryFile requests, replies;
     requests.fill("{\"verb\":\"open\"}\n{\"verb\":\"read\",\"source\":\"x\"}\n{\"wait_ms\":70}\n");
-    RequestLoop(requests.descriptor(), replies.descriptor(),
+    RequestLoop(requests.descriptor(), to_descriptor(replies.descriptor()),
                 [](const std::string&, Permits& permits, FrameWriter&) -> std::unique_ptr<Source> {
                     return std::make_unique<AskingSource>(permits);
                 })

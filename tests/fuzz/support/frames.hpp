@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bgworker/connector/frame_writer.hpp"
+#include "bgworker/connector/outbox.hpp"
 #include "bgworker/frame.hpp"
 #include "tests/fuzz/support/target.hpp"
 
@@ -57,7 +58,7 @@ inline std::vector<Frame> frames_in(MemoryFile& file) {
 
 class Frames {
   public:
-    Frames() : writer(file().descriptor()) { file().clear(); }
+    Frames() : writer(to_descriptor(file().descriptor())) { file().clear(); }
 
     // All frames since the last call.
     std::vector<Frame> take() {

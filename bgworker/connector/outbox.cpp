@@ -1,0 +1,91 @@
+// A ring between whoever reads the source and the pipe; see outbox.hpp.
+#include "bgworker/connector/outbox.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include <unistd.h>
+
+namespace insync {
+
+namespace {
+
+void write_all(int descriptor, const char* data, std::size_t count) {
+    while (count > 0) {
+        const ssize_t written = ::write(descriptor, data, count);
+        if (written < 0) {
+            if (errno == EINTR) continue;
+            // EPIPE above all: the worker has gone, there is nobody to tell. Anything else is a driver that closed what
+            // isn't its own, and the worker is to see that this is no ordinary end.
+            ::_exit(errno == EPIPE ? 0 : 1);
+        }
+        data += written;
+        count -= static_cast<std::size_t>(written);
+    }
+}
+
+}  // namespace
+
+FrameWriter::Output to_descriptor(int descriptor) {
+    return [descriptor](const char* data, std::size_t count) { write_all(descriptor, data, count); };
+}
+
+Outbox::Outbox(int descriptor, std::size_t room)
+    : output_(to_descriptor(descriptor)), room_(room), ring_(new char[room]) {
+    // Signals are for the thread that drivers know.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    writer_ = std::thread([this] { work(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Outbox::~Outbox() {
+    {
+        const std::lock_guard lock(mutex_);
+        closing_ = true;
+    }
+    came_.notify_one();
+    writer_.join();
+}
+
+void Outbox::put(const char* data, std::size_t count) {
+    std::unique_lock lock(mutex_);
+    while (count > 0) {
+        went_.wait(lock, [&] { return size_ < room_; });
+        const std::size_t at = (begin_ + size_) % room_;
+        const std::size_t part = std::min({count, room_ - size_, room_ - at});
+        std::memcpy(ring_.get() + at, data, part);
+        size_ += part;
+        data += part;
+        count -= part;
+        came_.notify_one();
+    }
+}
+
+void Outbox::drain() {
+    std::unique_lock lock(mutex_);
+    went_.wait(lock, [&] { return size_ == 0; });
+}
+
+void Outbox::work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        came_.wait(lock, [&] { return size_ > 0 || closing_; });
+        if (size_ == 0) return;
+        // Parts of a size that lets the other side begin, and makes room soon.
+        constexpr std::size_t part_size = 256 * 1024;
+        const char* data = ring_.get() + begin_;
+        const std::size_t part = std::min({size_, room_ - begin_, part_size});
+        lock.unlock();
+        output_(data, part);
+        lock.lock();
+        begin_ = (begin_ + part) % room_;
+        size_ -= part;
+        went_.notify_all();
+    }
+}
+
+}  // namespace insync
