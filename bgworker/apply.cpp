@@ -59,7 +59,9 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
                            *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
     }
     if (kind != RowKind::whole) keep_keys();
-    merge_.reset(), insert_.reset(), check_.reset(), keys_.reset();
+    find_key_fields();
+    forget_writes();
+    check_.reset(), keys_.reset();
     column_checks_.clear();
     column_checks_.resize(shape_.columns.size());
     MemoryContext outer = MemoryContextSwitchTo(context_);
@@ -86,7 +88,24 @@ void Applier::heed_versions() {
         const bool has_order = std::find(ordered.begin(), ordered.end(), column.base_type) != ordered.end();
         if (column.name == quoted && has_order && find_field(columns_, name) != nullptr) shape_.version = quoted;
     }
-    merge_.reset(), insert_.reset();
+    forget_writes();
+}
+
+void Applier::forget_writes() {
+    for (auto* plans : {&merge_, &insert_}) (*plans)[0].reset(), (*plans)[1].reset();
+}
+
+void Applier::find_key_fields() {
+    key_fields_.clear();
+    for (const std::string& name : stream_.key) {
+        auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(), [&](const MappedColumn& item) {
+            return item.name == pg::quote_identifier(name) && !item.field.empty();
+        });
+        if (column == shape_.columns.end()) continue;
+        auto field = std::find_if(columns_.begin(), columns_.end(),
+                                  [&](const SourceColumn& item) { return item.field == column->field; });
+        if (field != columns_.end()) key_fields_.push_back(static_cast<std::size_t>(field - columns_.begin()));
+    }
 }
 
 Applier::~Applier() {
@@ -138,16 +157,18 @@ pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql)
 void Applier::check() {
     Scope scope(stream_);
     BatchRelation relation(descriptor_);
-    plan(merge_, merge_statement(shape_));
+    plan(merge_[0], merge_statement(shape_));
     if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
 }
 
 void Applier::write(RunCounts& counts) {
     pg::query(nothing_deferred);
+    const auto slot = static_cast<std::size_t>(order_);
     if (target_is_empty_) {
-        counts.inserted += static_cast<std::int64_t>(plan(insert_, insert_statement(shape_)).execute());
+        auto& insert = plan(insert_[slot], insert_statement(shape_, order_));
+        counts.inserted += static_cast<std::int64_t>(insert.execute());
     } else {
-        auto& merge = plan(merge_, merge_statement(shape_));
+        auto& merge = plan(merge_[slot], merge_statement(shape_, order_));
         arm_merge_counter();
         merge.execute();
         MergeCounts merged = take_merge_counts();
@@ -184,6 +205,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     std::vector<RowReject> rejects;
     std::vector<DecodeFault> faults;
     std::optional<pg::Error> failure;
+    order_ = batch.ascends(key_fields_, columns_) ? RowOrder::by_key : RowOrder::any;
     {
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         if (faults.empty() && !rows.empty()) {

@@ -85,6 +85,8 @@ class Applier {
     void write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts,
                     std::vector<RowReject>& rejects);
     std::string failing_column();
+    void find_key_fields();
+    void forget_writes();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
     bool target_is_shared() const;
@@ -100,7 +102,10 @@ class Applier {
     TupleDesc descriptor_;
     bool columns_changed_ = false;
     bool target_is_empty_ = false;
-    std::unique_ptr<pg::Plan> merge_, insert_, check_, keys_;
+    std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
+    RowOrder order_ = RowOrder::any;                  // of the present batch
+    std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder
+    std::unique_ptr<pg::Plan> check_, keys_;
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_;
     // What counts for the limits of the whole run: batches that committed, and the present one.

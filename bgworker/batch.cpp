@@ -2,6 +2,7 @@
 #include "bgworker/batch.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "bgworker/wire.hpp"
@@ -54,6 +55,28 @@ bool is_type_name(std::string_view text) {
         at = end;
     }
     return true;
+}
+
+// As texts whose bytes compare as the values do; nothing for types where that takes more.
+std::optional<std::string_view> comparable(Transport type, const Field& field, char (&number)[8]) {
+    switch (type) {
+        case Transport::int2:
+        case Transport::int4:
+        case Transport::int8:
+        case Transport::date:
+        case Transport::timestamp:
+        case Transport::timestamptz: {
+            std::string_view bytes(field.data, static_cast<std::size_t>(field.length));
+            bytes.copy(number, sizeof number);
+            number[0] = static_cast<char>(number[0] ^ '\x80');  // negative numbers first
+            return std::string_view(number, bytes.size());
+        }
+        case Transport::text:
+        case Transport::uuid:
+            return std::string_view(field.data, static_cast<std::size_t>(field.length));
+        default:
+            return std::nullopt;
+    }
 }
 
 }  // namespace
@@ -197,6 +220,25 @@ void Batch::clear() {
     rejects.clear();
     position = nullptr;
     watermark.clear();
+}
+
+bool Batch::ascends(const std::vector<std::size_t>& by, const std::vector<SourceColumn>& columns) const {
+    if (by.empty()) return false;
+    std::vector<Field> before(columns.size()), row(columns.size());
+    char numbers[2][8];
+    for (std::size_t i = 0; i < rows(); i++) {
+        read_row(i, row.data());
+        int order = i == 0 ? -1 : 0;
+        for (std::size_t at : by) {
+            if (row[at].length < 0) return false;
+            auto value = comparable(columns[at].transport, row[at], numbers[0]);
+            if (!value) return false;
+            if (order == 0) order = comparable(columns[at].transport, before[at], numbers[1])->compare(*value);
+        }
+        if (order >= 0) return false;
+        before.swap(row);
+    }
+    return true;
 }
 
 void Batch::read_row(std::size_t row, Field* fields) const {

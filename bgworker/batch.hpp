@@ -72,6 +72,9 @@ class Batch {
 
     std::size_t rows() const { return offsets_.size(); }
     std::size_t bytes() const { return data_.size(); }
+    // True where the rows ascend strictly by these columns, the first one first, so that no two of them are the same
+    // in all; none may be NULL. False for columns whose bytes say little about which value is smaller.
+    bool ascends(const std::vector<std::size_t>& by, const std::vector<SourceColumn>& columns) const;
     // The fields of row `row` into `fields`, which has room for all columns.
     void read_row(std::size_t row, Field* fields) const;
 

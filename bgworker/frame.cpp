@@ -2,6 +2,7 @@
 #include "bgworker/frame.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace insync {
 
@@ -29,18 +30,25 @@ std::string text_member(const nlohmann::json& object, const char* name) {
 }
 
 char* FrameReader::reserve(std::size_t count) {
-    if (begin_ > 0) {
-        buffer_.erase(0, begin_);
-        end_ -= begin_;
+    const std::size_t kept = pending();
+    if (capacity_ - end_ < count) {
+        if (capacity_ - kept < count) {
+            capacity_ = std::max(kept + count, 2 * capacity_);
+            std::unique_ptr<char[]> larger(new char[capacity_]);
+            if (kept > 0) std::memcpy(larger.get(), buffer_.get() + begin_, kept);
+            buffer_ = std::move(larger);
+        } else if (kept > 0) {
+            std::memmove(buffer_.get(), buffer_.get() + begin_, kept);
+        }
         begin_ = 0;
+        end_ = kept;
     }
-    buffer_.resize(end_ + count);
-    return buffer_.data() + end_;
+    return buffer_.get() + end_;
 }
 
 std::optional<Frame> FrameReader::next(std::uint32_t max_payload) {
     if (pending() < wire::header_size) return std::nullopt;
-    const char* header = buffer_.data() + begin_;
+    const char* header = buffer_.get() + begin_;
     if (!wire::is_frame_type(header[0])) {
         throw ProtocolError("unknown frame type " + std::to_string(static_cast<unsigned char>(header[0])));
     }

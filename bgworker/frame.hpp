@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -55,7 +56,8 @@ class FrameReader {
     std::size_t pending() const { return end_ - begin_; }
 
   private:
-    std::string buffer_;
+    std::unique_ptr<char[]> buffer_;  // not a string, which would clear what is to be written over
+    std::size_t capacity_ = 0;
     std::size_t begin_ = 0, end_ = 0;  // of the pending bytes in buffer_
 };
 

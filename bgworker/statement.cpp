@@ -129,8 +129,10 @@ std::string mapped_rows(const ApplyShape& shape) {
            versions + row_number + " DESC";
 }
 
-std::string merge_statement(const ApplyShape& shape) {
-    std::string text = "MERGE INTO " + shape.target + " AS t USING (\n  " + mapped_rows(shape) + "\n) AS s ON " +
+std::string merge_statement(const ApplyShape& shape, RowOrder order) {
+    // OFFSET 0: so that each expression is evaluated once, and not once for each place that names its column.
+    std::string rows = order == RowOrder::by_key ? mapped(shape) + " OFFSET 0" : mapped_rows(shape);
+    std::string text = "MERGE INTO " + shape.target + " AS t USING (\n  " + rows + "\n) AS s ON " +
                        join(shape.columns, " AND ", [](const auto& column) {
                            return column.key ? matches(column, "s." + column.name) : std::string();
                        });
@@ -156,10 +158,11 @@ std::string merge_statement(const ApplyShape& shape) {
     return text;
 }
 
-std::string insert_statement(const ApplyShape& shape) {
+std::string insert_statement(const ApplyShape& shape, RowOrder order) {
+    std::string rows = order == RowOrder::by_key ? mapped(shape) : mapped_rows(shape);
     std::string text = "INSERT INTO " + shape.target + " (" + all_names(shape) + ")" +
                        (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + "\nSELECT " + all_names(shape) +
-                       " FROM (\n  " + mapped_rows(shape) + "\n) AS s";
+                       " FROM (\n  " + rows + "\n) AS s";
     if (has_deletes(shape)) text += std::string(" WHERE NOT ") + delete_flag;
     return text;
 }

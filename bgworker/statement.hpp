@@ -20,6 +20,9 @@ struct MappedColumn {
     std::string length_function, length_type;
     int length_modifier = -1;
     std::string expression;  // SQL over `batch`
+    // The batch's column that it takes as it is, where two values that differ there differ here, too; empty: it is
+    // computed, or its type takes different values for the same.
+    std::string field;
     bool key = false;
     bool updatable = true;  // false for GENERATED ALWAYS AS IDENTITY
     // How two values are compared: `=` of the type as OPERATOR(schema.=), or empty: by IS DISTINCT FROM in pg_catalog.
@@ -46,15 +49,21 @@ struct ApplyShape {
     bool override_identity = false;  // the target has a mapped GENERATED ALWAYS AS IDENTITY column
 };
 
+// In which order the rows of `batch` stand.
+enum class RowOrder {
+    any,
+    by_key,  // strictly ascending, so that no key is there twice, and nothing has to be sorted out
+};
+
 // SELECT of the mapped columns from `batch`, one row a key (the later one by version and arrival wins), ready to be
 // applied.
 std::string mapped_rows(const ApplyShape& shape);
 
 // The MERGE that brings the target to what the batch says and touches no row that is already right.
-std::string merge_statement(const ApplyShape& shape);
+std::string merge_statement(const ApplyShape& shape, RowOrder order = RowOrder::any);
 
 // INSERT of the batch into a target that was empty when the run began.
-std::string insert_statement(const ApplyShape& shape);
+std::string insert_statement(const ApplyShape& shape, RowOrder order = RowOrder::any);
 
 // SELECT that evaluates every expression and cast for every row of the batch and writes nothing: it fails on the data
 // that the apply statement would fail on before it can write.

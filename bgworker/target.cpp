@@ -103,6 +103,29 @@ std::string default_expression(const SourceColumn& source, const TargetColumn& t
     return field + " AT TIME ZONE " + pg::quote_literal(zone);
 }
 
+// Does the target keep apart whatever the batch does, byte by byte? Numbers that round and texts that are cut, padded
+// or compared by other rules than their bytes don't.
+bool keeps_apart(Transport source, const TargetColumn& target) {
+    if (target.type != target.base_type || target.compare_as_text) return false;
+    switch (source) {
+        case Transport::int2:
+        case Transport::int4:
+        case Transport::int8:
+            return target.type == "smallint" || target.type == "integer" || target.type == "bigint" ||
+                   target.type == "numeric" || target.type == "text";
+        case Transport::date:
+        case Transport::uuid:
+        case Transport::text:
+            return target.type == name_of(source);
+        case Transport::timestamp:
+            return target.type == "timestamp without time zone";
+        case Transport::timestamptz:
+            return target.type == "timestamp with time zone";
+        default:
+            return false;
+    }
+}
+
 MappedColumn map_column(const TargetColumn& target, std::string expression, bool key) {
     MappedColumn mapped;
     mapped.name = pg::quote_identifier(target.name);
@@ -340,6 +363,7 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
         } else if (const SourceColumn* source = find_field(columns, fold_name(column.name));
                    source != nullptr && !only_named && !column.generated && column.name != deleted) {
             shape.columns.push_back(map_column(column, default_expression(*source, column, zone), key));
+            if (keeps_apart(source->transport, column)) shape.columns.back().field = source->field;
         } else {
             continue;
         }

@@ -83,6 +83,54 @@ TEST(Batch, RefusesAnotherNumberOfFields) {
     EXPECT_THROW(batch.append_rows(negative, columns), ProtocolError);
 }
 
+std::string int4_of(std::int32_t value) {
+    std::string bytes;
+    wire::append_int32(bytes, value);
+    return bytes;
+}
+
+bool ascends(const std::vector<std::string>& types, const std::vector<std::vector<std::string>>& rows,
+             const std::vector<std::size_t>& by) {
+    auto columns = columns_of(types);
+    Batch batch;
+    for (const auto& row : rows) batch.append_rows(row_of(row), columns);
+    return batch.ascends(by, columns);
+}
+
+TEST(Batch, AscendsWhereEachRowIsGreaterThanTheOneBefore) {
+    EXPECT_TRUE(
+        ascends({"int4"}, {{int4_of(-70000)}, {int4_of(-1)}, {int4_of(0)}, {int4_of(3)}, {int4_of(70000)}}, {0}));
+    EXPECT_FALSE(ascends({"int4"}, {{int4_of(1)}, {int4_of(1)}}, {0}));
+    EXPECT_FALSE(ascends({"int4"}, {{int4_of(1)}, {int4_of(-2)}}, {0}));
+    EXPECT_TRUE(ascends({"text"}, {{""}, {"a"}, {"a\0"s}, {"ab"}, {"b"}, {"\xC3\xB1"}}, {0}));
+    EXPECT_FALSE(ascends({"text"}, {{"b"}, {"ab"}}, {0}));
+    EXPECT_TRUE(ascends({"int4"}, {{int4_of(5)}}, {0}));
+    EXPECT_TRUE(ascends({"int4"}, {}, {0}));
+}
+
+TEST(Batch, AscendsByTheFirstColumnThatDiffers) {
+    const std::vector<std::vector<std::string>> rows = {
+        {"b", int4_of(1)}, {"a", int4_of(2)}, {"b", int4_of(2)}, {"a", int4_of(3)}};
+    EXPECT_TRUE(ascends({"text", "int4"}, rows, {1, 0}));
+    EXPECT_FALSE(ascends({"text", "int4"}, rows, {0, 1}));
+    EXPECT_FALSE(ascends({"text", "int4"}, rows, {1}));
+    EXPECT_FALSE(ascends({"text", "int4"}, rows, {})) << "without a column nothing is said";
+}
+
+TEST(Batch, DoesNotAscendWhereItCannotBeTold) {
+    const std::string eight(8, '\0'), one("\0\0\0\0\0\0\0\1", 8);
+    EXPECT_FALSE(ascends({"numeric"}, {{eight}, {one}}, {0}));
+    EXPECT_FALSE(ascends({"float8"}, {{eight}, {one}}, {0}));
+    EXPECT_TRUE(ascends({"int8"}, {{eight}, {one}}, {0}));
+    auto columns = columns_of({"int4"});
+    std::string null_row;
+    wire::append_int16(null_row, 1);
+    wire::append_int32(null_row, -1);
+    Batch batch;
+    batch.append_rows(null_row, columns);
+    EXPECT_FALSE(batch.ascends({0}, columns));
+}
+
 TEST(Batch, RefusesLengthsThatReachBeyondTheFrame) {
     auto columns = columns_of({"text"});
     for (std::int32_t length : {3, 0x7FFFFFFF, -2, static_cast<std::int32_t>(0x80000000)}) {

@@ -74,6 +74,24 @@ TEST(Statement, InsertTakesOneRowAKey) {
               ") AS s");
 }
 
+TEST(Statement, RowsInTheKeysOrderAreNotSortedAgain) {
+    EXPECT_TRUE(merge_statement(sales(), RowOrder::by_key)
+                    .starts_with("MERGE INTO public.sales AS t USING (\n"
+                                 "  SELECT (batch.id\n)::bigint AS id,\n"
+                                 "    (quantity * price\n)::numeric AS total,\n"
+                                 "    insync_row\n"
+                                 "  FROM batch OFFSET 0\n"
+                                 ") AS s ON t.id = s.id\n"));
+    EXPECT_EQ(insert_statement(sales(), RowOrder::by_key),
+              "INSERT INTO public.sales (id, total)\n"
+              "SELECT id, total FROM (\n"
+              "  SELECT (batch.id\n)::bigint AS id,\n"
+              "    (quantity * price\n)::numeric AS total,\n"
+              "    insync_row\n"
+              "  FROM batch\n"
+              ") AS s");
+}
+
 TEST(Statement, TheLaterOfTwoRowsWithOneKeyWins) {
     ApplyShape shape = sales();
     shape.columns.insert(shape.columns.begin(), column("shop", "text", "'T01'", true));
