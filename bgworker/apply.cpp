@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "bgworker/apply_scope.hpp"
+#include "bgworker/copy_batch.hpp"
 #include "bgworker/merge_counter.hpp"
 
 namespace insync {
@@ -60,6 +61,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     }
     if (kind != RowKind::whole) keep_keys();
     find_key_fields();
+    may_copy_ = true;
     forget_writes();
     check_.reset(), keys_.reset();
     column_checks_.clear();
@@ -99,7 +101,7 @@ void Applier::find_key_fields() {
     key_fields_.clear();
     for (const std::string& name : stream_.key) {
         auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(), [&](const MappedColumn& item) {
-            return item.name == pg::quote_identifier(name) && !item.field.empty();
+            return item.name == pg::quote_identifier(name) && item.keeps_apart;
         });
         if (column == shape_.columns.end()) continue;
         auto field = std::find_if(columns_.begin(), columns_.end(),
@@ -161,6 +163,27 @@ void Applier::check() {
     if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
 }
 
+// Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
+bool Applier::copy(const Batch& batch, RunCounts& counts) {
+    if (!may_copy_ || !target_is_empty_ || order_ != RowOrder::by_key || seen_ || rejects_.has_errors() ||
+        !batch.rejects.empty())
+        return false;
+    pg::Subtransaction subtransaction;
+    try {
+        pg::query(nothing_deferred);
+        auto copied = copy_batch(batch, columns_, shape_, stream_);
+        subtransaction.commit();
+        may_copy_ = copied.has_value();
+        counts.inserted += copied.value_or(0);
+        return may_copy_;
+    } catch (const pg::Error& error) {
+        if (!error.is_data_fault()) throw;
+        subtransaction.rollback();
+        may_copy_ = false;
+        return false;
+    }
+}
+
 void Applier::write(RunCounts& counts) {
     pg::query(nothing_deferred);
     const auto slot = static_cast<std::size_t>(order_);
@@ -206,7 +229,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     std::vector<DecodeFault> faults;
     std::optional<pg::Error> failure;
     order_ = batch.ascends(key_fields_, columns_) ? RowOrder::by_key : RowOrder::any;
-    {
+    if (!copy(batch, counts)) {
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         if (faults.empty() && !rows.empty()) {
             for (int attempt = 0; attempt < unique_violation_attempts; attempt++) {

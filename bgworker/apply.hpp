@@ -1,4 +1,5 @@
-// Applies batches to the target: one statement for a good batch, halving where rows are bad.
+// Applies batches to the target: one statement for a good batch (COPY, where a first load has nothing to compute),
+// halving where rows are bad.
 //
 // Runs inside the batch's transaction, as the stream's owner, security-restricted. What it writes is idempotent: the
 // same batch twice leaves the same table. Rejected rows are handed to `rejects`, in the same transaction.
@@ -77,6 +78,7 @@ class Applier {
     void check_keys();
     RunCounts note_keys(const Batch& batch);
     void add_keys(const Batch& batch, const std::vector<std::size_t>& rows);
+    bool copy(const Batch& batch, RunCounts& counts);
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);
@@ -102,6 +104,7 @@ class Applier {
     TupleDesc descriptor_;
     bool columns_changed_ = false;
     bool target_is_empty_ = false;
+    bool may_copy_ = true;                            // as long as nothing has been found that COPY doesn't do
     std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
     RowOrder order_ = RowOrder::any;                  // of the present batch
     std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder

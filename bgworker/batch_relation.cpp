@@ -27,42 +27,6 @@ constexpr double estimated_rows = 1000;
 // Memory of a batch before it spills to a file, kilobytes; the batch's own limit is what bounds it in practice.
 constexpr int store_kilobytes = 256 * 1024;
 
-Oid type_of(Transport transport) {
-    switch (transport) {
-        case Transport::boolean:
-            return BOOLOID;
-        case Transport::int2:
-            return INT2OID;
-        case Transport::int4:
-            return INT4OID;
-        case Transport::int8:
-            return INT8OID;
-        case Transport::float4:
-            return FLOAT4OID;
-        case Transport::float8:
-            return FLOAT8OID;
-        case Transport::numeric:
-            return NUMERICOID;
-        case Transport::text:
-            return TEXTOID;
-        case Transport::bytea:
-            return BYTEAOID;
-        case Transport::date:
-            return DATEOID;
-        case Transport::time:
-            return TIMEOID;
-        case Transport::timestamp:
-            return TIMESTAMPOID;
-        case Transport::timestamptz:
-            return TIMESTAMPTZOID;
-        case Transport::uuid:
-            return UUIDOID;
-        case Transport::jsonb:
-            return JSONBOID;
-    }
-    return InvalidOid;
-}
-
 // A receive function's call on bytes that stay ours.
 Datum receive(PGFunction function, const char* data, int length) {
     StringInfoData buffer;
@@ -127,6 +91,42 @@ Tuplestorestate* begin_store() {
 }
 
 }  // namespace
+
+Oid type_of(Transport transport) {
+    switch (transport) {
+        case Transport::boolean:
+            return BOOLOID;
+        case Transport::int2:
+            return INT2OID;
+        case Transport::int4:
+            return INT4OID;
+        case Transport::int8:
+            return INT8OID;
+        case Transport::float4:
+            return FLOAT4OID;
+        case Transport::float8:
+            return FLOAT8OID;
+        case Transport::numeric:
+            return NUMERICOID;
+        case Transport::text:
+            return TEXTOID;
+        case Transport::bytea:
+            return BYTEAOID;
+        case Transport::date:
+            return DATEOID;
+        case Transport::time:
+            return TIMEOID;
+        case Transport::timestamp:
+            return TIMESTAMPOID;
+        case Transport::timestamptz:
+            return TIMESTAMPTZOID;
+        case Transport::uuid:
+            return UUIDOID;
+        case Transport::jsonb:
+            return JSONBOID;
+    }
+    return InvalidOid;
+}
 
 TupleDesc BatchRelation::descriptor(const std::vector<SourceColumn>& columns) {
     int count = static_cast<int>(columns.size());

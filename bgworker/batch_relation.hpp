@@ -14,6 +14,9 @@ namespace insync {
 inline constexpr const char* batch_relation_name = "batch";
 inline constexpr const char* row_number_column = "insync_row";
 
+// PostgreSQL's type of what a transport type holds; its binary format is that of the pipe.
+Oid type_of(Transport transport);
+
 // A field whose bytes PostgreSQL refused (a jsonb column that holds no JSON): the row can't stand in the relation.
 struct DecodeFault {
     std::size_t row;

@@ -34,6 +34,9 @@ class Rejects {
     std::int64_t settle(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
                         const std::function<std::int64_t()>& run_id, const std::string& watermark);
 
+    // Does the stream have rejects that a batch may settle?
+    bool has_errors() const { return has_errors_; }
+
     // For a read of everything: begins to remember which rows were rejected, …
     void remember_seen() { remembers_ = true; }
     // … and at its end removes what was rejected before and wasn't met any more. Called through an Spi.

@@ -12,17 +12,17 @@ namespace insync {
 
 // One target column and the SQL over `batch` that fills it.
 struct MappedColumn {
-    std::string name;       // quoted identifier of the target column
-    std::string type;       // its type as SQL, schema-qualified, with modifier
-    std::string base_type;  // the same without modifier, and of a domain the type beneath, which can always be NULL
+    std::string name;        // quoted identifier of the target column
+    std::string plain_name;  // the same, unquoted
+    std::string type;        // its type as SQL, schema-qualified, with modifier
+    std::string base_type;   // the same without modifier, and of a domain the type beneath, which can always be NULL
     // For types with a length, whose explicit cast would cut without a word: the function that checks the length
     // (pg_catalog."varchar"), its type, and the length's modifier; as an assignment would.
     std::string length_function, length_type;
     int length_modifier = -1;
-    std::string expression;  // SQL over `batch`
-    // The batch's column that it takes as it is, where two values that differ there differ here, too; empty: it is
-    // computed, or its type takes different values for the same.
-    std::string field;
+    std::string expression;    // SQL over `batch`
+    std::string field;         // the batch's column that it takes as it is, cast to its type; empty: it is computed
+    bool keeps_apart = false;  // values of that column that differ, byte by byte, do so here, too
     bool key = false;
     bool updatable = true;  // false for GENERATED ALWAYS AS IDENTITY
     // How two values are compared: `=` of the type as OPERATOR(schema.=), or empty: by IS DISTINCT FROM in pg_catalog.

@@ -89,10 +89,14 @@ bool is_naive_time(const SourceColumn& column) {
     return column.transport == Transport::timestamp;
 }
 
+bool gains_zone(const SourceColumn& source, const TargetColumn& target) {
+    return is_naive_time(source) && target.base_type == "timestamp with time zone";
+}
+
 // What fills a target column from the source column of the same name.
 std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone) {
     std::string field = std::string("batch.") + pg::quote_identifier(source.field);
-    if (!is_naive_time(source) || target.base_type != "timestamp with time zone") return field;
+    if (!gains_zone(source, target)) return field;
     if (zone.empty()) {
         throw pg::Error(
             ERRCODE_INVALID_PARAMETER_VALUE,
@@ -129,6 +133,7 @@ bool keeps_apart(Transport source, const TargetColumn& target) {
 MappedColumn map_column(const TargetColumn& target, std::string expression, bool key) {
     MappedColumn mapped;
     mapped.name = pg::quote_identifier(target.name);
+    mapped.plain_name = target.name;
     mapped.type = target.type;
     mapped.base_type = target.base_type;
     mapped.expression = std::move(expression);
@@ -363,7 +368,8 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
         } else if (const SourceColumn* source = find_field(columns, fold_name(column.name));
                    source != nullptr && !only_named && !column.generated && column.name != deleted) {
             shape.columns.push_back(map_column(column, default_expression(*source, column, zone), key));
-            if (keeps_apart(source->transport, column)) shape.columns.back().field = source->field;
+            if (!gains_zone(*source, column)) shape.columns.back().field = source->field;
+            shape.columns.back().keeps_apart = keeps_apart(source->transport, column);
         } else {
             continue;
         }
