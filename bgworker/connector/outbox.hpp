@@ -1,4 +1,4 @@
-// Frames on their way to the worker: taken at once, written by a thread of their own.
+// Frames on their way to the worker: written at once where the pipe has room, and otherwise by a thread of their own.
 //
 // So the source is read while the worker applies a batch and looks at no pipe: what a pipe holds is less than a batch,
 // and to wait at a full one costs more than reading does. What is taken is bounded; beyond it put() waits for the
@@ -25,7 +25,7 @@ class Outbox {
     // Two batches of the default 10,000 rows, at 200 bytes a row.
     static constexpr std::size_t default_room = 4u << 20;
 
-    // Writes to `descriptor`, which stays the caller's; holds at most `room` bytes.
+    // Writes to `descriptor`, which stays the caller's and no longer blocks; holds at most `room` bytes.
     explicit Outbox(int descriptor, std::size_t room = default_room);
     // Waits until everything is written.
     ~Outbox();
@@ -40,7 +40,7 @@ class Outbox {
   private:
     void work();
 
-    const FrameWriter::Output output_;
+    const int descriptor_;
     const std::size_t room_;
     const std::unique_ptr<char[]> ring_;
     std::size_t begin_ = 0, size_ = 0;  // of the bytes in the ring
