@@ -105,6 +105,7 @@ void Outbox::work() {
         lock.lock();
         begin_ = (begin_ + part) % room_;
         size_ -= part;
+        if (size_ == 0) begin_ = 0;  // so that pages that were used before are used again
         went_.notify_all();
     }
 }
