@@ -13,6 +13,7 @@
 #include "extension/near_miss.hpp"
 #include "extension/option_json.hpp"
 #include "extension/option_sets.hpp"
+#include "extension/option_templates.hpp"
 #include "extension/rest_values.hpp"
 
 namespace insync {
@@ -241,6 +242,12 @@ ValueProblem check_enumeration(const Option& option, std::string_view value) {
     return {"", hint + "Valid values are " + values_text(option) + "."};
 }
 
+// A connection string may have a password where none belongs, and headers have tokens.
+bool may_hold_secret(const Option& option, std::string_view value) {
+    return option.secret || option.type == ValueType::connection_string || option.name == "headers" ||
+           (option.type == ValueType::json_options && value.find("headers") != std::string_view::npos);
+}
+
 ValueProblem check_value(const Option& option, std::string_view value) {
     switch (option.type) {
         case ValueType::integer: {
@@ -295,11 +302,13 @@ Problem check_option(Where where, Kind kind, std::string_view name, std::string_
     if (option == nullptr || !option->applies(where, kind)) {
         return unknown_option(where, kind, name);
     }
-    if (ValueProblem problem = check_value(*option, value); problem.found()) {
-        // A connection string may have a password where none belongs.
-        bool hidden = option->secret || option->type == ValueType::connection_string;
-        return OptionProblem{"invalid value for option " + quote(name) + (hidden ? "" : ": " + quote(value)),
-                             problem.detail, problem.hint};
+    ValueProblem problem = check_value(*option, value);
+    if (!problem.found() && option->is_template) problem = check_templates(*option, value);
+    if (!problem.found() && option->name == "headers") problem = check_headers(value);
+    if (problem.found()) {
+        return OptionProblem{
+            "invalid value for option " + quote(name) + (may_hold_secret(*option, value) ? "" : ": " + quote(value)),
+            problem.detail, problem.hint};
     }
     if (option->type == ValueType::connection_string) {
         auto keywords = parse_connection_string(value);

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "extension/option_templates.hpp"
 #include "extension/option_values.hpp"
 #include "extension/rest_values.hpp"
 
@@ -89,6 +90,8 @@ ValueProblem check_json_options(const Option& option, std::string_view value) {
         }
         if (is_resource && name == "source") {
             if (!are_names(member) || member.is_array()) return {"The value of \"source\" is not a text.", hint};
+            ValueProblem problem = check_template(member.get_ref<const std::string&>(), "the value of \"source\"");
+            if (problem.found()) return problem;
             continue;
         }
         const Option* inner = find_option(Where::stream, name);

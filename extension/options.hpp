@@ -59,6 +59,7 @@ struct Option {
     unsigned kinds = 0;  // bits of Kind
     bool superuser_only = false;
     bool secret = false;                            // never shown, not even to who may see the other options
+    bool is_template = false;                       // of a request, or of a part of one; see template_text.hpp
     std::span<const std::string_view> values = {};  // of an enumeration
     std::int64_t min = 0;                           // integer; milliseconds of a duration; bytes of a size
     std::int64_t max = 0;                           // both 0: no limits other than the type's own

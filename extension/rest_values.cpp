@@ -1,4 +1,4 @@
-// Rates and JSON pointers; see rest_values.hpp.
+// Rates, headers and JSON pointers; see rest_values.hpp.
 #include "extension/rest_values.hpp"
 
 #include <algorithm>
@@ -41,6 +41,26 @@ bool is_status_name(std::string_view text) {
     const bool is_class = to_lower(text.substr(std::min<std::size_t>(1, text.size()))) == "xx";
     return text.size() == 3 && text[0] >= '1' && text[0] <= '5' &&
            (is_class || std::all_of(text.begin() + 1, text.end(), [](char c) { return c >= '0' && c <= '9'; }));
+}
+
+bool is_header_name(std::string_view text) {
+    constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+    return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               others.find(c) != std::string_view::npos;
+    });
+}
+
+bool is_secret_header_name(std::string_view name) {
+    const std::string lower = to_lower(name);
+    for (std::string_view part : {"auth", "token", "secret", "password", "cookie", "key"}) {
+        if (lower.find(part) != std::string::npos) return true;
+    }
+    return false;
+}
+
+bool has_control_characters(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; });
 }
 
 bool is_json_pointer(std::string_view text) {

@@ -6,6 +6,8 @@
 #include <cctype>
 #include <set>
 
+#include "extension/presets.hpp"
+
 namespace insync {
 namespace {
 
@@ -439,6 +441,66 @@ TEST(RestOptions, StatusesHaveMeanings) {
                   "\"" + std::string(name) + "\" is neither a status nor a class of them.");
     }
     EXPECT_EQ(problem_of_statuses("[]"), "It is not a JSON object.");
+}
+
+// Message, detail and hint, or nothing.
+std::string problem_of(Where where, std::string_view name, const std::string& value) {
+    const auto found = check_option(where, Kind::rest, name, value);
+    return found ? found->message + " | " + found->detail + " | " + found->hint : "";
+}
+
+TEST(RestOptions, MisspelledPlaceholdersAreFoundWhereTheyAreWritten) {
+    EXPECT_EQ(
+        problem_of(Where::server, "params", R"({"since": "{sinze}"})"),
+        "invalid value for option \"params\": \"{\"since\": \"{sinze}\"}\" | In the value of \"since\", placeholder "
+        "{sinze} isn't known. | Perhaps you meant {since}.");
+    EXPECT_EQ(
+        problem_of(Where::stream, "path", "{sorce}.json"),
+        "invalid value for option \"path\": \"{sorce}.json\" | Placeholder {sorce} isn't known. | Perhaps you meant "
+        "{source}.");
+    for (const char* name :
+         {"path", "body", "rows_path", "next_path", "more_path", "total_path", "response_watermark"}) {
+        for (const char* value : {"/{sorce}", "/{source", "/[[{source}", "/{since:iso_sm}"}) {
+            EXPECT_NE(problem_of(Where::stream, name, value), "") << name << " " << value;
+        }
+        EXPECT_EQ(problem_of(Where::stream, name, "/{source}"), "") << name;
+    }
+    for (const char* name : {"params", "headers"}) {
+        EXPECT_NE(problem_of(Where::server, name, R"({"X-{sorce}": "x"})"), "") << name;
+        EXPECT_NE(problem_of(Where::server, name, R"({"X-Since": "[[{since}"})"), "") << name;
+        EXPECT_EQ(problem_of(Where::server, name, R"({"X-{source}": "[[{since}]]", "n": 1})"), "") << name;
+    }
+    EXPECT_NE(problem_of(Where::server, "key_scan", R"({"params": {"fields": "{keyz}"}})").find("{keyz}"),
+              std::string::npos);
+    EXPECT_NE(problem_of(Where::stream, "parent", R"({"source": "a/{sorce}"})").find("In the value of \"source\""),
+              std::string::npos);
+    EXPECT_EQ(problem_of(Where::stream, "select", "{sorce}"), "");
+}
+
+TEST(RestOptions, HeadersThatNoRequestCanSend) {
+    EXPECT_EQ(problem_of(Where::server, "headers", R"({"X-Shop": "a\r\nX-Other: s3cr3t"})"),
+              "invalid value for option \"headers\" | In the value of \"X-Shop\" is a line break or another control "
+              "character. | The value of a header is one line.");
+    for (const char* name : {"", "X Shop", "X-Shop:", "X-\\nShop", "[[X]]", "X-{key} "}) {
+        EXPECT_NE(problem_of(Where::server, "headers", "{\"" + std::string(name) + "\": \"x\"}"), "") << name;
+    }
+    for (const char* name : {"Accept", "x-shop_1", "X-{key}", "{source}"}) {
+        EXPECT_EQ(problem_of(Where::server, "headers", "{\"" + std::string(name) + "\": \"x\"}"), "") << name;
+    }
+    // What may hold a secret isn't repeated.
+    EXPECT_EQ(problem_of(Where::server, "headers", R"({"X-Token": "s3cr3t {sinze}"})").find("s3cr3t"),
+              std::string::npos);
+    EXPECT_EQ(problem_of(Where::server, "key_scan", R"({"headers": {"X-Token": "s3cr3t\n"}})").find("s3cr3t"),
+              std::string::npos);
+}
+
+TEST(RestOptions, EveryPresetIsRight) {
+    for (const PresetRow& row : preset_rows()) {
+        const Option* option = find_option(Where::server, row.option);
+        ASSERT_NE(option, nullptr) << row.option;
+        if (row.value.empty()) continue;
+        EXPECT_EQ(problem_of(Where::server, row.option, std::string(row.value)), "") << row.preset << " " << row.option;
+    }
 }
 
 TEST(OptionProblem, FollowsTheMessageStyle) {

@@ -59,6 +59,28 @@ TEST(RestTemplate, NearMissesAreErrors) {
     EXPECT_EQ(failure_of("{ page }"), "{ page }");
 }
 
+TEST(RestTemplate, PlaceholdersWithoutAnEnd) {
+    EXPECT_EQ(failure_of("gte.{since"), "placeholder {since has no } | Perhaps you meant {since}.");
+    EXPECT_EQ(failure_of("gte.{sinze"), "placeholder {sinze has no } | Perhaps you meant {since}.");
+    EXPECT_EQ(failure_of("{x"), "placeholder {x has no } | Placeholders are written as {source}.");
+    EXPECT_EQ(failure_of("{since:iso"), "placeholder {since has no } | Perhaps you meant {since}.");
+    EXPECT_EQ(failure_of("/{parent.id/lines"),
+              "placeholder {parent.id/lines has no } | Perhaps you meant "
+              "{parent.id/lines}.");
+    EXPECT_EQ(failure_of(R"({"a": "{since", "b": {limit}})"),
+              "placeholder {since has no } | Perhaps you meant {since}.");
+    EXPECT_EQ(failure_of(R"({"a": "{parent.id"})"), "placeholder {parent.id has no } | Perhaps you meant {parent.id}.");
+    EXPECT_EQ(failure_of("a={limit&b={offset}"), "placeholder {limit has no } | Perhaps you meant {limit}.");
+    EXPECT_EQ(failure_of("{parnet.id}"), "placeholder {parnet.id} isn't known | Perhaps you meant {parent.id}.");
+    EXPECT_EQ(failure_of("{parents.id}"), "placeholder {parents.id} isn't known | Perhaps you meant {parent.id}.");
+    // GraphQL's fields, JavaScript's members, and brackets that an optional part stands between.
+    for (const char* text : {"query {page {id}}", "{limit, key}", "{orders(first: 5) {name}}", "{page\n name}",
+                             "{key\\n id}", "{filter [[x]]}", "{page @include(if: true) {id}}"}) {
+        EXPECT_EQ(rendered(text), text);
+    }
+    EXPECT_EQ(rendered("{filter: {a: [[{limit}]]}}"), "{filter: {a: 100}}");
+}
+
 TEST(RestTemplate, UnknownFormats) {
     EXPECT_EQ(failure_of("{since:iso_sm}"),
               "placeholder {since:iso_sm} has an unknown format | Perhaps you meant {since:iso_ms}.");

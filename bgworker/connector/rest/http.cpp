@@ -11,6 +11,7 @@
 #include "bgworker/connector/rest/url.hpp"
 #include "bgworker/connector/utf8.hpp"
 #include "extension/option_values.hpp"
+#include "extension/rest_values.hpp"
 
 namespace insync::rest {
 
@@ -26,18 +27,6 @@ constexpr std::chrono::milliseconds tick_interval{500};
 std::string host_of(const std::string& url) {
     const std::string origin = origin_of(url);
     return origin.substr(std::min(origin.find("://") + 3, origin.size()));
-}
-
-bool has_control_characters(std::string_view text) {
-    return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; });
-}
-
-bool is_header_name(std::string_view name) {
-    constexpr std::string_view others = "!#$%&'*+-.^_`|~";
-    return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-               others.find(c) != std::string_view::npos;
-    });
 }
 
 // What callbacks know of the exchange that runs.

@@ -1,8 +1,7 @@
-// Parses and renders templates; see template.hpp.
+// Renders templates; see template.hpp.
 #include "bgworker/connector/rest/template.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
@@ -12,86 +11,15 @@
 #include "bgworker/connector/rest/json_text.hpp"
 #include "bgworker/connector/rest/url.hpp"
 #include "bgworker/connector/utf8.hpp"
-#include "extension/near_miss.hpp"
 
 namespace insync::rest {
 
 namespace {
 
-constexpr std::array<std::string_view, 15> placeholders{"since",  "until",     "run_start", "asof",       "last_key",
-                                                        "offset", "page",      "limit",     "page_token", "source",
-                                                        "select", "watermark", "key",       "keys",       "order"};
-constexpr std::array<std::string_view, 6> time_formats{"iso", "iso_ms", "iso_us", "date", "epoch", "epoch_ms"};
-constexpr std::array<std::string_view, 3> order_formats{"comma", "asc", "json"};
-constexpr std::string_view parent_prefix = "parent.";
-constexpr std::string_view strftime_letters = "YmdHMSfyjesFTDRzZbBaApIuVGgCUWnt%kl";
-
 constexpr std::int64_t seconds_1970_to_2000 = 946684800;
-
-template <std::size_t size>
-bool is_one_of(std::string_view word, const std::array<std::string_view, size>& words) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-bool is_parent(std::string_view name) {
-    return name.size() > parent_prefix.size() && name.substr(0, parent_prefix.size()) == parent_prefix;
-}
-
-// One insertion, removal, replacement or swap of neighbours away, or in another case. The wider notion of nearness that
-// serves options would take {name}, which GraphQL is full of, for {page}.
-bool is_misspelled(std::string_view word, std::string_view known) {
-    std::string lower;
-    for (char c : word) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    if (lower == known) return true;
-    if (known.size() < 4 || lower.size() < 4) return false;
-    const std::size_t shorter = std::min(lower.size(), known.size());
-    std::size_t front = 0, back = 0;
-    while (front < shorter && lower[front] == known[front]) front++;
-    while (back < shorter - front && lower[lower.size() - 1 - back] == known[known.size() - 1 - back]) back++;
-    const std::size_t left = lower.size() - front - back, right = known.size() - front - back;
-    if (left <= 1 && right <= 1) return true;
-    return left == 2 && right == 2 && lower[front] == known[front + 1] && lower[front + 1] == known[front];
-}
-
-// The placeholder that `name` was probably meant to be; empty if it is something else.
-std::string_view meant_by(std::string_view name) {
-    auto is_word_character = [](char c) {
-        return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ' ';
-    };
-    if (!std::all_of(name.begin(), name.end(), is_word_character)) return {};
-    for (std::string_view known : placeholders) {
-        if (is_misspelled(name, known)) return known;
-    }
-    return {};
-}
 
 [[noreturn]] void fail(std::string message, std::string hint) {
     throw Failure(FailureClass::config, std::move(message), "", std::move(hint));
-}
-
-void check_format(std::string_view name, std::string_view format) {
-    const std::string shown = "placeholder {" + std::string(name) + ":" + std::string(format) + "} ";
-    if (name == "order") {
-        if (!is_one_of(format, order_formats)) {
-            fail(shown + "has an unknown format", "Formats of {order} are comma, asc and json.");
-        }
-        return;
-    }
-    if (format.find('%') == std::string_view::npos) {
-        if (is_one_of(format, time_formats)) return;
-        const std::string meant = closest(format, time_formats);
-        fail(shown + "has an unknown format",
-             meant.empty()
-                 ? "Formats are iso, iso_ms, iso_us, date, epoch, epoch_ms, or one of strftime such as %Y-%m-%d."
-                 : "Perhaps you meant {" + std::string(name) + ":" + meant + "}.");
-    }
-    for (std::size_t i = 0; i < format.size(); i++) {
-        if (format[i] != '%') continue;
-        i++;
-        if (i == format.size() || strftime_letters.find(format[i]) == std::string_view::npos) {
-            fail(shown + "has an unknown format", "Use the letters of strftime, as %Y-%m-%dT%H:%M:%S.");
-        }
-    }
 }
 
 // A moment as seconds since 1970, which may be before it, and nanoseconds after that.
@@ -219,13 +147,6 @@ class JsonPlace {
     bool in_string_ = false, after_backslash_ = false;
 };
 
-// The end of the optional part that begins before `at`: its "]]", or the last such where several brackets close.
-std::size_t optional_end(std::string_view text, std::size_t at) {
-    std::size_t end = text.find("]]", at);
-    while (end != std::string_view::npos && text.substr(end + 2, 1) == "]") end++;
-    return end;
-}
-
 void check_path(const std::string& path) {
     for (std::size_t begin = 0; begin <= path.size();) {
         const std::size_t end = std::min({path.find('/', begin), path.find('?', begin), path.size()});
@@ -240,74 +161,23 @@ void check_path(const std::string& path) {
 }  // namespace
 
 Template::Template(std::string_view text) {
-    int optional = 0;
-    while (!text.empty()) {
-        const std::size_t begin = text.find("[[");
-        parse(text.substr(0, begin), 0);
-        if (begin == std::string_view::npos) break;
-        const std::size_t end = optional_end(text, begin + 2);
-        if (end == std::string_view::npos) {
-            fail("an optional part begins with [[ and has no ]]",
-                 "Write two brackets that are meant as such with a space between them.");
-        }
-        const std::size_t before = parts_.size();
-        parse(text.substr(begin + 2, end - begin - 2), ++optional);
-        const bool has_placeholder = std::any_of(parts_.begin() + static_cast<std::ptrdiff_t>(before), parts_.end(),
-                                                 [](const Part& part) { return part.is_placeholder; });
-        if (!has_placeholder) {
-            parts_.resize(before);
-            parts_.push_back({std::string(text.substr(begin, end + 2 - begin)), "", false, 0});
-        }
-        text.remove_prefix(end + 2);
-    }
+    TemplateText parsed = parse_template(text);
+    if (!parsed.problem.empty()) fail(std::move(parsed.problem), std::move(parsed.hint));
+    parts_ = std::move(parsed.parts);
     if (parts_.empty() || parts_[0].is_placeholder) return;
     const std::size_t first = parts_[0].text.find_first_not_of(" \t\r\n");
     is_json_ = first != std::string::npos && (parts_[0].text[first] == '{' || parts_[0].text[first] == '[');
 }
 
-void Template::parse(std::string_view text, int optional) {
-    std::string literal;
-    auto end_literal = [&] {
-        if (!literal.empty()) parts_.push_back({std::move(literal), "", false, optional});
-        literal.clear();
-    };
-    while (!text.empty()) {
-        const std::size_t open = std::min(text.find('{'), text.size());
-        literal += text.substr(0, open);
-        text.remove_prefix(open);
-        if (text.empty()) break;
-        const std::size_t close = text.find('}');
-        const std::string_view inside = close == std::string_view::npos ? "" : text.substr(1, close - 1);
-        const std::size_t colon = std::min(inside.find(':'), inside.size());
-        const std::string_view name = inside.substr(0, colon);
-        if (is_one_of(name, placeholders) || is_parent(name)) {
-            const std::string_view format = inside.substr(std::min(colon + 1, inside.size()));
-            if (colon < inside.size()) check_format(name, format);
-            end_literal();
-            parts_.push_back({std::string(name), std::string(format), true, optional});
-            text.remove_prefix(close + 1);
-            continue;
-        }
-        const std::string_view meant = meant_by(name);
-        if (!meant.empty()) {
-            fail("placeholder {" + std::string(name) + "} isn't known",
-                 "Perhaps you meant {" + std::string(meant) + "}.");
-        }
-        literal += '{';
-        text.remove_prefix(1);
-    }
-    end_literal();
-}
-
 bool Template::uses(std::string_view name) const {
     return std::any_of(parts_.begin(), parts_.end(),
-                       [&](const Part& part) { return part.is_placeholder && part.text == name; });
+                       [&](const TemplatePart& part) { return part.is_placeholder && part.text == name; });
 }
 
 std::vector<std::string> Template::parent_fields() const {
     std::vector<std::string> fields;
-    for (const Part& part : parts_) {
-        if (!part.is_placeholder || !is_parent(part.text)) continue;
+    for (const TemplatePart& part : parts_) {
+        if (!part.is_placeholder || !part.text.starts_with(parent_prefix)) continue;
         std::string field = part.text.substr(parent_prefix.size());
         if (std::find(fields.begin(), fields.end(), field) == fields.end()) fields.push_back(std::move(field));
     }
@@ -315,7 +185,7 @@ std::vector<std::string> Template::parent_fields() const {
 }
 
 std::optional<std::string> Template::render(const Values& values, Place place) const {
-    auto value_of = [&](const Part& part) -> std::optional<std::string> {
+    auto value_of = [&](const TemplatePart& part) -> std::optional<std::string> {
         if (part.text == "order") {
             if (values.order.empty()) return std::nullopt;
             return order_list(values.order, part.format);
@@ -332,12 +202,12 @@ std::optional<std::string> Template::render(const Values& values, Place place) c
         return time;
     };
     std::vector<int> left_out;
-    for (const Part& part : parts_) {
+    for (const TemplatePart& part : parts_) {
         if (part.is_placeholder && part.optional != 0 && !value_of(part)) left_out.push_back(part.optional);
     }
     std::string out;
     JsonPlace json;
-    for (const Part& part : parts_) {
+    for (const TemplatePart& part : parts_) {
         if (part.optional != 0 && std::find(left_out.begin(), left_out.end(), part.optional) != left_out.end())
             continue;
         if (!part.is_placeholder) {
@@ -374,7 +244,7 @@ std::optional<std::string> Template::render(const Values& values, Place place) c
         }
     }
     const bool has_placeholder =
-        std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.is_placeholder; });
+        std::any_of(parts_.begin(), parts_.end(), [](const TemplatePart& part) { return part.is_placeholder; });
     if (place == Place::path && has_placeholder) check_path(out);
     return out;
 }
@@ -387,7 +257,7 @@ std::optional<std::string> format_time(std::string_view literal, std::string_vie
     if (!fields) return std::nullopt;
     if (format == "epoch_ms") return std::to_string(moment->seconds * 1000 + moment->nanoseconds / 1000000);
     if (format == "date") return formatted(*fields, "%F", *moment);
-    if (!is_one_of(format, time_formats)) return formatted(*fields, format, *moment);
+    if (!is_named_time_format(format)) return formatted(*fields, format, *moment);
     std::string out = formatted(*fields, "%FT%T", *moment);
     if (format == "iso_ms") out += "." + digits(moment->nanoseconds, 3);
     if (format == "iso_us") out += "." + digits(moment->nanoseconds, 6);

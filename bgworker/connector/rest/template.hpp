@@ -1,12 +1,6 @@
 // Templates of requests: paths, parameters, headers and bodies with placeholders.
 //
-// `{name}` or `{name:format}` stands for a value; a name that isn't one of the known placeholders is left as it stands,
-// so that JSON and GraphQL need no quoting, unless it is a near miss of one. `[[…]]` is an optional part: it is left
-// out where a placeholder in it has no value; without a placeholder in it, it is left as it stands. JSON's arrays of
-// arrays with placeholders in them are written with a space, `[ [`. Formats of times: iso (seconds, as
-// 2026-01-31T10:00:00Z), iso_ms, iso_us, date, epoch, epoch_ms, or a strftime format (with a % in it; %f are
-// microseconds), always of UTC; without one the value stands as the source wrote it. {order:…} is the list of fields to
-// sort by: comma (a,b), asc (a.asc,b.asc), json ({"a":"ASC","b":"ASC"}).
+// Their syntax is told in extension/template_text.hpp.
 #pragma once
 
 #include <map>
@@ -14,6 +8,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "extension/template_text.hpp"
 
 namespace insync::rest {
 
@@ -34,7 +30,8 @@ struct Values {
 class Template {
   public:
     Template() = default;
-    // Raises Failure (config) for an unknown format, a near miss of a placeholder or an optional part without an end.
+    // Raises Failure (config) for an unknown format, a near miss of a placeholder, or one or an optional part without
+    // an end.
     explicit Template(std::string_view text);
 
     // True if the placeholder `name` occurs, in an optional part or not.
@@ -50,15 +47,7 @@ class Template {
     std::optional<std::string> render(const Values& values, Place place) const;
 
   private:
-    struct Part {
-        std::string text;    // literal text, or the placeholder's name
-        std::string format;  // of a placeholder
-        bool is_placeholder = false;
-        int optional = 0;  // number of the optional part that it belongs to; 0: none
-    };
-    void parse(std::string_view text, int optional);
-
-    std::vector<Part> parts_;
+    std::vector<TemplatePart> parts_;
     bool is_json_ = false;
 };
 

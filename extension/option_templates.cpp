@@ -1,0 +1,67 @@
+// Checks templates; see option_templates.hpp.
+#include "extension/option_templates.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "extension/option_values.hpp"
+#include "extension/rest_values.hpp"
+#include "extension/template_text.hpp"
+
+namespace insync {
+
+namespace {
+
+std::string value_of(std::string_view name) {
+    return "the value of " + quote_for_message(name);
+}
+
+std::string name_of(std::string_view name) {
+    return "the name " + quote_for_message(name);
+}
+
+// A name that may hold placeholders: what surrounds them has to be right.
+bool can_be_header_name(std::string_view name) {
+    const TemplateText parsed = parse_template(name);
+    if (parsed.parts.empty()) return false;
+    for (const TemplatePart& part : parsed.parts) {
+        if (!part.is_placeholder && !is_header_name(part.text)) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+ValueProblem check_template(std::string_view text, std::string_view what) {
+    TemplateText parsed = parse_template(text);
+    if (parsed.problem.empty()) return {};
+    std::string detail = what.empty() ? parsed.problem : "in " + std::string(what) + ", " + parsed.problem;
+    detail[0] = static_cast<char>(detail[0] - 'a' + 'A');
+    return {detail + ".", parsed.hint};
+}
+
+ValueProblem check_templates(const Option& option, std::string_view value) {
+    if (option.type != ValueType::text_map) return check_template(value, "");
+    const auto members = nlohmann::json::parse(value, nullptr, false);
+    for (const auto& [name, member] : members.items()) {
+        if (ValueProblem problem = check_template(name, name_of(name)); problem.found()) return problem;
+        if (!member.is_string()) continue;
+        ValueProblem problem = check_template(member.get_ref<const std::string&>(), value_of(name));
+        if (problem.found()) return problem;
+    }
+    return {};
+}
+
+ValueProblem check_headers(std::string_view value) {
+    const auto headers = nlohmann::json::parse(value, nullptr, false);
+    for (const auto& [name, member] : headers.items()) {
+        if (!can_be_header_name(name))
+            return {quote_for_message(name) + " is no name of a header.",
+                    "Letters, digits and dashes make one, such as {\"Accept-Language\": \"es\"}."};
+        if (member.is_string() && has_control_characters(member.get_ref<const std::string&>()))
+            return {"In " + value_of(name) + " is a line break or another control character.",
+                    "The value of a header is one line."};
+    }
+    return {};
+}
+
+}  // namespace insync

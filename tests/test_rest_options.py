@@ -1,0 +1,61 @@
+"""What is wrong with the description of a REST source is said where it is written, and what is shown of it holds no secret."""
+
+import json
+
+import psycopg
+import pytest
+from harness.database import literal
+from harness.rest import Told
+
+
+@pytest.fixture
+def api():
+    with Told() as server:
+        server.tell = lambda request: [{"id": number} for number in range(3)]
+        yield server
+
+
+def refusal(call, *arguments, **named):
+    with pytest.raises(psycopg.Error) as error:
+        call(*arguments, **named)
+    diag = error.value.diag
+    return f"{diag.message_primary} | {diag.message_detail} | {diag.message_hint}"
+
+
+MISTAKES = {
+    "misspelled": ({"params": '{"updated": "{sinze}"}'}, ('option "params"', 'the value of "updated"', "{sinze}", "Perhaps you meant {since}.")),
+    "unclosed": ({"path": "v1/{source"}, ('option "path"', "{source has no }", "Perhaps you meant {source}.")),
+    "part without an end": ({"body": "[[{since}"}, ('option "body"', "begins with [[ and has no ]]")),
+    "line break": ({"headers": json.dumps({"X-Shop": "a\r\nX-Other: s3cr3t"})}, ('option "headers"', '"X-Shop"', "line break")),
+    "no name": ({"headers": '{"X Shop": "s3cr3t"}'}, ('option "headers"', '"X Shop" is no name of a header')),
+}
+
+
+@pytest.mark.parametrize("options, words", MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_in_requests_are_refused_where_they_are_written(db, api, options, words):
+    (name,), (value,) = options, options.values()
+    given = json.loads(value) if value.startswith("{") else value
+    db.create_rest_server("api", api.url)
+    db.create_stream("items", "api", "items", key="id")
+    api.forget()
+    for message in (
+        refusal(db.create_rest_server, "other", api.url, **options),
+        refusal(db.execute, f"ALTER SERVER api OPTIONS (ADD {name} {literal(value)})"),
+        refusal(db.create_stream, "t", "api", "items", key="id", options={name: given}),
+        refusal(db.query, "SELECT sync_alter('items', %s::jsonb)", json.dumps({name: given})),
+    ):
+        assert all(word in message for word in words) and "s3cr3t" not in message, message
+    assert api.requests == [], "nothing was asked for"
+
+
+def test_mistakes_in_a_second_resource_are_found_as_early(db, api):
+    db.create_rest_server("api", api.url)
+    for name, value in {
+        "parent": {"source": "shops", "params": {"a": "{parnet.id}"}},
+        "delete_feed": {"source": "events/{sorce}", "key": "id", "watermark": "at"},
+        "key_scan": {"headers": {"X-A": "a\n"}},
+    }.items():
+        options = {name: value, "deletes": "hard"}
+        message = refusal(db.create_stream, "t", "api", "items", key="id", options=options)
+        assert f'option "{name}"' in message, message
+    assert api.requests == []
