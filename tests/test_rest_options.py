@@ -59,3 +59,13 @@ def test_mistakes_in_a_second_resource_are_found_as_early(db, api):
         message = refusal(db.create_stream, "t", "api", "items", key="id", options=options)
         assert f'option "{name}"' in message, message
     assert api.requests == []
+
+
+@pytest.mark.parametrize("source", ["items\n", "items\r\nHost: x", "it\tems"])
+def test_a_source_is_one_line(db, api, source):
+    db.create_rest_server("api", api.url)
+    for call in (
+        "sync_create('t', 'api', %s, key => 'id', target => 't')", "sync_preview('api', %s)", "sync_discover('api', %s)",
+    ):  # fmt: skip
+        assert "holds a line break" in refusal(db.query, f"SELECT * FROM {call}", source)
+    assert api.requests == []

@@ -6,6 +6,8 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/url.hpp"
+#include "extension/option_values.hpp"
+#include "extension/rest_values.hpp"
 
 namespace insync::rest {
 
@@ -22,10 +24,6 @@ std::string render_constant(const std::string& text, const Values& constants) {
 // A value that comes to nothing isn't sent: a filter without what it would compare with.
 bool is_empty(const std::optional<std::string>& value) {
     return !value || value->empty() || *value == "{}";
-}
-
-bool is_header_text(const std::string& text) {
-    return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 }  // namespace
@@ -83,7 +81,7 @@ HttpRequest Endpoint::request(const Values& given) const {
         const std::optional<std::string> rendered_name = name.render(values, Place::plain);
         std::optional<std::string> rendered = value.render(values, Place::plain);
         if (is_empty(rendered_name) || is_empty(rendered)) continue;
-        if (!is_header_text(*rendered_name) || !is_header_text(*rendered)) {
+        if (has_control_characters(*rendered_name) || has_control_characters(*rendered)) {
             throw Failure(FailureClass::config, "header \"" + *rendered_name + "\" would hold a control character");
         }
         request.headers.emplace_back(*rendered_name, std::move(*rendered));
@@ -101,6 +99,11 @@ HttpRequest Endpoint::request(const Values& given) const {
 
 Endpoint make_endpoint(const Settings& settings, const std::string& source, const std::vector<std::string>& key,
                        const std::vector<std::string>& watermark) {
+    if (has_control_characters(source)) {
+        throw Failure(FailureClass::config,
+                      "source " + quote_for_message(source) + " holds a line break or another control character", "",
+                      "A source is one path, such as orders or shop/orders.");
+    }
     Endpoint endpoint;
     endpoint.base_url = settings.text("base_url");
     endpoint.source = source;
