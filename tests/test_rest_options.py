@@ -69,3 +69,18 @@ def test_a_source_is_one_line(db, api, source):
     ):  # fmt: skip
         assert "holds a line break" in refusal(db.query, f"SELECT * FROM {call}", source)
     assert api.requests == []
+
+
+def test_explain_shows_no_credential_among_the_headers(db, api):
+    """They belong in the user mapping; by habit, many stand here."""
+    secret = {name: "s3cr3t" for name in ("Authorization", "X-Api-Key", "Cookie", "x-access-token", "Client-Secret")}
+    db.create_rest_server("api", api.url, headers=json.dumps(secret | {"Accept-Language": "es"}))
+    options = {"headers": {"X-Shop": "T01", "X-Auth": "s3cr3t"}, "key_scan": {"headers": {"X-Key": "s3cr3t", "X-Other": "otra"}}}
+    db.create_stream("items", "api", "items", key="id", options=options)
+    steps = dict(db.query("SELECT * FROM sync_explain('items')"))
+    assert "s3cr3t" not in str(steps)
+    shown = json.loads(steps["option: headers"].removesuffix(" (from stream)"))
+    assert shown == dict.fromkeys(secret, "***") | {"Accept-Language": "es", "X-Shop": "T01", "X-Auth": "***"}
+    assert '"X-Key":"***"' in steps["option: key_scan"] and "otra" in steps["option: key_scan"]
+    assert db.run("items")["inserted"] == 3
+    assert api.requests[-1].headers["x-api-key"] == "s3cr3t"

@@ -7,6 +7,7 @@
 #include "bgworker/connector/rest/answer_text.hpp"
 #include "bgworker/connector/rest/url.hpp"
 #include "extension/option_values.hpp"
+#include "extension/rest_values.hpp"
 
 namespace insync::rest {
 
@@ -213,13 +214,8 @@ std::vector<std::string> Auth::secret_parameters() const {
 }
 
 bool Auth::is_secret_header(std::string_view name) const {
-    const std::string lower = to_lower(name);
-    if (lower == to_lower(name_)) return true;
     // What a DBA put among the headers is shown, unless it looks like a credential.
-    for (std::string_view part : {"auth", "token", "secret", "password", "cookie", "key"}) {
-        if (lower.find(part) != std::string::npos) return true;
-    }
-    return false;
+    return to_lower(name) == to_lower(name_) || is_secret_header_name(name);
 }
 
 }  // namespace insync::rest

@@ -6,6 +6,7 @@
 #include "bgworker/connector/failure.hpp"
 #include "extension/options.hpp"
 #include "extension/presets.hpp"
+#include "extension/rest_values.hpp"
 
 namespace insync::rest {
 
@@ -52,6 +53,28 @@ void merge(List& members, const std::string& json) {
             found->second = text;
         }
     }
+}
+
+// Headers as they are shown to whoever reads the stream: credentials belong in the user mapping, but not everybody puts
+// them there.
+void mask_headers(nlohmann::ordered_json& headers) {
+    for (auto& [name, value] : headers.items()) {
+        if (is_secret_header_name(name)) value = "***";
+    }
+}
+
+std::string dumped(const nlohmann::ordered_json& object) {
+    return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// The options of a second resource, whose headers may be an object or its text.
+std::string shown_options(const std::string& value) {
+    auto options = nlohmann::ordered_json::parse(value, nullptr, false);
+    if (!options.contains("headers")) return value;
+    nlohmann::ordered_json& headers = options["headers"];
+    if (headers.is_string()) headers = nlohmann::ordered_json::parse(headers.get<std::string>(), nullptr, false);
+    mask_headers(headers);
+    return dumped(options);
 }
 
 }  // namespace
@@ -127,12 +150,14 @@ std::vector<Settings::Entry> Settings::entries() const {
         if (!describes_requests || option.secret || option.applies(Where::mapping, Kind::rest)) continue;
         for (const auto& [list, from] : {std::pair(&stream_, "stream"), {&server_, "server"}, {&preset_, "preset"}}) {
             if (const std::string* value = find(*list, option.name)) {
-                const bool merges = option.type == ValueType::text_map;
                 std::string shown = *value;
-                if (merges) {
+                if (option.type == ValueType::text_map) {
                     nlohmann::ordered_json members = nlohmann::ordered_json::object();
                     for (const auto& [key, text] : object(option.name)) members[key] = text;
-                    shown = members.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+                    if (option.name == "headers") mask_headers(members);
+                    shown = dumped(members);
+                } else if (option.type == ValueType::json_options) {
+                    shown = shown_options(*value);
                 }
                 entries.push_back({std::string(option.name), shown,
                                    list == &preset_ ? "preset " + text("preset") : std::string(from)});
