@@ -81,9 +81,9 @@ Datum sync_discover(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        const std::string pattern = fcinfo->args[1].isnull ? "%" : required_text(fcinfo, 1, "pattern");
         SourceSession session;
-        for (const auto& item :
-             session.open(server).call({{"verb", "discover"}, {"pattern", required_text(fcinfo, 1, "pattern")}})) {
+        for (const auto& item : session.open(server).call({{"verb", "discover"}, {"pattern", pattern}})) {
             if (!item.contains("source")) continue;
             result.add({text_of(item, "source"), text_of(item, "kind"), text_of(item, "columns"),
                         item.contains("key") && !item["key"].empty() ? pg::Value(join(item["key"])) : std::nullopt,
@@ -97,10 +97,12 @@ Datum sync_preview(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        const int rows_asked = PG_GETARG_INT32(2);
+        if (rows_asked < 0) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "rows must not be negative");
+        if (rows_asked == 0) return Datum(0);
         SourceSession session;
         ConnectorProcess& connector = session.open(server);
-        connector.request(
-            {{"verb", "preview"}, {"source", required_text(fcinfo, 1, "source")}, {"rows", PG_GETARG_INT32(2)}});
+        connector.request({{"verb", "preview"}, {"source", required_text(fcinfo, 1, "source")}, {"rows", rows_asked}});
         std::vector<SourceColumn> columns;
         Batch batch;
         for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done;

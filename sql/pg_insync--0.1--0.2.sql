@@ -148,6 +148,11 @@ CREATE FUNCTION sync_ingest(stream text, records jsonb, OUT received bigint, OUT
 COMMENT ON FUNCTION sync_ingest(text, jsonb) IS
     'applies rows that are pushed (an array of objects, or one object) to the target of a stream, as its runs do; each is a whole row, by the names of the source''s columns. How far the stream has read stays as it is';
 REVOKE ALL ON FUNCTION sync_ingest(text, jsonb) FROM PUBLIC;
+
+ALTER FUNCTION sync_discover(text, text) CALLED ON NULL INPUT;
+COMMENT ON FUNCTION sync_discover(text, text) IS
+    'sources of a server whose name matches the LIKE pattern, NULL for all, with columns and key';
+
 ALTER TABLE insync.run DROP CONSTRAINT run_mode_check;
 ALTER TABLE insync.run ADD CONSTRAINT run_mode_check
     CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys', 'backfill', 'verify', 'replay', 'ingest']));

@@ -84,3 +84,24 @@ def test_explain_shows_no_credential_among_the_headers(db, api):
     assert '"X-Key":"***"' in steps["option: key_scan"] and "otra" in steps["option: key_scan"]
     assert db.run("items")["inserted"] == 3
     assert api.requests[-1].headers["x-api-key"] == "s3cr3t"
+
+
+def test_a_preview_of_no_rows_has_none(db, api, sqlite):
+    sqlite.script("CREATE TABLE items (id INTEGER PRIMARY KEY); INSERT INTO items VALUES (1), (2)")
+    db.create_server("shop", **sqlite.server_options())
+    db.create_rest_server("api", api.url)
+    for server in ("api", "shop"):
+        assert [db.value("SELECT count(*) FROM sync_preview(%s, 'items', %s)", server, rows) for rows in (0, 1, 2)] == [0, 1, 2]
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="must not be negative"):
+            db.query("SELECT * FROM sync_preview(%s, 'items', -1)", server)
+
+
+def test_no_pattern_is_every_source(db, api, sqlite):
+    sqlite.script("CREATE TABLE items (id INTEGER PRIMARY KEY); CREATE TABLE others (id INTEGER PRIMARY KEY)")
+    db.create_server("shop", **sqlite.server_options())
+    api.tell = lambda request: {"names": ["items", "others"]} if request.path == "/list" else [{"id": 1}]
+    db.create_rest_server("api", api.url, catalog="list", catalog_path="/names")
+    for name in ("api", "shop"):
+        assert db.query("SELECT source FROM sync_discover(%s, NULL) ORDER BY 1", name) == [("items",), ("others",)]
+    with pytest.raises(psycopg.errors.NullValueNotAllowed):
+        db.query("SELECT * FROM sync_discover(NULL, NULL)")
