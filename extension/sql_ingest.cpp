@@ -165,8 +165,19 @@ class Records {
                              {"message", reason.message}});
     }
 
-    // SQL of type jsonb over i.item: the column's own pointer, the member of its name, or one that folds to it.
+    // SQL of type jsonb over i.item: what fills the column. JSON has one kind of numbers, and 5.0 is the integer 5.
     std::string value_of(const SourceColumn& column) const {
+        const std::string value = member_of(column);
+        const bool is_integer = column.transport == Transport::int2 || column.transport == Transport::int4 ||
+                                column.transport == Transport::int8;
+        if (!is_integer) return value;
+        return "(SELECT CASE jsonb_typeof(v.value) WHEN 'number' THEN to_jsonb(trim_scale(v.value::numeric)) ELSE "
+               "v.value END FROM (VALUES (" +
+               value + ")) AS v (value))";
+    }
+
+    // SQL of type jsonb over i.item: the column's own pointer, the member of its name, or one that folds to it.
+    std::string member_of(const SourceColumn& column) const {
         if (column.name == stream_.option("other_fields"))
             return "i.item - " + pg::quote_literal(to_array(known_members_)) + "::text[]";
         std::string value;

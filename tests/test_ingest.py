@@ -31,6 +31,11 @@ def ingest(db, records, stream="ventas"):
     return db.query("SELECT * FROM sync_ingest(%s, %s)", stream, Jsonb(records))[0]
 
 
+def ingest_text(db, records, stream="ventas"):
+    """The same for JSON as it is written."""
+    return db.query("SELECT * FROM sync_ingest(%s, %s::jsonb)", stream, records)[0]
+
+
 @pytest.mark.wall
 def test_pushed_rows_are_counted_by_what_became_of_them(stream):
     known = {"id": 2, "producto": "Piñones", "cantidad": 1, "precio": 9.95, "actualizado": "2025-01-05 10:00:00"}
@@ -84,6 +89,18 @@ def test_numbers_keep_their_digits(stream):
     stream.execute("UPDATE insync.error SET record = record || '{\"cantidad\": 1}'")
     stream.execute("SELECT sync_replay('ventas')")
     assert stream.value("SELECT precio FROM ventas WHERE id = 7") == decimal.Decimal("12345678901234567890.12"), "also as a reject"
+
+
+def test_a_number_without_a_fraction_is_an_integer_however_it_is_written(stream):
+    stream.execute("ALTER TABLE ventas ALTER cantidad TYPE bigint, DROP CONSTRAINT poca")
+    assert ingest_text(stream, '[{"id": 10.0, "cantidad": 9007199254740993.00}, {"id": 1.1e1, "cantidad": -5.0, "producto": 5.0}]')[1] == 2
+    wrong = '[{"id": 12, "cantidad": 5.5}, {"id": 13.0, "cantidad": 9223372036854775808.0}, {"id": 14, "cantidad": "5.0"}]'
+    assert ingest_text(stream, wrong)[-1] == 3
+    assert stream.query("SELECT id, cantidad, producto FROM ventas WHERE id > 9 ORDER BY id") == [(10, 9007199254740993, None), (11, -5, "5.0")]
+    found = {error["key"]["id"]: error["message"] for error in stream.errors("ventas")}
+    assert sorted(found) == ["12", "13", "14"] and "5.5" in found["12"], "the key of a reject is the column's value"
+    assert ingest_text(stream, '{"id": 13.0, "cantidad": 1.0}')[1] == 1
+    assert sorted(error["key"]["id"] for error in stream.errors("ventas")) == ["12", "14"]
 
 
 def test_members_are_found_by_their_name_whatever_its_case(stream):
