@@ -161,3 +161,19 @@ def test_a_member_twice_around_the_rows_is_an_error(db, api):
     api.say('{"items": [{"id": 1}], "items": []}')
     with pytest.raises(psycopg.Error, match='member "items" occurs twice'):
         stream(db, "s", key="id", options={"rows_path": "/items"})
+
+
+def test_a_number_without_a_fraction_is_an_integer_for_rejects_as_well(db, api):
+    """A reject is found again by its key, which is the column's value, not the text of the page."""
+    api.say('[{"id": 1, "n": 1}]')
+    stream(db, "s", key="id")
+    db.run("s")
+    api.say('[{"id": 1, "n": 2.0}, {"id": 5.0, "n": 9007199254740993.0}, {"id": 6.0, "n": "x"}, {"id": 7.00, "n": 1.5}]')
+    assert db.run("s")["rejected"] == 2
+    assert db.query("SELECT id, n FROM s ORDER BY 1") == [(1, 2), (5, 9007199254740993)]
+    assert sorted(error["key"]["id"] for error in db.errors("s")) == ["6", "7"]
+    api.say('[{"id": 1, "n": 2}, {"id": 5, "n": 3}, {"id": 6, "n": 6}, {"id": 7.0, "n": "y"}]')
+    db.run("s")
+    assert [error["key"]["id"] for error in db.errors("s")] == ["7"]
+    db.execute("UPDATE insync.error SET record = record || '{\"n\": 7}'")
+    assert db.dict("SELECT * FROM sync_replay('s')") == {"applied": 1, "rejected": 0}

@@ -147,15 +147,6 @@ Transport widened(unsigned forms) {
     }
 }
 
-// 5.00 is the integer 5; 5.5 and 5e0 stay what they are.
-std::string_view without_zero_fraction(std::string_view number) {
-    const std::size_t point = number.find('.');
-    if (point == std::string_view::npos || number.find_first_not_of('0', point + 1) != std::string_view::npos) {
-        return number;
-    }
-    return number.substr(0, point);
-}
-
 Fault append_jsonb(FrameWriter& out, std::string_view json) {
     char* at = out.grow(5 + json.size());
     wire::put_int32(at, static_cast<std::int32_t>(1 + json.size()));
@@ -194,7 +185,6 @@ Fault encode_number(FrameWriter& out, Transport type, std::string_view number, c
         case Transport::int2:
         case Transport::int4:
         case Transport::int8:
-            number = without_zero_fraction(number);
             break;
         case Transport::numeric:
             return append_numeric(out, number) ? Fault::none : Fault::range;
@@ -210,7 +200,7 @@ Fault encode_number(FrameWriter& out, Transport type, std::string_view number, c
         default:
             break;
     }
-    return encode_text(out, type, number, options);
+    return encode_text(out, type, number_in(type, number), options);
 }
 
 Fault encode_boolean(FrameWriter& out, Transport type, std::string_view word, const EncodeOptions& options) {
@@ -230,6 +220,15 @@ Fault encode_boolean(FrameWriter& out, Transport type, std::string_view word, co
 }
 
 }  // namespace
+
+std::string_view number_in(Transport type, std::string_view number) {
+    if (type != Transport::int2 && type != Transport::int4 && type != Transport::int8) return number;
+    const std::size_t point = number.find('.');
+    if (point == std::string_view::npos || number.find_first_not_of('0', point + 1) != std::string_view::npos) {
+        return number;
+    }
+    return number.substr(0, point);
+}
 
 std::optional<Transport> transport_for(std::string_view pg_type) {
     std::string name;

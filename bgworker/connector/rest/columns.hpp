@@ -45,6 +45,9 @@ class TypeGuess {
 // Gives the column the type that was guessed.
 void take_guess(RestColumn& column, const TypeGuess& guess);
 
+// A JSON number as a column of that type takes it: 5.00 is the integer 5; 5.5 and 5e0 stay what they are.
+std::string_view number_in(Transport type, std::string_view number);
+
 // Appends one field to the row under construction; null for an absent or null value. What the transport type can't hold
 // without a loss is a fault: a fraction in an integer, a time of day in a date, any number in a date or time (it isn't
 // guessed what it counts). A text in a jsonb column is a JSON string.

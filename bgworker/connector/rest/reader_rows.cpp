@@ -192,7 +192,15 @@ void Reader::reject_row(const Page& page, std::size_t row, const std::string& sq
     nlohmann::json key = nlohmann::json::object();
     nlohmann::json record = nlohmann::json::object();
     for (const std::size_t field : key_fields_) key[fields_.name(field)] = shown(page.value(row, field));
-    for (const RestColumn& item : columns_) record[replaced_utf8(item.name)] = shown(value_of(page, row, item));
+    for (const RestColumn& item : columns_) {
+        Value value = value_of(page, row, item);
+        // As the column would have it, so that a good version of the row is known by its key, and replayed records fit.
+        const bool is_number = value.kind == Value::Kind::integer || value.kind == Value::Kind::decimal;
+        if (is_number) value.text = number_in(item.type, value.text);
+        record[replaced_utf8(item.name)] = shown(value);
+        const bool is_key = std::find(key_fields_.begin(), key_fields_.end(), item.field) != key_fields_.end();
+        if (is_number && is_key) key[fields_.name(item.field)] = shown(value);
+    }
     out_.send(wire::FrameType::reject,
               {{"key", key},
                {"record", record},
