@@ -22,6 +22,7 @@ extern "C" {
 #include "bgworker/children.hpp"
 #include "bgworker/shared_state.hpp"
 #include "build_id.hpp"
+#include "extension/option_values.hpp"
 #include "extension/settings.hpp"
 
 namespace insync {
@@ -238,10 +239,9 @@ void ConnectorProcess::broken(const std::string& why) {
 void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_point deadline) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) {
-        auto seconds = std::chrono::duration_cast<std::chrono::seconds>(stall_).count();
         kill();
         pg::Error error(ERRCODE_CONNECTION_FAILURE,
-                        "the connector was silent for " + std::to_string(seconds) + " seconds and was killed", "",
+                        "the connector was silent for " + rounded_duration(stall_) + " and was killed", "",
                         "The source or its driver hangs; option query_timeout says how long a request may take.");
         error.error_class = pg::ErrorClass::transient;
         throw error;

@@ -381,6 +381,30 @@ std::string format_duration(std::chrono::milliseconds duration) {
     return count == 0 ? "0 seconds" : std::to_string(count) + " milliseconds";
 }
 
+std::string rounded_duration(std::chrono::milliseconds duration) {
+    constexpr std::int64_t minute_ms = 60 * second_ms, hour_ms = 60 * minute_ms, day_ms = 24 * hour_ms;
+    const std::int64_t exact = duration.count();
+    const std::int64_t step = exact < second_ms        ? 1
+                              : exact < 10 * second_ms ? second_ms / 10
+                              : exact < hour_ms        ? second_ms
+                              : exact < 2 * day_ms     ? minute_ms
+                                                       : hour_ms;
+    std::int64_t left = (exact + step / 2) / step * step;
+    if (left < minute_ms && left % second_ms != 0 && left > second_ms)
+        return std::to_string(left / second_ms) + "." + std::to_string(left % second_ms / (second_ms / 10)) +
+               " seconds";
+    std::string text;
+    for (const Unit& unit : time_units) {
+        const bool is_said = unit.size >= second_ms && unit.size <= day_ms;
+        if (!is_said || left < unit.size || (unit.size == day_ms && left < 2 * day_ms)) continue;  // '24 hours'
+        const std::int64_t count = left / unit.size;
+        text += (text.empty() ? "" : " ") + std::to_string(count) + " ";
+        text += count == 1 ? unit.singular : unit.plural;
+        left %= unit.size;
+    }
+    return text.empty() ? format_duration(duration) : text;
+}
+
 std::string format_size(std::int64_t bytes) {
     for (const Unit& unit : size_units) {
         if (bytes >= unit.size && bytes % unit.size == 0) {

@@ -63,6 +63,8 @@ Parsed<Lookback> parse_lookback(std::string_view text);
 
 // The shortest exact text, which the parsers read back: '90 seconds', '10 minutes', '7 days'; '64 kB', '1 GB'.
 std::string format_duration(std::chrono::milliseconds duration);
+// What a message says: rounded, in the units in which people say it, such as '10 minutes 5 seconds' or '24 hours'.
+std::string rounded_duration(std::chrono::milliseconds duration);
 std::string format_size(std::int64_t bytes);
 
 // `text` in double quotes for a message: at most 60 bytes of it, whole UTF-8 characters, control characters as '?'.

@@ -108,6 +108,27 @@ TEST(Duration, IsWrittenInTheLargestUnitThatFits) {
     }
 }
 
+TEST(Duration, IsSaidInAMessageAsPeopleSayIt) {
+    const DurationCase cases[] = {
+        {"0 seconds", 0},
+        {"250 milliseconds", 250},
+        {"1 second", 1004},
+        {"1.5 seconds", 1500},
+        {"10 seconds", 9970},
+        {"59 seconds", 59'400},
+        {"1 minute", 59'600},
+        {"1 minute 30 seconds", 90'000},
+        {"10 minutes 5 seconds", 605'001},
+        {"1 hour", 3'599'999},
+        {"24 hours", 86'399'995},
+        {"25 hours 1 minute", 90'060'000},
+        {"2 days", 172'799'999},
+        {"7 days 1 hour", 608'400'000},
+        {"3650 days", 315'360'000'000},
+    };
+    for (const auto& [text, ms] : cases) EXPECT_EQ(rounded_duration(milliseconds(ms)), text) << ms;
+}
+
 TEST(Size, ReadsUnitsAsPowersOf1024) {
     const std::pair<const char*, std::int64_t> cases[] = {
         {"16MB", 16 << 20},

@@ -110,7 +110,7 @@ struct Session::State {
         // The jitter comes on top: before the time that the source named the request would be in vain.
         if (is_asked) wait = *asked + wait / 4;
         if (Clock::now() - tries.start + wait > Turns::longest_silence) return false;
-        out.log("debug", "trying again in " + format_duration(wait) + ": " + reason);
+        out.log("debug", "trying again in " + rounded_duration(wait) + ": " + reason);
         if (is_asked) {
             turns.be_silent(wait, "Retry-After or a header like it");
         } else {

@@ -41,7 +41,7 @@ void Turns::await() {
     // A slow rate makes long queues, which are the DBA's wish and end; what is far longer was asked for by the source,
     // if not of us, then of another stream.
     if (hold > longest_silence || wait > std::max(longest_silence, 10 * interval_)) {
-        Failure failure(FailureClass::rate_limited, who_ + " asked for a pause of " + format_duration(wait),
+        Failure failure(FailureClass::rate_limited, who_ + " asked for a pause of " + rounded_duration(wait),
                         hold.count() > 0 ? "It did so in " + asked_in_ + "." : "It did so of another stream.");
         failure.retry_after_seconds = std::chrono::duration<double>(wait).count();
         throw failure;
@@ -67,7 +67,7 @@ void Turns::pass_on(milliseconds silence) {
 
 void Turns::sleep(milliseconds duration, const std::string& reason) {
     const auto end = Clock::now() + duration;
-    if (duration >= worth_telling) out_.log("notice", "waiting " + format_duration(duration) + ": " + reason);
+    if (duration >= worth_telling) out_.log("notice", "waiting " + rounded_duration(duration) + ": " + reason);
     for (auto now = Clock::now(); now < end; now = Clock::now()) {
         const auto step = std::min<Clock::duration>(end - now, std::chrono::seconds(1));
         const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(step).count();
