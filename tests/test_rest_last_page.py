@@ -128,3 +128,50 @@ def test_a_status_that_stands_for_no_rows(db, api, status):
     answers.append(Response(status, b"no such thing"))
     assert db.run("items")["rows_read"] == 0
     assert db.run("items")["inserted"] == 5
+
+
+MORE = {
+    "a sign": ({"has_more": True}, {"params": {"offset": "{offset}"}}),
+    "a total": ({"total": 9}, {"params": {"page": "{page}"}, "total_path": "/total"}),
+    "a token": ({"has_more": True, "next": "abc"}, {"params": {"after": "[[{page_token}]]"}, "paging": "token", "next_path": "/next"}),
+}
+
+
+@pytest.mark.parametrize("status, more", [(204, {}), (404, {"on_status": '{"404": "empty"}'})])
+@pytest.mark.parametrize("said, options", MORE.values(), ids=MORE)
+def test_an_answer_without_content_does_not_end_pages_that_go_on(db, api, said, options, status, more):
+    """The page before it says that there are more; a full read would take what is missing for deleted."""
+    cut = []
+
+    def tell(request):
+        if request.query in ({"offset": "0"}, {"page": "1"}, {}):
+            return {"items": rows(0, 5), **said}
+        return Response(status) if cut else {"items": rows(int(request.query.get("offset", 5)), 9), "has_more": False}
+
+    api.tell = tell
+    create(db, api, rows_path="/items", **options, **more)
+    assert db.run("items")["inserted"] == 9
+    cut.append(True)
+    db.execute("SELECT sync_alter('items', '{\"deletes\": \"hard\", \"max_retries\": 0}')")
+    run = db.run("items", expect="failed")
+    assert "page 2 of the source has no content" in run["message"] and str(status) in run["message"], run["message"]
+    assert db.value("SELECT count(*) FROM items") == 9
+    cut.clear()
+    assert db.run("items")["deleted"] == 0
+
+
+@pytest.mark.parametrize("options", [
+    {"params": {"page": "{page}"}}, {"params": {"after": "[[{last_key}]]"}, "paging": "last_key"},
+    {"paging": "link_header"}, {"params": {"after": "[[{page_token}]]"}, "paging": "token", "next_path": "/next"},
+], ids=lambda options: options.get("paging", str(options["params"]) if "params" in options else ""))  # fmt: skip
+def test_an_answer_without_content_ends_pages_that_nothing_says_go_on(db, api, options):
+    def tell(request):
+        if request.query in ({}, {"page": "1"}):
+            body = json.dumps({"items": rows(0, 5), "next": "abc"}).encode()
+            return Response(body=body, headers={"Link": '</items?p=2>; rel="next"'})
+        return Response(204)
+
+    api.tell = tell
+    create(db, api, rows_path="/items", **options)
+    assert db.run("items")["inserted"] == 5
+    assert len({json.dumps(request.query) for request in api.requests}) == 2, "the page behind the first was asked for"

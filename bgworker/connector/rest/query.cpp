@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/rest/answer_text.hpp"
 #include "bgworker/connector/utf8.hpp"
 
 namespace insync::rest {
@@ -159,7 +160,16 @@ bool Query::next() {
             more_ = false;
             return false;
         }
-        if (response.status == 400 || response.status == 404 || response.status == 416) {  // only where accepted
+        // Other statuses come here only where option on_status takes them for no rows, or past the end of the pages.
+        const bool has_no_rows = response.status == 204 || response.status / 100 != 2;
+        if (has_no_rows && pages_ > 0 && pager_.expects_more()) {
+            // Taken for the end, it would make rows look deleted.
+            throw Failure(FailureClass::transient,
+                          "page " + std::to_string(pages_ + 1) +
+                              " of the source has no content, although the one before it says that there are more",
+                          "It came with " + status_text(response.status) + ".");
+        }
+        if (response.status == 400 || response.status == 404 || response.status == 416) {
             more_ = false;
             return false;
         }
@@ -172,8 +182,7 @@ bool Query::next() {
         std::vector<std::string> wanted = pager_.wanted();
         if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
         const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
-        // Other statuses come here only where option on_status takes them for no rows.
-        shape_.may_be_empty = response.status == 204 || response.status / 100 != 2;
+        shape_.may_be_empty = has_no_rows;
         shape_.rows_may_be_missing = !endpoint_.error_path.empty();  // an error comes in their place
         page_.emplace(std::move(response.body), shape_, fields_, wanted);
         response.body = body_kept;
