@@ -260,7 +260,13 @@ std::optional<std::size_t> Query::key_field() const {
 
 // Where the rows begin that weren't on the pages before: behind the last one that was. False: none of them is here.
 bool Query::find_seam(std::int64_t overlap) {
-    const std::size_t known = std::min<std::size_t>(tail_.size(), static_cast<std::size_t>(overlap));
+    const auto place = static_cast<std::size_t>(overlap);
+    const std::size_t known = std::min<std::size_t>(tail_.size(), place);
+    // Nothing has moved. A row further on can look the same: a log may have a key, and a time, more than once.
+    if (page_->rows() >= place && key_of(*page_, place - 1) == tail_.back()) {
+        first_row_ = place;
+        return true;
+    }
     for (std::size_t row = page_->rows(); row-- > 0;) {
         const std::string key = key_of(*page_, row);
         if (std::find(tail_.end() - static_cast<std::ptrdiff_t>(known), tail_.end(), key) == tail_.end()) continue;
