@@ -4,6 +4,7 @@
 
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/expression.hpp"
 
 namespace insync {
 

@@ -70,10 +70,6 @@ SELECT i.indisprimary, pg_catalog.array_to_json(pg_catalog.array_agg(a.attname O
 HAVING pg_catalog.count(a.attname) = pg_catalog.count(*)
  ORDER BY i.indisprimary DESC)";
 
-bool is_word(char c) {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80);
-}
-
 std::vector<std::string> sorted(std::vector<std::string> items) {
     std::sort(items.begin(), items.end());
     return items;
@@ -312,29 +308,6 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
     if (column.pg_type.empty()) return std::string(name_of(column.transport));
     require_own_type(column);
     return column.pg_type;
-}
-
-bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns) {
-    // Words outside string literals; an expression that names no column, no relation and calls nothing.
-    std::string words;
-    bool quoted = false;
-    for (char c : expression) {
-        if (c == '\'') quoted = !quoted;
-        if (!quoted && c != '\'') words += c;
-    }
-    if (words.find('(') != std::string::npos) return false;
-    for (std::size_t at = 0; at < words.size();) {
-        if (!is_word(words[at])) {
-            at++;
-            continue;
-        }
-        std::size_t end = at;
-        while (end < words.size() && is_word(words[end])) end++;
-        std::string word = to_lower(words.substr(at, end - at));
-        if (word == "batch" || find_field(columns, word) != nullptr) return false;
-        at = end;
-    }
-    return true;
 }
 
 ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target) {

@@ -56,7 +56,4 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
 // doesn't exist, the key isn't unique in the target, or a naive time would meet a timestamptz without a zone.
 ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target);
 
-// True if the SQL expression reads no column of `batch`: a constant of the stream.
-bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns);
-
 }  // namespace insync

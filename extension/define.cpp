@@ -13,6 +13,7 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/batch_relation.hpp"
+#include "bgworker/expression.hpp"
 #include "bgworker/source_session.hpp"
 #include "extension/near_miss.hpp"
 
