@@ -2,6 +2,7 @@
 #include "bgworker/key_rows.hpp"
 
 #include "bgworker/apply.hpp"
+#include "bgworker/expression.hpp"
 
 namespace insync {
 
@@ -22,6 +23,26 @@ std::vector<SourceColumn> key_columns(const Stream& stream) {
 std::vector<std::string> key_column_names(const Stream& stream) {
     std::vector<std::string> names;
     for (const auto& column : key_columns(stream)) names.push_back(column.name);
+    return names;
+}
+
+std::vector<std::string> version_key(const Stream& stream) {
+    if (stream.has_option("filter")) return {};
+    std::vector<std::string> names;
+    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    for (const auto& name : stream.key) {
+        std::vector<std::string> fields{fold_name(name)};
+        if (auto expression = named.find(name); expression != named.end()) {
+            auto found = fields_of(expression->get<std::string>(), stream.source_columns);
+            if (!found) return {};
+            fields = std::move(*found);
+        }
+        for (const auto& field : fields) {
+            const SourceColumn* column = find_field(stream.source_columns, field);
+            if (column == nullptr) return {};
+            names.push_back(column->name);
+        }
+    }
     return names;
 }
 

@@ -2,6 +2,7 @@
 // shows.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "bgworker/stream.hpp"
@@ -12,6 +13,9 @@ namespace insync {
 // other kinds than `whole`; and their names at the source.
 std::vector<SourceColumn> key_columns(const Stream& stream);
 std::vector<std::string> key_column_names(const Stream& stream);
+// The columns of the source that make the target's key, by which older versions of a row are told from others. Empty
+// where that can't be seen, or where option filter may pass an older version and not the newest.
+std::vector<std::string> version_key(const Stream& stream);
 // Whether the target's rows can be told by those, if an option of the stream is about that; throws pg::Error. Needs a
 // transaction.
 void check_key_rows(const Stream& stream);

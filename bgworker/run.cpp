@@ -91,6 +91,8 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"key_is_unique", stream.source_key_unique},
             {"is_change_log", !full && stream.has_option("operation_column") && !stream.source_key_unique},
             {"watermark", full ? std::vector<std::string>{} : stream.watermark},
+            {"version", stream.watermark},
+            {"version_key", version_key(stream)},
             {"lookback", lookback},
             {"initial_watermark", optional("initial_watermark")},
             {"position", position},
@@ -405,6 +407,7 @@ std::string Run::closing_message() const {
     };
     add("future_rows", " rows have a watermark beyond the source's clock, which doesn't move the stream's");
     add("null_watermarks", " rows without a watermark");
+    add("superseded_rows", " rows are older than another one with the same key");
     if (std::string warning = text_member(done_, "warning"); !warning.empty())
         text += (text.empty() ? "" : "; ") + warning;
     return text;

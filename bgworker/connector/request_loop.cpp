@@ -83,6 +83,8 @@ ReadRequest read_request(const json& request) {
     read.key = optional_names(request, "key").value_or(std::vector<std::string>());
     read.key_columns = optional_names(request, "key_columns").value_or(read.key);
     read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());
+    read.version = optional_names(request, "version").value_or(read.watermark);
+    read.version_key = optional_names(request, "version_key").value_or(std::vector<std::string>());
     read.key_is_unique = request.value("key_is_unique", false);
     read.is_change_log = request.value("is_change_log", false);
     read.lookback = optional_text(request, "lookback").value_or("");

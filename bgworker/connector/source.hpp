@@ -36,6 +36,9 @@ struct ReadRequest {
     std::vector<std::string> key;
     std::vector<std::string> key_columns;  // what is sent of rows that are told by their keys alone
     std::vector<std::string> watermark;    // several: the first that isn't null counts
+    std::vector<std::string> version;      // the watermark's columns, of a full read as well: greater is newer
+    // Columns of which rows that are the same in all are versions of one row; empty: it can't be told.
+    std::vector<std::string> version_key;
     bool key_is_unique = false;
     bool is_change_log = false;  // several rows tell the changes of one key, in the order of the watermark
     std::string lookback;        // seconds or a count

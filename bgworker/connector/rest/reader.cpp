@@ -69,6 +69,7 @@ void Reader::prepare() {
         for (const std::string& field : request_.key) key_fields_.push_back(fields_.add(field));
         parent_key_ = key_fields_;
         if (!request_.watermark.empty()) watermark_field_ = fields_.add(request_.watermark.front());
+        if (!request_.version.empty() && !request_.only_keys) version_field_ = fields_.add(request_.version.front());
     } else {
         // The parents tell what changed; the rows of their children are what is sent.
         const auto options = nlohmann::json::parse(parent, nullptr, false);
@@ -93,7 +94,8 @@ void Reader::prepare() {
     if (!keys.empty()) (child_ ? *child_ : endpoint_).constants.texts["keys"] = keys;
     // A row is known again by its watermark, too: with another one it is elsewhere, and in a table of changes its key
     // occurs many times.
-    if (watermark_field_ && !parent_key_.empty()) parent_key_.push_back(*watermark_field_);
+    if (const auto watermark = watermark_field_ ? watermark_field_ : version_field_; watermark && !parent_key_.empty())
+        parent_key_.push_back(*watermark);
     const std::string format = (parent.empty() ? settings_ : parent_settings_).text("watermark_format");
     if (format != "auto") epoch_ = format;
     add_known_columns();
@@ -113,6 +115,7 @@ nlohmann::json Reader::run() {
     if (!watermark_) watermark_ = request_.initial_watermark;
     if (watermark_ && watermark_field_) set_known_kind();
     const ChangeMode mode = change_mode();
+    if (request_.full || mode != ChangeMode::anchored) expect_versions();
     if (feed_) begin_feed();
     if (request_.only_keys) {
         send_key_columns("present");
@@ -143,6 +146,7 @@ nlohmann::json Reader::run() {
                            {"source_now", json_of(now)},
                            {"future_rows", future_rows_},
                            {"null_watermarks", null_watermarks_},
+                           {"superseded_rows", superseded_rows_},
                            {"lag_seconds", nullptr},
                            {"unchanged", unchanged_}};
     if (!warning_.empty()) done["warning"] = warning_;
@@ -156,13 +160,7 @@ nlohmann::json Reader::run() {
 
 // The kind of the watermark that the position holds, by its column's type.
 void Reader::set_known_kind() {
-    const std::string& name = child_ ? parent_fields_.name(*watermark_field_) : fields_.name(*watermark_field_);
-    const auto column =
-        std::find_if(columns_.begin(), columns_.end(), [&](const auto& item) { return item.name == name; });
-    const bool is_number = !child_ && column != columns_.end() &&
-                           (column->type == Transport::int8 || column->type == Transport::int4 ||
-                            column->type == Transport::int2 || column->type == Transport::numeric);
-    set_kind(is_number, *watermark_);
+    kind_ = kind_of(!child_ && is_number(fields_.name(*watermark_field_)), *watermark_);
 }
 
 // The source's clock, asked for where no answer has told it yet.

@@ -15,6 +15,7 @@
 #include "bgworker/connector/rest/columns.hpp"
 #include "bgworker/connector/rest/delete_feed.hpp"
 #include "bgworker/connector/rest/query.hpp"
+#include "bgworker/connector/rest/versions.hpp"
 #include "bgworker/connector/source.hpp"
 
 namespace insync::rest {
@@ -79,13 +80,16 @@ class Reader {
     void reject_row(const Page& page, std::size_t row, const std::string& sqlstate, const std::string& message,
                     const std::string& column);
     Value value_of(const Page& page, std::size_t row, const RestColumn& column);
+    void expect_versions();
+    bool is_superseded(const Page& page, std::size_t row);
     bool batch_is_full() const;
     void send_position();
     void send_progress();
 
     std::optional<std::string> watermark_of(const Page& page, std::size_t row);
     void set_known_kind();
-    void set_kind(bool is_number, std::string_view literal);
+    bool is_number(const std::string& column) const;
+    WatermarkKind kind_of(bool is_number, std::string_view literal) const;
     bool is_later(const std::string& left, const std::string& right) const;
     bool is_future(const std::string& literal) const;
     std::string sooner_of(const std::string& literal, const std::string& clock) const;
@@ -115,6 +119,11 @@ class Reader {
 
     std::optional<DeleteFeed> feed_;
 
+    std::optional<Versions> versions_;  // of the rows that were sent, where they come in any order
+    std::optional<std::size_t> version_field_;
+    std::vector<std::size_t> version_key_;
+    WatermarkKind version_kind_ = WatermarkKind::none;
+
     nlohmann::json position_;
     std::optional<std::string> watermark_;
     WatermarkKind kind_ = WatermarkKind::none;
@@ -122,7 +131,7 @@ class Reader {
     std::optional<std::string> run_start_, future_from_;
 
     std::uint64_t rows_since_position_ = 0, bytes_at_position_ = 0, rows_ = 0, pages_ = 0, requests_before_ = 0;
-    std::uint64_t bytes_before_ = 0, future_rows_ = 0, null_watermarks_ = 0;
+    std::uint64_t bytes_before_ = 0, future_rows_ = 0, null_watermarks_ = 0, superseded_rows_ = 0;
     bool unchanged_ = false;
     std::string warning_;
 };

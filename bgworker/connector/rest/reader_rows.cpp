@@ -165,6 +165,10 @@ void Reader::send_row(const Page& page, std::size_t row) {
                         [&](std::size_t part) { return value_of(page, row, columns_[key_columns_[part]]); });
     }
     rows_++;
+    if (is_superseded(page, row)) {
+        superseded_rows_++;
+        return;
+    }
     rows_since_position_++;
     if (const std::string_view fault = page.fault(row); !fault.empty()) {
         return reject_row(page, row, "22032", std::string(fault), "");
@@ -210,6 +214,33 @@ void Reader::reject_row(const Page& page, std::size_t row, const std::string& sq
                {"watermark", watermark_field_ && !child_ ? shown(page.value(row, *watermark_field_)) : nullptr}});
 }
 
+void Reader::expect_versions() {
+    // Children have no watermark of their own, and are asked for anew each time that their parent turns up.
+    if (!version_field_ || request_.version_key.empty()) return;
+    versions_.emplace();
+    for (const std::string& name : request_.version_key) version_key_.push_back(fields_.add(name));
+}
+
+// True if a newer row with the same key was sent before. One without a watermark, such as the word of a delete, is
+// taken as it comes; and so is one whose watermark is neither a time nor a number, which may be ordered in any way.
+bool Reader::is_superseded(const Page& page, std::size_t row) {
+    if (!versions_ || !page.fault(row).empty()) return false;
+    std::string key;
+    for (const std::size_t field : version_key_) {
+        const Value value = page.value(row, field);
+        if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) return false;
+        key += value.text;
+        key += static_cast<char>(1 + static_cast<int>(value.kind));
+    }
+    const Value value = page.value(row, *version_field_);
+    if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) return false;
+    if (version_kind_ == WatermarkKind::none || version_kind_ == WatermarkKind::text) {
+        const bool counts = value.kind != Value::Kind::string || is_number(fields_.name(*version_field_));
+        version_kind_ = kind_of(counts, value.text);
+    }
+    return version_kind_ != WatermarkKind::text && !versions_->admit(key, version_kind_, value.text);
+}
+
 bool Reader::batch_is_full() const {
     if (rows_since_position_ >= request_.batch_rows) return true;
     return out_.bytes_sent() + out_.pending_bytes() - bytes_at_position_ >= request_.batch_bytes;
@@ -240,7 +271,7 @@ std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t ro
         null_watermarks_++;
         return std::nullopt;
     }
-    if (kind_ == WatermarkKind::none) set_kind(value.kind != Value::Kind::string, value.text);
+    if (kind_ == WatermarkKind::none) kind_ = kind_of(value.kind != Value::Kind::string, value.text);
     if (!run_start_) run_start_ = session_.source_now();
     if (!future_from_ && run_start_ && (kind_ == WatermarkKind::time || !epoch_.empty())) {
         if (const std::optional<CivilTime> time = parse_civil_time(*run_start_)) {
@@ -257,12 +288,16 @@ std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t ro
     return literal;
 }
 
-void Reader::set_kind(bool is_number, std::string_view literal) {
-    if (is_number || !epoch_.empty()) {
-        kind_ = WatermarkKind::integer;
-    } else {
-        kind_ = parse_civil_time(literal) ? WatermarkKind::time : WatermarkKind::text;
-    }
+bool Reader::is_number(const std::string& name) const {
+    const auto column =
+        std::find_if(columns_.begin(), columns_.end(), [&](const auto& item) { return item.name == name; });
+    return column != columns_.end() && (column->type == Transport::int8 || column->type == Transport::int4 ||
+                                        column->type == Transport::int2 || column->type == Transport::numeric);
+}
+
+WatermarkKind Reader::kind_of(bool is_number, std::string_view literal) const {
+    if (is_number || !epoch_.empty()) return WatermarkKind::integer;
+    return parse_civil_time(literal) ? WatermarkKind::time : WatermarkKind::text;
 }
 
 bool Reader::is_later(const std::string& left, const std::string& right) const {

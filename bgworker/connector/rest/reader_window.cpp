@@ -91,6 +91,7 @@ void Reader::run_window() {
         if (!left || *left <= 0) break;
         read_slice(since, end);
         end_slice(end);
+        if (versions_) versions_->clear();  // what comes next is no older
         since = end;
     }
     read_slice(since, until);
