@@ -47,8 +47,9 @@ std::optional<Moment> moment_of(std::string_view literal) {
         if (stop != end && (end - stop == 1 || is_negative)) return std::nullopt;
         if (number > largest_seconds || number < -largest_seconds) {
             if (stop != end) return std::nullopt;
-            moment.seconds = number / 1000 - (number % 1000 < 0 ? 1 : 0);
-            moment.nanoseconds = static_cast<std::int32_t>(number - moment.seconds * 1000) * 1000000;
+            const std::int64_t rest = number % 1000;
+            moment.seconds = number / 1000 - (rest < 0 ? 1 : 0);
+            moment.nanoseconds = static_cast<std::int32_t>(rest < 0 ? rest + 1000 : rest) * 1000000;
         }
         return moment;
     }
