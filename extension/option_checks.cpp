@@ -226,7 +226,10 @@ ValueProblem check_text(const Option& option, std::string_view value) {
     }
     // A password may contain anything, and SQL may have several lines.
     bool one_line = option.type == ValueType::name || applies_at(option, Where::server);
-    auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+    auto is_control = [&](char c) {
+        if (option.several_lines && (c == '\n' || c == '\r' || c == '\t')) return false;
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    };
     if (one_line && std::any_of(value.begin(), value.end(), is_control)) {
         return {"It contains a control character.", ""};
     }

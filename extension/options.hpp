@@ -60,6 +60,7 @@ struct Option {
     bool superuser_only = false;
     bool secret = false;                            // never shown, not even to who may see the other options
     bool is_template = false;                       // of a request, or of a part of one; see template_text.hpp
+    bool several_lines = false;                     // a text that may have line ends and tabs, wherever it applies
     std::span<const std::string_view> values = {};  // of an enumeration
     std::int64_t min = 0;                           // integer; milliseconds of a duration; bytes of a size
     std::int64_t max = 0;                           // both 0: no limits other than the type's own

@@ -190,6 +190,7 @@ inline constexpr Option table[] = {
      .where = both,
      .kinds = rest,
      .is_template = true,
+     .several_lines = true,
      .description = "Body of the request, with placeholders; JSON unless headers say otherwise."},
     {.name = "select",
      .type = text,

@@ -105,3 +105,17 @@ def test_no_pattern_is_every_source(db, api, sqlite):
         assert db.query("SELECT source FROM sync_discover(%s, NULL) ORDER BY 1", name) == [("items",), ("others",)]
     with pytest.raises(psycopg.errors.NullValueNotAllowed):
         db.query("SELECT * FROM sync_discover(NULL, NULL)")
+
+
+@pytest.mark.parametrize("where", ["server", "stream"])
+def test_a_body_may_have_several_lines(db, api, where):
+    """As JSON and GraphQL are written; a line end within a path or a name is a mistake all the same."""
+    body = '{\n\t"query": "pedidos"[[,\r\n\t"desde": "{since}"]]\n}'
+    options = {"body": body, "method": "POST", "path": "v1/{source}"}
+    db.create_rest_server("api", api.url, **(options if where == "server" else {}))
+    db.create_stream("pedidos", "api", "pedidos", key="id", options=options if where == "stream" else {})
+    db.run("pedidos")
+    assert {json.loads(request.body)["query"] for request in api.requests} == {"pedidos"}
+    verb = "SET" if where == "server" else "ADD"
+    for option in (r"path E'v1/\n{source}'", r"body E'{\x01}'"):
+        assert "control character" in refusal(db.execute, f"ALTER SERVER api OPTIONS ({verb} {option})")
