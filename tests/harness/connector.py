@@ -1,5 +1,6 @@
 """The connector program without a server: requests in, frames out."""
 
+import fcntl
 import json
 import os
 import struct
@@ -9,17 +10,19 @@ from .environment import BIN, CLEAN_ENVIRONMENT
 
 
 class Connector:
-    """A running connector. It is a child of this process, under whose own user it runs.
+    """A running connector, with these variables in its environment. It is a child of this process, under whose own user it
+    runs.
 
     >>> with Connector() as connector:
     ...     connector.call(verb="open", kind="odbc", server={"driver": "SQLite3", "database": path})
     """
 
-    def __init__(self):
+    def __init__(self, **environment):
         self.process = subprocess.Popen(
             [BIN / "pg_insync_connector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=CLEAN_ENVIRONMENT, preexec_fn=os.setsid,
+            env=CLEAN_ENVIRONMENT | environment, preexec_fn=os.setsid,
         )  # fmt: skip
+        fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, 1 << 20)  # as the worker does
         self.pid = self.process.pid
         kind, _ = self.frame()
         assert kind == "H", f"the connector said {kind}, not hello"
