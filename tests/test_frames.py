@@ -1,8 +1,13 @@
 """What the worker makes of frames that only some sources send: columns that come up while rows are read, a source that
 hasn't changed, warnings, and questions for leave to send a request."""
 
+import json
+import os
+import subprocess
+
 import psycopg
 import pytest
+from harness.environment import BIN, CLEAN_ENVIRONMENT
 from harness.scripted import ScriptedConnector, columns
 
 
@@ -122,3 +127,20 @@ def test_all_streams_of_a_server_keep_its_pace_together(db, connector):
     overlap = db.value("SELECT max(started_at) < min(ended_at) FROM insync.run")
     assert overlap, "the two ran at the same time"
 
+
+
+@pytest.mark.skipif("INSYNC_REPORTS" in os.environ, reason="a sanitizer takes address space by the terabyte")
+def test_a_connector_without_room_for_a_thread_writes_all_the_same(sqlite):
+    """A thread's stack is as large as `ulimit -s` says, and counts to the address space that insync.connector_memory grants."""
+    sqlite.script("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3);")
+    shell = 'ulimit -Ss 1000000 && ulimit -v 900000 && exec "$0"'
+    requests = [
+        {"verb": "open", "kind": "odbc", "server": sqlite.server_options()},
+        {"verb": "read", "source": "t", "key": ["id"], "mode": "full"},
+    ]
+    lines = "".join(json.dumps(request) + "\n" for request in requests).encode()
+    done = subprocess.run(
+        ["bash", "-c", shell, BIN / "pg_insync_connector"], input=lines, capture_output=True, env=CLEAN_ENVIRONMENT, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b'"rows":3' in done.stdout, done.stdout

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -51,7 +52,11 @@ Outbox::Outbox(int descriptor, std::size_t room) : descriptor_(descriptor), room
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    writer_ = std::thread([this] { work(); });
+    try {
+        writer_ = std::thread([this] { work(); });
+    } catch (const std::system_error&) {
+        // No room for a thread: put() writes.
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -61,10 +66,11 @@ Outbox::~Outbox() {
         closing_ = true;
     }
     came_.notify_one();
-    writer_.join();
+    if (writer_.joinable()) writer_.join();
 }
 
 void Outbox::put(const char* data, std::size_t count) {
+    if (!writer_.joinable()) return write_all(descriptor_, data, count);
     std::unique_lock lock(mutex_);
     // As long as the worker keeps up, nothing waits here: what a driver that crashes has read before is with the
     // worker.
