@@ -165,8 +165,8 @@ void Applier::check() {
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
 bool Applier::copy(const Batch& batch, RunCounts& counts) {
-    if (!may_copy_ || !target_is_empty_ || order_ != RowOrder::by_key || seen_ || rejects_.has_errors() ||
-        !batch.rejects.empty())
+    if (batch.rows() == 0 || !may_copy_ || !target_is_empty_ || order_ != RowOrder::by_key || seen_ ||
+        rejects_.has_errors() || !batch.rejects.empty())
         return false;
     pg::Subtransaction subtransaction;
     try {
@@ -177,7 +177,9 @@ bool Applier::copy(const Batch& batch, RunCounts& counts) {
         counts.inserted += copied.value_or(0);
         return may_copy_;
     } catch (const pg::Error& error) {
-        if (!error.is_data_fault()) throw;
+        if (error.is_interrupt() || error.is_transient()) throw;
+        // A bad row, which the statement is going to isolate; or a table that takes nothing but INSERT, as those of
+        // TimescaleDB do. If that fails as well, it says why.
         subtransaction.rollback();
         may_copy_ = false;
         return false;

@@ -13,6 +13,8 @@ extern "C" {
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -144,6 +146,27 @@ bool may_insert(Relation relation, AttrNumber column) {
            pg_attribute_aclcheck(table, column, user, ACL_INSERT) == ACLCHECK_OK;
 }
 
+// A column that the batch doesn't fill: COPY leaves it NULL without asking its domain, where INSERT asks.
+bool has_other_domains(Relation relation, const Item* begin, const Item* end) {
+    TupleDesc descriptor = RelationGetDescr(relation);
+    for (int i = 0; i < descriptor->natts; i++) {
+        Form_pg_attribute column = TupleDescAttr(descriptor, i);
+        if (column->attisdropped || get_typtype(column->atttypid) != TYPTYPE_DOMAIN) continue;
+        const char* name = NameStr(column->attname);
+        if (std::none_of(begin, end, [&](const Item& item) { return strcmp(item.name, name) == 0; })) return true;
+    }
+    return false;
+}
+
+// A constraint that looks at the table: COPY shows it the rows of a page's worth later than INSERT does.
+bool has_volatile_checks(Relation relation) {
+    TupleConstr* constraints = RelationGetDescr(relation)->constr;
+    for (int i = 0; constraints != nullptr && i < constraints->num_check; i++) {
+        if (contain_volatile_functions(static_cast<Node*>(stringToNode(constraints->check[i].ccbin)))) return true;
+    }
+    return false;
+}
+
 bool is_left_alone(Relation relation) {
     char kind = relation->rd_rel->relkind;
     return (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) && relation->rd_rules == nullptr &&
@@ -192,7 +215,8 @@ std::optional<std::int64_t> copy_batch(const Batch& batch, const std::vector<Sou
     int64 rows = pg::call([&]() -> int64 {
         RangeVar* name = makeRangeVar(pstrdup(schema), pstrdup(table), -1);
         Relation relation = table_openrv(name, RowExclusiveLock);
-        bool possible = is_left_alone(relation);
+        bool possible =
+            is_left_alone(relation) && !has_other_domains(relation, begin, end) && !has_volatile_checks(relation);
         for (Item* item = begin; item != end && possible; item++) {
             AttrNumber number = get_attnum(RelationGetRelid(relation), item->name);
             possible = number > 0 && may_insert(relation, number);

@@ -16,9 +16,10 @@ namespace insync {
 
 // Inserts all rows of the batch, whose keys are known to differ from each other, and returns how many there are now.
 // Nothing where the apply statement would do more than copy fields, or somebody else has a say in it: columns that are
-// computed or of another type than the source's, a filter, rules, row-level security, a missing right, a hook that
-// watches rights, a client in another encoding. Runs as whoever is the current user, in a transaction, with an Spi in
-// scope. Throws pg::Error, after which the subtransaction has to be rolled back.
+// computed or of another type than the source's, domains among the columns that it doesn't fill, volatile checks, a
+// filter, rules, row-level security, a missing right, a hook that watches rights, a client in another encoding. Runs as
+// whoever is the current user, in a transaction, with an Spi in scope. Throws pg::Error, after which the subtransaction
+// has to be rolled back.
 std::optional<std::int64_t> copy_batch(const Batch& batch, const std::vector<SourceColumn>& columns,
                                        const ApplyShape& shape, const Stream& stream);
 

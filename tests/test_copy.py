@@ -184,3 +184,57 @@ def test_a_client_in_another_encoding(db, erp):
         connection.execute("SET client_encoding = 'LATIN1'")
         connection.execute("CALL sync_run('latina')")
     assert db.query("SELECT id, t, j::text FROM latina ORDER BY id") == erp.query("SELECT id, t, j::text FROM tipos ORDER BY id")
+
+
+@pytest.mark.parametrize(
+    "domain, sqlstate", [("AS int NOT NULL", "23502"), ("AS text CHECK (VALUE IS NOT NULL)", "23514")], ids=["not-null", "check"]
+)
+def test_domains_of_other_columns_are_asked(db, erp, domain, sqlstate):
+    """COPY leaves a column that it isn't given NULL, whatever its domain says to that."""
+    db.execute(f"CREATE DOMAIN obligatorio {domain}")
+    db.execute("CREATE TABLE copiada (id bigint PRIMARY KEY, l bigint, propia obligatorio)")
+    run, _ = load(db, "copiada")
+    assert (run["inserted"], run["rejected"]) == (0, ROWS)
+    assert {e["sqlstate"] for e in db.errors("copiada")} == {sqlstate}
+
+
+def test_a_check_that_reads_the_table_sees_the_rows_before(db, erp):
+    db.execute("CREATE TABLE copiada (id bigint PRIMARY KEY, dt date)")
+    db.execute(
+        "CREATE FUNCTION libre(mes date) RETURNS boolean LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN NOT EXISTS (SELECT FROM public.copiada c WHERE date_trunc('month', c.dt) = date_trunc('month', mes)); END $$"
+    )
+    db.execute("ALTER TABLE copiada ADD CHECK (libre(dt))")
+    run, _ = load(db, "copiada")
+    assert run["inserted"] == erp.query("SELECT count(DISTINCT date_trunc('month', dt)) FROM tipos")[0][0]
+
+
+def test_a_table_that_takes_insert_alone(db, erp):
+    """As those of TimescaleDB: its planner leads an INSERT elsewhere, and a trigger refuses what comes another way."""
+    db.execute("CREATE TABLE copiada (id bigint PRIMARY KEY, l bigint)")
+    db.execute(
+        "CREATE FUNCTION solo_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_stat_clear_snapshot(); IF EXISTS (SELECT FROM pg_stat_progress_copy WHERE pid = pg_backend_pid()) THEN"
+        " RAISE EXCEPTION 'invalid INSERT on the root table' USING ERRCODE = '0A000'; END IF; RETURN NEW; END $$"
+    )
+    db.execute("CREATE TRIGGER solo BEFORE INSERT ON copiada FOR EACH ROW EXECUTE FUNCTION solo_insert()")
+    run, _ = load(db, "copiada")
+    assert (run["inserted"], run["rejected"]) == (ROWS, 0)
+
+
+def test_a_batch_without_rows_fires_no_trigger(db, erp):
+    db.execute("CREATE TABLE copiada (id bigint PRIMARY KEY, tz timestamptz)")
+    db.execute("CREATE TABLE disparos (filas bigint)")
+    db.execute(
+        "CREATE FUNCTION cuenta() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO public.disparos SELECT count(*) FROM nuevas; RETURN NULL; END $$"
+    )
+    db.execute("CREATE TRIGGER cuenta AFTER INSERT ON copiada REFERENCING NEW TABLE AS nuevas FOR EACH STATEMENT EXECUTE FUNCTION cuenta()")
+    load(db, "copiada")
+    assert db.query("SELECT filas FROM disparos") == [(100,)] * 3
+    erp.query("CREATE TABLE vacia (id int PRIMARY KEY, tz timestamptz)")
+    db.execute("TRUNCATE disparos; CREATE TABLE nada (LIKE copiada INCLUDING ALL)")
+    db.execute("CREATE TRIGGER cuenta AFTER INSERT ON nada REFERENCING NEW TABLE AS nuevas FOR EACH STATEMENT EXECUTE FUNCTION cuenta()")
+    db.create_stream("nada", "erp", "vacia", target="nada", watermark="tz")
+    db.run("nada")
+    assert db.query("SELECT filas FROM disparos") == []
