@@ -91,6 +91,29 @@ std::string changed(const ApplyShape& shape) {
     return text;
 }
 
+// Tells insync.note() that a row of the batch is in the target before and after, or not. Stands last among the
+// conditions of an action, so that it speaks of rows that the action is taken for. See slice_notes.hpp.
+std::string note(const ApplyShape& shape, const std::string& was, const std::string& is) {
+    if (shape.slice_column.empty()) return "";
+    auto value = [&](const std::string& exists, const char* table) {
+        return exists == "false" ? "NULL::" + shape.slice_type
+                                 : std::string(table) + "." + shape.slice_column + "::" + shape.slice_type;
+    };
+    return std::string("insync.note(s.") + row_number + ", " + was + ", " + value(was, "t") + ", " + is + ", " +
+           value(is, "s") + ")";
+}
+
+std::string and_note(const ApplyShape& shape, const std::string& was, const std::string& is) {
+    std::string condition = note(shape, was, is);
+    return condition.empty() ? "" : " AND " + condition;
+}
+
+// SQL over t: the row counts as one that there is.
+std::string is_living(const ApplyShape& shape) {
+    if (shape.deleted_column.empty()) return "true";
+    return "t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
+}
+
 // The batch through the mapping, before duplicates of a key are settled.
 std::string mapped(const ApplyShape& shape) {
     std::string text = "SELECT " +
@@ -139,22 +162,31 @@ std::string merge_statement(const ApplyShape& shape, RowOrder order) {
     std::string flag = std::string("s.") + delete_flag;
     std::string when_alive;
     if (!shape.version.empty()) {
-        text += "\nWHEN MATCHED AND s." + shape.version + " < t." + shape.version + " THEN DO NOTHING";
+        text += "\nWHEN MATCHED AND s." + shape.version + " < t." + shape.version + and_note(shape, "false", "false") +
+                " THEN DO NOTHING";
     }
     if (has_deletes(shape)) {
         when_alive = " AND NOT " + flag;
         if (shape.deletes == DeleteMode::hard) {
-            text += "\nWHEN MATCHED AND " + flag + " THEN DELETE";
+            text += "\nWHEN MATCHED AND " + flag + and_note(shape, "true", "false") + " THEN DELETE";
         } else {
             text += "\nWHEN MATCHED AND " + flag + " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " +
-                    shape.living_value + " THEN UPDATE SET " + shape.deleted_column + " = " + shape.deleted_value;
+                    shape.living_value + and_note(shape, "true", "false") + " THEN UPDATE SET " + shape.deleted_column +
+                    " = " + shape.deleted_value;
         }
     }
     if (std::string condition = changed(shape); !condition.empty()) {
-        text += "\nWHEN MATCHED" + when_alive + " AND (" + condition + ") THEN UPDATE SET " + assignments(shape);
+        text += "\nWHEN MATCHED" + when_alive + " AND (" + condition + ")" + and_note(shape, is_living(shape), "true") +
+                " THEN UPDATE SET " + assignments(shape);
     }
-    text += "\nWHEN NOT MATCHED" + when_alive + " THEN INSERT (" + all_names(shape) + ")" +
-            (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + " VALUES (" + all_names(shape, "s.") + ")";
+    text += "\nWHEN NOT MATCHED" + when_alive + and_note(shape, "false", "true") + " THEN INSERT (" + all_names(shape) +
+            ")" + (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + " VALUES (" + all_names(shape, "s.") +
+            ")";
+    // An action that was chosen, and given up because the row had changed meanwhile, has left its note.
+    if (std::string nothing = note(shape, "false", "false"); !nothing.empty()) {
+        text +=
+            "\nWHEN MATCHED AND " + nothing + " THEN DO NOTHING\nWHEN NOT MATCHED AND " + nothing + " THEN DO NOTHING";
+    }
     return text;
 }
 
@@ -163,7 +195,11 @@ std::string insert_statement(const ApplyShape& shape, RowOrder order) {
     std::string text = "INSERT INTO " + shape.target + " (" + all_names(shape) + ")" +
                        (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + "\nSELECT " + all_names(shape) +
                        " FROM (\n  " + rows + "\n) AS s";
-    if (has_deletes(shape)) text += std::string(" WHERE NOT ") + delete_flag;
+    // The note's cost, by its definition, puts it behind all other conditions.
+    std::string condition = has_deletes(shape) ? std::string("NOT ") + delete_flag : "";
+    if (std::string noted = note(shape, "false", "true"); !noted.empty())
+        condition += (condition.empty() ? "" : " AND ") + noted;
+    if (!condition.empty()) text += " WHERE " + condition;
     return text;
 }
 

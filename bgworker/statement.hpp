@@ -46,6 +46,9 @@ struct ApplyShape {
     // The quoted target column that tells older rows from newer ones, where they can come in any order: an older one
     // than the target's is left out. Empty: what comes last counts.
     std::string version;
+    // The quoted target column by whose values rows are counted into slices, and its type without domains; empty: they
+    // aren't counted, or not by the statement itself.
+    std::string slice_column, slice_type;
     bool override_identity = false;  // the target has a mapped GENERATED ALWAYS AS IDENTITY column
 };
 

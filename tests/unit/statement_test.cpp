@@ -92,6 +92,35 @@ TEST(Statement, RowsInTheKeysOrderAreNotSortedAgain) {
               ") AS s");
 }
 
+TEST(Statement, EachActionNotesWhatItDoesToASlice) {
+    ApplyShape shape = sales();
+    shape.slice_column = "day";
+    shape.slice_type = "date";
+    std::string merge = merge_statement(shape);
+    EXPECT_TRUE(holds(merge,
+                      "IS DISTINCT FROM s.total) AND insync.note(s.insync_row, true, t.day::date, true, "
+                      "s.day::date) THEN UPDATE"));
+    EXPECT_TRUE(holds(merge,
+                      "WHEN NOT MATCHED AND insync.note(s.insync_row, false, NULL::date, true, s.day::date) THEN "
+                      "INSERT"));
+    EXPECT_TRUE(holds(merge,
+                      "\nWHEN MATCHED AND insync.note(s.insync_row, false, NULL::date, false, NULL::date) THEN DO "
+                      "NOTHING\nWHEN NOT MATCHED AND insync.note("));
+    EXPECT_TRUE(insert_statement(shape).ends_with(
+        ") AS s WHERE insync.note(s.insync_row, false, NULL::date, true, s.day::date)"));
+    for (DeleteMode mode : {DeleteMode::hard, DeleteMode::soft}) {
+        ApplyShape deletes = with_deletes(mode);
+        deletes.slice_column = "day";
+        deletes.slice_type = "date";
+        merge = merge_statement(deletes);
+        EXPECT_TRUE(holds(merge, "insync.note(s.insync_row, true, t.day::date, false, NULL::date) THEN " +
+                                     std::string(mode == DeleteMode::hard ? "DELETE" : "UPDATE SET gone = now()")));
+        EXPECT_EQ(holds(merge, "insync.note(s.insync_row, t.gone IS NOT DISTINCT FROM NULL, t.day::date, true"),
+                  mode == DeleteMode::soft);
+        EXPECT_TRUE(holds(insert_statement(deletes), "WHERE NOT insync_delete AND insync.note("));
+    }
+}
+
 TEST(Statement, TheLaterOfTwoRowsWithOneKeyWins) {
     ApplyShape shape = sales();
     shape.columns.insert(shape.columns.begin(), column("shop", "text", "'T01'", true));
