@@ -166,6 +166,48 @@ ALTER TABLE insync.watermark ADD COLUMN reconciled_at timestamptz;
 COMMENT ON COLUMN insync.watermark.reconciled_at IS
     'when an incremental stream with option reconcile was last read in full and compared; NULL: not since it was made';
 
+CREATE TABLE insync.ledger (
+    stream_id integer PRIMARY KEY,
+    column_name name NOT NULL,
+    unit text NOT NULL CHECK (unit OPERATOR(pg_catalog.=) ANY (ARRAY['hour', 'day', 'week', 'month'])),
+    time_zone text NOT NULL,
+    complete boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE insync.ledger IS 'by which column of its target the rows of a stream are counted into slices, and how';
+COMMENT ON COLUMN insync.ledger.unit IS 'size of a slice: hour, day, week (from Monday) or month';
+COMMENT ON COLUMN insync.ledger.time_zone IS 'where times with a zone have their day';
+COMMENT ON COLUMN insync.ledger.complete IS 'the rows that the target held before are counted, too; see sync_profile()';
+
+CREATE TABLE insync.slice (
+    stream_id integer NOT NULL,
+    bucket timestamp NOT NULL,
+    rows bigint NOT NULL,
+    first_watermark text,
+    last_watermark text,
+    touched_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (stream_id, bucket)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE insync.slice IS
+    'how many rows of a stream its target holds in each time bucket; written in the transaction of the rows';
+COMMENT ON COLUMN insync.slice.bucket IS
+    'beginning of the bucket, as a clock in the ledger''s zone shows it; -infinity: rows without a time';
+COMMENT ON COLUMN insync.slice.rows IS 'rows that the target holds, without those that are marked as deleted';
+COMMENT ON COLUMN insync.slice.first_watermark IS 'how far the stream had read when the slice was first touched, in the source''s own words';
+COMMENT ON COLUMN insync.slice.last_watermark IS 'the same, when it was last touched';
+COMMENT ON COLUMN insync.slice.touched_at IS 'when a row of it was last inserted, updated or deleted';
+
+CREATE FUNCTION insync.note(batch_row bigint, was boolean, before anyelement, is_there boolean, after anyelement) RETURNS boolean
+    LANGUAGE c COST 100000 AS 'MODULE_PATHNAME', 'insync_note';
+COMMENT ON FUNCTION insync.note(bigint, boolean, anyelement, boolean, anyelement) IS
+    'for apply statements, which tell by it what they do to a slice; always true, and elsewhere without effect';
+
+ALTER TABLE insync.ledger ENABLE ROW LEVEL SECURITY;
+ALTER TABLE insync.slice ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner_reads ON insync.ledger FOR SELECT USING (insync.is_stream_owner(stream_id));
+CREATE POLICY owner_reads ON insync.slice FOR SELECT USING (insync.is_stream_owner(stream_id));
+SELECT pg_catalog.pg_extension_config_dump('insync.ledger', '');
+SELECT pg_catalog.pg_extension_config_dump('insync.slice', '');
+
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';
 SELECT insync.wake() WHERE EXISTS (SELECT FROM insync.stream);
