@@ -173,6 +173,8 @@ CREATE TABLE insync.ledger (
     time_zone text NOT NULL,
     complete boolean NOT NULL DEFAULT false
 );
+COMMENT ON COLUMN insync.ledger.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.ledger.column_name IS 'date or time of the target';
 COMMENT ON TABLE insync.ledger IS 'by which column of its target the rows of a stream are counted into slices, and how';
 COMMENT ON COLUMN insync.ledger.unit IS 'size of a slice: hour, day, week (from Monday) or month';
 COMMENT ON COLUMN insync.ledger.time_zone IS 'where times with a zone have their day';
@@ -184,17 +186,28 @@ CREATE TABLE insync.slice (
     rows bigint NOT NULL,
     first_watermark text,
     last_watermark text,
-    touched_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    touched_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    verified_at timestamptz,
+    source_rows bigint,
+    differences bigint,
+    repair_attempts integer NOT NULL DEFAULT 0,
+    repair_at timestamptz,
     PRIMARY KEY (stream_id, bucket)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE insync.slice IS
     'how many rows of a stream its target holds in each time bucket; written in the transaction of the rows';
+COMMENT ON COLUMN insync.slice.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.slice.bucket IS
     'beginning of the bucket, as a clock in the ledger''s zone shows it; -infinity: rows without a time';
 COMMENT ON COLUMN insync.slice.rows IS 'rows that the target holds, without those that are marked as deleted';
 COMMENT ON COLUMN insync.slice.first_watermark IS 'how far the stream had read when the slice was first touched, in the source''s own words';
 COMMENT ON COLUMN insync.slice.last_watermark IS 'the same, when it was last touched';
-COMMENT ON COLUMN insync.slice.touched_at IS 'when a row of it was last inserted, updated or deleted';
+COMMENT ON COLUMN insync.slice.touched_at IS 'when a row of it was last inserted, updated or deleted by a run, or counted by sync_profile()';
+COMMENT ON COLUMN insync.slice.verified_at IS 'when the source was last asked about it, by a verification or a backfill; NULL: never';
+COMMENT ON COLUMN insync.slice.source_rows IS 'rows that the source had in it then';
+COMMENT ON COLUMN insync.slice.differences IS 'rows that were missing, too many or not equal then';
+COMMENT ON COLUMN insync.slice.repair_attempts IS 'how often auto_repair has tried to fill it since it last was whole';
+COMMENT ON COLUMN insync.slice.repair_at IS 'not before this time does auto_repair try again';
 
 CREATE FUNCTION insync.note(batch_row bigint, was boolean, before anyelement, is_there boolean, after anyelement) RETURNS boolean
     LANGUAGE c COST 100000 AS 'MODULE_PATHNAME', 'insync_note';
