@@ -54,6 +54,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     if (kind == RowKind::whole) follow_new_columns(*target, known);
     rejects_.use(columns_, kind == RowKind::gone ? "delete" : "upsert");
     shape_ = build_shape(stream_, whole_columns_, *target);
+    count_slices(*target);
     // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
     if (first) {
         target_is_empty_ = shape_.delete_condition.empty() &&
@@ -61,7 +62,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     }
     if (kind != RowKind::whole) keep_keys();
     find_key_fields();
-    may_copy_ = true;
+    may_copy_ = !counts_source_;
     forget_writes();
     check_.reset(), keys_.reset();
     column_checks_.clear();
@@ -165,8 +166,8 @@ void Applier::check() {
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
 bool Applier::copy(const Batch& batch, RunCounts& counts) {
-    if (batch.rows() == 0 || !may_copy_ || !target_is_empty_ || order_ != RowOrder::by_key || seen_ ||
-        rejects_.has_errors() || !batch.rejects.empty())
+    if (batch.rows() == 0 || !may_copy_ || compares_slices_ || !target_is_empty_ || order_ != RowOrder::by_key ||
+        seen_ || rejects_.has_errors() || !batch.rejects.empty())
         return false;
     pg::Subtransaction subtransaction;
     try {
@@ -175,6 +176,7 @@ bool Applier::copy(const Batch& batch, RunCounts& counts) {
         subtransaction.commit();
         may_copy_ = copied.has_value();
         counts.inserted += copied.value_or(0);
+        if (may_copy_) count_copied(batch);
         return may_copy_;
     } catch (const pg::Error& error) {
         if (error.is_interrupt() || error.is_transient()) throw;
@@ -205,11 +207,18 @@ void Applier::write(RunCounts& counts) {
 
 std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
     RunCounts written;
+    const SliceChanges before = slices_, source_before = batch_source_slices_;
     pg::Subtransaction subtransaction;
     try {
+        begin_counting();
         write(written);
+        end_counting();
+        count_source();
         subtransaction.commit();
     } catch (const pg::Error& error) {
+        cancel_counting();
+        slices_ = before;
+        batch_source_slices_ = source_before;
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
         return error;
@@ -225,6 +234,8 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.batches = 1;
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
+    slices_.clear(), batch_source_slices_.clear();
+    batch_rows_ = batch.rows();
     std::vector<std::size_t> rows(batch.rows());
     std::iota(rows.begin(), rows.end(), 0);
     std::vector<RowReject> rejects;
@@ -263,6 +274,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
+    add_slices(batch.watermark);
     batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
               static_cast<std::int64_t>(batch.rejects.size())};
     std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;
@@ -287,6 +299,7 @@ void Applier::committed() {
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;
+    for (const auto& [bucket, rows] : batch_source_slices_) source_slices_[bucket] += rows;
     batch_ = {};
 }
 

@@ -12,6 +12,7 @@
 
 #include "bgworker/batch.hpp"
 #include "bgworker/batch_relation.hpp"
+#include "bgworker/ledger.hpp"
 #include "bgworker/rejects.hpp"
 #include "bgworker/seen_keys.hpp"
 #include "bgworker/statement.hpp"
@@ -20,6 +21,12 @@
 #include "extension/option_values.hpp"
 
 namespace insync {
+
+// More rows would vanish than option max_deletes allows; nothing was deleted.
+struct DeletesRefused : pg::Error {
+    DeletesRefused(pg::Error error, std::int64_t rows) : pg::Error(std::move(error)), vanished(rows) {}
+    std::int64_t vanished;
+};
 
 class Applier {
   public:
@@ -42,8 +49,10 @@ class Applier {
     // The apply statement, for sync_explain.
     std::string statement() const { return merge_statement(shape_); }
 
-    // The keys of every batch are collected from now on, for delete_vanished().
-    void collect_keys();
+    // The keys of every batch are collected from now on, for delete_vanished(). What a read of everything doesn't meet
+    // any more is no reject, either; a part says nothing of the rest.
+    enum class Covers { everything, part };
+    void collect_keys(Covers covers = Covers::everything);
 
     // Applies a batch and stores its rejects; `run_id` is asked for their run if there are any. Throws pg::Error for
     // what isn't a row's fault: the transaction must then be rolled back, and may be tried again if the error is
@@ -53,12 +62,22 @@ class Applier {
     // The transaction of the last apply() has committed.
     void committed();
 
-    // Deletes (or marks) the target's rows that no batch of this full read had. Throws where more would vanish than
-    // option max_deletes allows. Returns their number.
+    // Deletes (or marks) the target's rows that no batch of this full read had. Throws DeletesRefused where more would
+    // vanish than option max_deletes allows. Returns their number.
     std::int64_t delete_vanished();
     // After a read of keys: takes the mark of a soft delete from the target's rows whose key was there again. Returns
     // their number.
     std::int64_t revive_seen();
+    // The rows of each batch are counted by slice from now on, as the source has them: for a read of whole slices.
+    void count_source_slices();
+    // Their counts in the batches that have committed; of rejected rows nobody knows the slice.
+    const SliceChanges& source_slices() const { return source_slices_; }
+    // Only target rows in this stretch of slices can vanish; SQL over t.
+    void limit_deletes(std::string condition) { delete_window_ = std::move(condition); }
+    // The source's keys, in the order of the stream's, of the target rows that no batch had; nothing where the target's
+    // columns don't tell them.
+    std::optional<std::vector<std::vector<std::string>>> vanished_keys();
+
     // Rows that the connector could not read, so that their keys in the target are unknown: with any, nothing is
     // deleted.
     std::int64_t unreadable_rows() const { return total_.unreadable; }
@@ -91,8 +110,16 @@ class Applier {
     void forget_writes();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
-    bool target_is_shared() const;
     std::string delete_scope() const;
+    void count_slices(const Target& target);
+    void begin_counting();
+    void end_counting();
+    void cancel_counting();
+    void count_copied(const Batch& batch);
+    void count_matches(std::int64_t sign);
+    void count_source();
+    std::int64_t write_counted(const std::string& statement, std::int64_t sign);
+    void add_slices(const std::string& watermark);
 
     const Stream& stream_;
     std::vector<SourceColumn> columns_;        // of the batch
@@ -111,6 +138,21 @@ class Applier {
     std::unique_ptr<pg::Plan> check_, keys_;
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_;
+    Covers covers_ = Covers::everything;
+    // What the present batch did to the ledger's slices. The statement notes it, unless somebody else has a say in what
+    // becomes of a row: then the target's rows are counted before and after it.
+    std::optional<Ledger> ledger_;
+    std::unique_ptr<SliceNotes> notes_;
+    std::unique_ptr<pg::Plan> matches_;
+    bool compares_slices_ = false;
+    std::string bucket_;  // SQL over t
+    std::size_t batch_rows_ = 0;
+    SliceChanges slices_;
+    // What a read of whole slices found at the source.
+    bool counts_source_ = false;
+    std::unique_ptr<pg::Plan> source_counts_;
+    SliceChanges source_slices_, batch_source_slices_;
+    std::string delete_window_;
     // What counts for the limits of the whole run: batches that committed, and the present one.
     struct Seen {
         std::int64_t rows = 0, rejects = 0, unreadable = 0;

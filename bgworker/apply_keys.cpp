@@ -3,8 +3,7 @@
 #include <numeric>
 
 #include "bgworker/apply_scope.hpp"
-#include "bgworker/bookkeeping.hpp"
-#include "bgworker/expression.hpp"
+#include "bgworker/stream_rows.hpp"
 
 namespace insync {
 
@@ -44,11 +43,12 @@ void Applier::check_keys() {
     }
 }
 
-void Applier::collect_keys() {
+void Applier::collect_keys(Covers covers) {
     Scope scope(stream_);
     BatchRelation relation(descriptor_);
     seen_ = std::make_unique<SeenKeys>(plan(keys_, keys_statement(shape_)));
-    if (kind_ == RowKind::whole) rejects_.remember_seen();
+    covers_ = covers;
+    if (kind_ == RowKind::whole && covers == Covers::everything) rejects_.remember_seen();
 }
 
 // Of rows whose keys alone were sent nothing is written: what there is stays as it is.
@@ -90,25 +90,10 @@ void Applier::add_keys(const Batch& batch, const std::vector<std::size_t>& rows)
     add_keys(batch, {middle, rows.end()});
 }
 
-// Asked when it matters: another stream may have been made meanwhile.
-bool Applier::target_is_shared() const {
-    Bookkeeping bookkeeping;
-    return !pg::query(
-                "SELECT FROM insync.stream AS s WHERE s.target_schema = $1 AND s.target_table = $2 AND s.id <> "
-                "$3::integer",
-                {stream_.target_schema, stream_.target_table, std::to_string(stream_.id)})
-                .empty();
-}
-
 // The part of a shared target that is this stream's: its rows have the constant key columns that its mapping sets.
 std::string Applier::delete_scope() const {
-    std::string scope;
-    for (const auto& column : shape_.columns) {
-        if (!column.key || !is_constant(column.expression, whole_columns_)) continue;
-        scope +=
-            (scope.empty() ? "" : " AND ") + ("t." + column.name) + " = (" + column.expression + "\n)::" + column.type;
-    }
-    if (scope.empty() && target_is_shared()) {
+    std::string scope = stream_scope(shape_, whole_columns_);
+    if (scope.empty() && target_is_shared(stream_)) {
         pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
                         "stream " + stream_.name + " can't delete from " + shape_.target +
                             ", which other streams write too, as nothing tells its rows apart",
@@ -118,6 +103,7 @@ std::string Applier::delete_scope() const {
         error.error_class = pg::ErrorClass::config;
         throw error;
     }
+    if (!delete_window_.empty()) scope += (scope.empty() ? "" : " AND ") + delete_window_;
     return scope;
 }
 
@@ -125,15 +111,34 @@ void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
     auto limit = parse_share_or_count(stream_.option("max_deletes"));
     if (!limit || !limit->exceeded_by(vanished, total)) return;
     if (limit->share && vanished <= guard_floor && seen_->count() > 0) return;
-    pg::Error error(
-        ERRCODE_DATA_EXCEPTION,
-        std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
-            " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
-        "The source was read in full and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
-        "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
-            ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
+    pg::Error error(ERRCODE_DATA_EXCEPTION,
+                    std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
+                        " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
+                    "The source was read in full" + std::string(delete_window_.empty() ? "" : " for these slices") +
+                        " and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
+                    "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
+                        ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
     error.error_class = pg::ErrorClass::config;
-    throw error;
+    throw DeletesRefused(error, vanished);
+}
+
+std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {
+    std::string list;
+    for (const auto& name : stream_.source_key) {
+        auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(), [&](const MappedColumn& item) {
+            return !item.field.empty() && item.field == fold_name(name);
+        });
+        if (column == shape_.columns.end()) return std::nullopt;
+        list += (list.empty() ? "t." : "::text, t.") + column->name;
+    }
+    Scope scope(stream_, pg::Plans::any);
+    seen_->register_relation();
+    std::vector<std::vector<std::string>> keys;
+    for (const auto& row : pg::query(vanished_keys_statement(shape_, delete_scope(), list + "::text")).rows) {
+        auto& key = keys.emplace_back();
+        for (const auto& part : row) key.push_back(part.value_or(""));
+    }
+    return keys;
 }
 
 std::int64_t Applier::delete_vanished() {
@@ -143,10 +148,10 @@ std::int64_t Applier::delete_vanished() {
     std::string part = delete_scope();
     std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
     if (vanished > 0) guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
-    if (kind_ == RowKind::whole) rejects_.forget_vanished();
+    if (kind_ == RowKind::whole && covers_ == Covers::everything) rejects_.forget_vanished();
     if (vanished == 0) return 0;
     pg::query(nothing_deferred);
-    return static_cast<std::int64_t>(pg::query(delete_vanished_statement(shape_, part)).processed);
+    return write_counted(delete_vanished_statement(shape_, part), -1);
 }
 
 std::int64_t Applier::revive_seen() {
@@ -158,7 +163,7 @@ std::int64_t Applier::revive_seen() {
     seen_->register_relation();
     std::string part = delete_scope();
     pg::query(nothing_deferred);
-    return static_cast<std::int64_t>(pg::query(revive_seen_statement(shape_, part)).processed);
+    return write_counted(revive_seen_statement(shape_, part), 1);
 }
 
 }  // namespace insync

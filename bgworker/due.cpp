@@ -73,17 +73,19 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
         Bookkeeping bookkeeping;
         rows = pg::query(
             "SELECT s.id, s.server, s.schedule, s.options ->> 'time_zone', q.id, q.mode,"
-            " EXISTS (SELECT FROM insync.run AS x WHERE x.stream_id = s.id AND x.status = 'running'),"
+            " EXISTS (SELECT FROM insync.run AS x WHERE x.stream_id = s.id AND x.status = 'running' AND x.mode NOT IN "
+            "('backfill', 'verify', 'profile')),"
             " (extract(epoch FROM w.retry_at) * 1000000)::bigint, (extract(epoch FROM l.last_poll) * 1000000)::bigint,"
             " CASE WHEN s.mode = 'incremental' AND w.failures = 0 THEN s.options ->> 'reconcile' END,"
             " (extract(epoch FROM coalesce(w.reconciled_at, s.created_at)) * 1000000)::bigint,"
             " s.options ->> 'reconcile_by' = 'keys'"
             " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
             " LEFT JOIN LATERAL (SELECT r.id, r.mode FROM insync.run AS r WHERE r.stream_id = s.id AND r.status = "
-            "'queued' ORDER BY r.id LIMIT 1) AS q ON true"
+            "'queued' AND r.mode NOT IN ('backfill', 'verify', 'profile') ORDER BY r.id LIMIT 1) AS q ON true"
             " LEFT JOIN LATERAL (SELECT CASE WHEN r.polls > 1 THEN r.ended_at ELSE r.started_at END AS last_poll FROM "
             "insync.run AS r WHERE r.stream_id = s.id AND r.started_at IS "
-            "NOT NULL AND r.mode NOT IN ('replay', 'ingest') ORDER BY r.id DESC LIMIT 1) AS l ON true"
+            "NOT NULL AND r.mode NOT IN ('replay', 'ingest', 'backfill', 'verify', 'profile') ORDER BY r.id DESC LIMIT "
+            "1) AS l ON true"
             " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused",
             {server});
     }

@@ -3,58 +3,97 @@
 
 #include <algorithm>
 
+extern "C" {
+#include "catalog/pg_type.h"
+}
+
+#include "bgworker/apply_scope.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/stream_rows.hpp"
 
 namespace insync {
 
 namespace {
+
+constexpr const char* naive = "timestamp without time zone";
+constexpr const char* zoned = "timestamp with time zone";
 
 bool is_date(const TargetColumn& column) {
     return column.base_type == "date";
 }
 
 bool is_time(const TargetColumn& column) {
-    return column.base_type == "timestamp without time zone" || column.base_type == "timestamp with time zone";
+    return column.base_type == naive || column.base_type == zoned;
 }
 
-// The only column of that kind; nullptr where there are none or several.
-const TargetColumn* only_one(const Target& target, bool (*is)(const TargetColumn&)) {
+bool is_filled(const TargetColumn& column, const ApplyShape& shape) {
+    return std::any_of(shape.columns.begin(), shape.columns.end(),
+                       [&](const MappedColumn& item) { return item.plain_name == column.name; });
+}
+
+const TargetColumn& named_column(const std::string& name, const Target& target, const ApplyShape& shape) {
+    const TargetColumn* column = target.find(name);
+    if (column == nullptr) {
+        throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
+                        "target " + target.qualified() + " has no column \"" + name + "\" (option slice_column)");
+    }
+    if (!is_date(*column) && !is_time(*column)) {
+        throw pg::Error(ERRCODE_DATATYPE_MISMATCH,
+                        "column \"" + name + "\" (option slice_column) is neither a date nor a time");
+    }
+    if (!is_filled(*column, shape)) {
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "column \"" + name + "\" (option slice_column) isn't filled by the stream");
+    }
+    return *column;
+}
+
+// The only column of that kind that the stream fills; nullptr where there are none or several.
+const TargetColumn* only_one(const Target& target, const ApplyShape& shape, bool (*is)(const TargetColumn&)) {
     const TargetColumn* found = nullptr;
     for (const auto& column : target.columns) {
-        if (!is(column)) continue;
+        if (!is(column) || !is_filled(column, shape)) continue;
         if (found != nullptr) return nullptr;
         found = &column;
     }
     return found;
 }
 
-const TargetColumn* choose_column(const Stream& stream, const Target& target) {
-    if (std::string name = stream.option("slice_column"); !name.empty()) {
-        const TargetColumn* column = target.find(name);
-        if (column == nullptr) {
-            throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
-                            "target " + target.qualified() + " has no column \"" + name + "\" (option slice_column)");
-        }
-        if (!is_date(*column) && !is_time(*column)) {
-            throw pg::Error(ERRCODE_DATATYPE_MISMATCH,
-                            "column \"" + name + "\" (option slice_column) is neither a date nor a time");
-        }
-        return column;
-    }
-    if (const auto* date = only_one(target, is_date)) return date;
+const TargetColumn* choose_column(const Stream& stream, const Target& target, const ApplyShape& shape) {
+    if (std::string name = stream.option("slice_column"); !name.empty()) return &named_column(name, target, shape);
+    if (const auto* date = only_one(target, shape, is_date)) return date;
     for (const auto& name : stream.watermark) {
         const TargetColumn* column = target.find(fold_name(name));
-        if (column != nullptr && (is_date(*column) || is_time(*column))) return column;
+        if (column != nullptr && (is_date(*column) || is_time(*column)) && is_filled(*column, shape)) return column;
     }
-    return only_one(target, is_time);
+    return only_one(target, shape, is_time);
+}
+
+bool is_same(const Ledger& a, const Ledger& b) {
+    return a.column == b.column && a.unit == b.unit && a.zone == b.zone;
+}
+
+void forget_ledger(const std::string& stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query("DELETE FROM insync.ledger AS l WHERE l.stream_id = $1::integer", {stream_id});
+    pg::query("DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer", {stream_id});
+}
+
+// Has the target rows that nobody has counted? Those of a target that other streams fill as well are theirs.
+bool has_uncounted_rows(const Stream& stream, const ApplyShape& shape, bool is_shared) {
+    std::string scope = stream_scope(shape, stream.source_columns);
+    if (scope.empty() && is_shared) return false;
+    return *pg::query("SELECT EXISTS (SELECT FROM " + shape.target + " AS t" +
+                      (scope.empty() ? "" : " WHERE " + scope) + ")")
+                .first()[0] == "t";
 }
 
 }  // namespace
 
-std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target) {
+std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, const ApplyShape& shape) {
     auto unit = slice_unit_of(stream.option("slice"));
     if (!unit) return std::nullopt;  // none
-    const TargetColumn* column = choose_column(stream, target);
+    const TargetColumn* column = choose_column(stream, target, shape);
     if (column == nullptr) return std::nullopt;
     std::string zone = stream.option("slice_time_zone");
     if (zone.empty()) zone = stream.option("source_time_zone");
@@ -63,21 +102,72 @@ std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target) 
     return Ledger{column->name, *unit, zone};
 }
 
-void insert_ledger(int stream_id, const Ledger& ledger) {
+bool settle_ledger(const Stream& stream) {
+    std::optional<Ledger> ledger;
+    const bool is_shared = target_is_shared(stream);
+    bool uncounted = false;
+    {
+        pg::PinnedSettings settings;
+        pg::RunAs identity(stream.owner_oid);
+        pg::Spi spi;
+        const auto target = describe_target(stream.target_schema, stream.target_table);
+        if (!target) return false;
+        const auto shape = build_shape(stream, stream.source_columns, *target);
+        ledger = choose_ledger(stream, *target, shape);
+        if (ledger) uncounted = has_uncounted_rows(stream, shape, is_shared);
+    }
+    const std::string id = std::to_string(stream.id);
+    if (const auto known = load_ledger(stream.id)) {
+        if (ledger && is_same(*known, *ledger)) return false;
+        forget_ledger(id);
+    }
+    if (!ledger) return false;
     Bookkeeping bookkeeping;
-    pg::query("INSERT INTO insync.ledger (stream_id, column_name, unit, time_zone) VALUES ($1::integer, $2, $3, $4)",
-              {std::to_string(stream_id), ledger.column, std::string(name_of(ledger.unit)), ledger.zone});
+    pg::query(
+        "INSERT INTO insync.ledger (stream_id, column_name, unit, time_zone, complete)"
+        " VALUES ($1::integer, $2, $3, $4, $5::boolean)",
+        {id, ledger->column, std::string(name_of(ledger->unit)), ledger->zone, uncounted ? "false" : "true"});
+    return uncounted;
 }
 
 std::optional<Ledger> load_ledger(int stream_id) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query("SELECT l.column_name, l.unit, l.time_zone FROM insync.ledger AS l WHERE l.stream_id = "
-                          "$1::integer",
-                          {std::to_string(stream_id)});
+    auto rows = pg::query(
+        "SELECT l.column_name, l.unit, l.time_zone, l.complete FROM insync.ledger AS l WHERE l.stream_id = $1::integer",
+        {std::to_string(stream_id)});
     if (rows.empty()) return std::nullopt;
     auto unit = slice_unit_of(*rows.first()[1]);
     if (!unit) return std::nullopt;
-    return Ledger{*rows.first()[0], *unit, *rows.first()[2]};
+    return Ledger{*rows.first()[0], *unit, *rows.first()[2], *rows.first()[3] == "t"};
+}
+
+void distrust_ledger(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.ledger AS l SET complete = false WHERE l.stream_id = $1::integer AND l.complete",
+              {std::to_string(stream_id)});
+}
+
+Oid slice_type(const TargetColumn& column) {
+    if (is_date(column)) return DATEOID;
+    return column.base_type == naive ? TIMESTAMPOID : column.base_type == zoned ? TIMESTAMPTZOID : InvalidOid;
+}
+
+std::string bucket_expression(const Ledger& ledger, const std::string& base_type, const std::string& value) {
+    std::string time = value;
+    if (base_type == "date") {
+        // Dates reach further than times.
+        time = "CASE WHEN " + value + " > '294276-12-31'::date THEN 'infinity'::timestamp ELSE " + value +
+               "::timestamp END";
+    } else if (base_type == zoned) {
+        time = "(" + value + ") AT TIME ZONE " + pg::quote_literal(ledger.zone);
+    }
+    return "coalesce(date_trunc('" + std::string(name_of(ledger.unit)) + "', " + time + "), '-infinity'::timestamp)";
+}
+
+std::string bucket_number(const std::string& bucket) {
+    return "CASE " + bucket + " WHEN '-infinity'::timestamp THEN (-9223372036854775808) WHEN 'infinity'::timestamp" +
+           " THEN 9223372036854775807 ELSE (extract(epoch FROM " + bucket +
+           ") * 1000000)::bigint - 946684800000000 END";
 }
 
 void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string& watermark) {
@@ -92,14 +182,21 @@ void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string
     }
     pg::query(
         "INSERT INTO insync.slice AS s (stream_id, bucket, rows, first_watermark, last_watermark)"
-        " SELECT $1::integer, CASE x.bucket WHEN (-9223372036854775808) THEN '-infinity'::timestamp"
-        " WHEN 9223372036854775807 THEN 'infinity'::timestamp ELSE '2000-01-01'::timestamp + x.bucket / 3600000000 "
-        "* interval '1 hour' END, x.rows, nullif($4, ''), nullif($4, '')"
-        " FROM unnest($2::bigint[], $3::bigint[]) AS x (bucket, rows)"
-        " ON CONFLICT (stream_id, bucket) DO UPDATE SET rows = s.rows + excluded.rows,"
-        " first_watermark = coalesce(s.first_watermark, excluded.first_watermark),"
-        " last_watermark = coalesce(excluded.last_watermark, s.last_watermark), touched_at = clock_timestamp()",
+        " SELECT $1::integer, " +
+            bucket_of_number("x.bucket") +
+            ", x.rows, nullif($4, ''), nullif($4, '')"
+            " FROM unnest($2::bigint[], $3::bigint[]) AS x (bucket, rows)"
+            " ON CONFLICT (stream_id, bucket) DO UPDATE SET rows = s.rows + excluded.rows,"
+            " first_watermark = coalesce(s.first_watermark, excluded.first_watermark),"
+            " last_watermark = coalesce(excluded.last_watermark, s.last_watermark), touched_at = clock_timestamp()",
         {std::to_string(stream_id), buckets + "}", rows + "}", watermark});
+}
+
+std::string bucket_of_number(const std::string& number) {
+    // In hours, as an interval of microseconds would take a detour through floating point.
+    return "CASE " + number + " WHEN (-9223372036854775808) THEN '-infinity'::timestamp WHEN 9223372036854775807" +
+           " THEN 'infinity'::timestamp ELSE '2000-01-01'::timestamp + " + number +
+           " / 3600000000 * interval '1 hour' END";
 }
 
 }  // namespace insync

@@ -16,20 +16,37 @@ namespace insync {
 struct Ledger {
     std::string column;  // of the target
     SliceUnit unit = SliceUnit::day;
-    std::string zone;  // in which times with a zone have their days
+    std::string zone;       // in which times with a zone have their days
+    bool complete = false;  // the rows that were there before are counted as well
 };
 
 // The column that option slice_column names, else the target's only date, else the column that holds the watermark if
-// that is a time, else its only time; nothing where there is none or option slice is none. Throws pg::Error where the
-// option names a column that isn't there or is neither a date nor a time.
-std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target);
+// that is a time, else its only time, of those that the stream fills; nothing where there is none or option slice is
+// none. Throws pg::Error where the option names a column that can't be taken.
+std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, const ApplyShape& shape);
 
-// Each makes its own Spi, as the extension's owner.
-void insert_ledger(int stream_id, const Ledger& ledger);
+// Chooses and records the ledger of a stream whose definition is new or has changed, or forgets it; slices are kept
+// where nothing changed. True if the target has rows that have to be counted: sync_profile(). Throws pg::Error.
+bool settle_ledger(const Stream& stream);
+
+// Makes its own Spi, as the extension's owner.
 std::optional<Ledger> load_ledger(int stream_id);
+// What the target holds isn't known any more (its column is gone, say): nothing is said of it until it is counted.
+void distrust_ledger(int stream_id);
 
 // Adds what a batch did. Called through an Spi, in the transaction of the rows; `watermark` is the batch's, if it has
 // one.
 void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string& watermark);
+
+// SQL of type timestamp: the bucket of `value`, SQL of this type without domains, as SliceRule has it.
+std::string bucket_expression(const Ledger& ledger, const std::string& base_type, const std::string& value);
+// SQL of type bigint: a bucket as SliceChanges has it.
+std::string bucket_number(const std::string& bucket);
+
+// The other way round, SQL of type timestamp.
+std::string bucket_of_number(const std::string& number);
+
+// The column's type without domains, as SliceRule needs it; InvalidOid: it is neither a date nor a time.
+Oid slice_type(const TargetColumn& column);
 
 }  // namespace insync

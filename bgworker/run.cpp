@@ -3,9 +3,7 @@
 
 extern "C" {
 #include "pgstat.h"
-#include "storage/latch.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 }
 
 #include <algorithm>
@@ -19,9 +17,6 @@ extern "C" {
 namespace insync {
 
 namespace {
-
-constexpr int batch_attempts = 6;
-constexpr long first_wait_ms = 100;
 
 std::int64_t to_unix_us(TimestampTz time) {
     return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
@@ -125,11 +120,10 @@ Run::Run(const Stream& stream, const RunRequest& request, Transactions& transact
       request_(request),
       transactions_(transactions),
       mode_(request.mode.empty() ? stream.mode : request.mode),
+      reader_(stream, [this](const nlohmann::json& frame) { use_columns(frame); }),
       run_id_(0),
       started_at_(GetCurrentTimestamp()),
       retry_at_(DT_NOEND) {
-    auto limit = parse_duration(stream.option("run_timeout"));
-    deadline_ = limit ? std::chrono::steady_clock::now() + *limit : std::chrono::steady_clock::time_point::max();
     shared::update_live(stream.id, [&](LiveStream& live) {
         live.state = LiveState::starting;
         live.pid = MyProcPid;
@@ -145,13 +139,14 @@ Run::~Run() {
 }
 
 RunCounts Run::execute(ConnectorProcess& connector) {
-    connector_ = &connector;
     try {
-        load();
-        Batch batch;
-        while (next_batch(batch)) apply(batch);
-        finish();
-        return counts_;
+        return with_protocol_errors(connector, [&] {
+            load(connector);
+            Batch batch;
+            while (reader_.next(batch)) apply(batch);
+            finish();
+            return counts_;
+        });
     } catch (pg::Error& error) {
         // Instead of PostgreSQL's own context, which may quote the rows.
         error.context = "stream " + stream_.name + (run_id_ != 0 ? ", run " + std::to_string(run_id_) : "") +
@@ -161,24 +156,11 @@ RunCounts Run::execute(ConnectorProcess& connector) {
         fail(error);
         error.recorded = true;
         throw;
-    } catch (const std::bad_alloc&) {
-        pg::Error error(ERRCODE_OUT_OF_MEMORY, "out of memory");
-        fail(error);
-        error.recorded = true;
-        throw error;
-    } catch (const std::exception& error) {  // a malformed answer
-        pg::Error wrapped(ERRCODE_PROTOCOL_VIOLATION,
-                          std::string("the connector does not follow the protocol: ") + error.what());
-        wrapped.error_class = pg::ErrorClass::source;
-        connector_->kill();
-        fail(wrapped);
-        wrapped.recorded = true;
-        throw wrapped;
     }
 }
 
 // Reads where the stream stands, asks the connector to read on from there, and builds the statements for what it sends.
-void Run::load() {
+void Run::load(ConnectorProcess& connector) {
     std::int64_t repeated = 0;
     in_transaction([&] {
         state_ = load_state(stream_.id);
@@ -197,59 +179,23 @@ void Run::load() {
     bool resumes = saves_position_ && !(compares_keys_ && inside_full);
     report_activity(stream_.name + ": reading " + stream_.source);
     set_live_state(stream_.id, LiveState::running);
-    connector_->request(read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));
-}
-
-bool Run::next_batch(Batch& batch) {
-    batch.clear();
-    std::size_t reject_bytes = 0;
-    for (;;) {
-        check_deadline();
-        Frame frame = connector_->next_frame();
-        switch (frame.type) {
-            case wire::FrameType::columns:
-                // For a second time between two batches where new ones have come up.
-                if (batch.rows() > 0) throw ProtocolError("columns in the middle of a batch");
-                use_columns(frame.json());
-                break;
-            case wire::FrameType::rows:
-                batch.append_rows(frame.payload, columns_);
-                if (static_cast<std::int64_t>(batch.bytes()) > 4LL * settings::frame_limit_bytes())
-                    throw ProtocolError("a batch without an end");
-                break;
-            case wire::FrameType::reject:
-                reject_bytes += frame.payload.size();
-                batch.append_reject(frame.json());
-                if (reject_bytes > 4 * std::size_t{settings::frame_limit_bytes()})
-                    throw ProtocolError("a batch without an end");
-                break;
-            case wire::FrameType::position:
-                batch.set_position(frame.json());
-                return true;
-            case wire::FrameType::done:
-                if (batch.rows() + batch.rejects.size() > 0) throw ProtocolError("rows without a position");
-                done_ = frame.json();
-                return false;
-            default:
-                break;  // progress
-        }
-    }
+    reader_.request(connector, read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));
 }
 
 void Run::use_columns(const nlohmann::json& frame) {
-    columns_ = parse_columns(frame.at("columns"));
+    const std::vector<SourceColumn>& columns = reader_.columns();
     const RowKind kind = row_kind_of(frame);
     if ((kind == RowKind::present) != (mode_ == "keys") ||
         (kind == RowKind::gone && !stream_.has_option("delete_feed")))
         throw ProtocolError("rows of a kind that nobody asked for");
     transactions_.run([&] {
         if (applier_) {
-            applier_->use(columns_, kind);
+            applier_->use(columns, kind);
         } else {
-            applier_.emplace(stream_, columns_, state_.has_errors, kind);
+            applier_.emplace(stream_, columns, state_.has_errors, kind);
             if (compares_keys_) applier_->collect_keys();
         }
-        if (applier_->columns_changed()) save_source_columns(stream_.id, columns_);
+        if (applier_->columns_changed()) save_source_columns(stream_.id, columns);
     });
 }
 
@@ -278,12 +224,7 @@ void Run::apply(const Batch& batch) {
         } catch (const pg::Error& error) {
             if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
         }
-        pg::call([&] {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, first_wait_ms << attempt,
-                            PG_WAIT_EXTENSION);
-            ResetLatch(MyLatch);
-            CHECK_FOR_INTERRUPTS();
-        });
+        wait_before_retry(attempt);
     }
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::running;
@@ -334,16 +275,6 @@ void Run::record_start() {
     }
 }
 
-void Run::check_deadline() const {
-    if (std::chrono::steady_clock::now() < deadline_) return;
-    pg::Error error(ERRCODE_QUERY_CANCELED,
-                    "the run took longer than option run_timeout allows (" + stream_.option("run_timeout") + ")",
-                    "What was committed stays; the next run goes on from there.");
-    error.sqlstate = ERRCODE_FDW_ERROR;
-    error.error_class = pg::ErrorClass::transient;
-    throw error;
-}
-
 // Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
 void Run::finish() {
     // What the source says that it hasn't changed, it hasn't sent: nothing of it has vanished.
@@ -362,8 +293,8 @@ void Run::finish() {
                     " rows of the source could not be read";
         }
     }
-    double lag =
-        done_.contains("lag_seconds") && done_["lag_seconds"].is_number() ? done_["lag_seconds"].get<double>() : NAN;
+    const auto told_lag = reader_.done().find("lag_seconds");
+    double lag = told_lag != reader_.done().end() && told_lag->is_number() ? told_lag->get<double>() : NAN;
     std::string message = closing_message();
     bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule" &&
                  shared::read_live(stream_.id).has_value();
@@ -401,21 +332,21 @@ void Run::save_feed_position() {
 std::string Run::closing_message() const {
     std::string text = note_;
     auto add = [&](const char* member, const char* what) {
-        auto found = done_.find(member);
-        if (found == done_.end() || !found->is_number_integer() || found->get<std::int64_t>() == 0) return;
+        auto found = reader_.done().find(member);
+        if (found == reader_.done().end() || !found->is_number_integer() || found->get<std::int64_t>() == 0) return;
         text += (text.empty() ? "" : "; ") + std::to_string(found->get<std::int64_t>()) + what;
     };
     add("future_rows", " rows have a watermark beyond the source's clock, which doesn't move the stream's");
     add("null_watermarks", " rows without a watermark");
     add("superseded_rows", " rows are older than another one with the same key");
-    if (std::string warning = text_member(done_, "warning"); !warning.empty())
+    if (std::string warning = text_member(reader_.done(), "warning"); !warning.empty())
         text += (text.empty() ? "" : "; ") + warning;
     return text;
 }
 
 bool Run::done_flag(const char* member) const {
-    auto found = done_.find(member);
-    return found != done_.end() && found->is_boolean() && found->get<bool>();
+    auto found = reader_.done().find(member);
+    return found != reader_.done().end() && found->is_boolean() && found->get<bool>();
 }
 
 void Run::fail(const pg::Error& error) {

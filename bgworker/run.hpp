@@ -4,12 +4,10 @@
 // from which the next run goes on. A poll that finds nothing leaves nothing behind but a count in shared memory.
 #pragma once
 
-#include <chrono>
 #include <string>
 
 #include "bgworker/apply.hpp"
-#include "bgworker/batch.hpp"
-#include "bgworker/connector_process.hpp"
+#include "bgworker/batch_reader.hpp"
 #include "bgworker/stream.hpp"
 #include "bgworker/transactions.hpp"
 
@@ -43,8 +41,7 @@ class Run {
   private:
     template <typename Body>
     auto in_transaction(Body&& body);
-    void load();
-    bool next_batch(Batch& batch);
+    void load(ConnectorProcess& connector);
     void use_columns(const nlohmann::json& frame);
     void apply(const Batch& batch);
     RunCounts apply_once(const Batch& batch);
@@ -52,14 +49,12 @@ class Run {
     void save_feed_position();
     void record_start();
     bool keeps_position(const Batch& batch) const;
-    void check_deadline() const;
     std::string closing_message() const;
     bool done_flag(const char* member) const;
 
     const Stream& stream_;
     RunRequest request_;
     Transactions& transactions_;
-    ConnectorProcess* connector_ = nullptr;
     std::string mode_;
     StreamState state_;
     nlohmann::json position_;                            // as committed
@@ -68,12 +63,10 @@ class Run {
     bool saves_position_ = true;
     bool compares_keys_ = false;
     std::optional<Applier> applier_;
-    std::vector<SourceColumn> columns_;
+    BatchReader reader_;
     RunCounts counts_;
-    nlohmann::json done_;  // the connector's closing words
     std::int64_t run_id_ = 0;
     TimestampTz started_at_ = 0, retry_at_ = 0;
-    std::chrono::steady_clock::time_point deadline_;
     std::string note_;
 };
 

@@ -40,6 +40,8 @@ void SliceNotes::note(std::int64_t row, bool was, Datum before, bool before_is_n
 
 extern "C" {
 
+// Exported whatever the server's headers say of it.
+extern PGDLLEXPORT Datum insync_note(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(insync_note);
 
 // note(row bigint, was boolean, before anyelement, is boolean, after anyelement): always true. Outside an apply

@@ -31,6 +31,8 @@ class SliceNotes {
     void begin(std::size_t rows);
     // No more notes. Adds what was noted to `changes`.
     void end(SliceChanges& changes);
+    // No more notes, and none of them counts: what the statement did was undone.
+    void cancel() { current_ = nullptr; }
 
     // For insync.note(): a row of the batch is in the target before and after, or not, with these values.
     void note(std::int64_t row, bool was, Datum before, bool before_is_null, bool is, Datum after,

@@ -53,7 +53,8 @@ RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSess
 
 void close_interrupted_runs(int stream_id) {
     Bookkeeping bookkeeping;
-    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running'",
+    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT "
+                  "IN ('backfill', 'verify', 'profile')",
                   {std::to_string(stream_id)})
             .empty())
         return;
@@ -61,7 +62,7 @@ void close_interrupted_runs(int stream_id) {
         "UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
         " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on "
         "from there'"
-        " WHERE r.stream_id = $1::integer AND r.status = 'running'",
+        " WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT IN ('backfill', 'verify', 'profile')",
         {std::to_string(stream_id)});
 }
 

@@ -1,6 +1,8 @@
 // Builds the statements that apply a batch; see statement.hpp.
 #include "bgworker/statement.hpp"
 
+#include <algorithm>
+
 namespace insync {
 
 namespace {
@@ -95,9 +97,13 @@ std::string changed(const ApplyShape& shape) {
 // conditions of an action, so that it speaks of rows that the action is taken for. See slice_notes.hpp.
 std::string note(const ApplyShape& shape, const std::string& was, const std::string& is) {
     if (shape.slice_column.empty()) return "";
+    const bool is_sent = std::any_of(shape.columns.begin(), shape.columns.end(),
+                                     [&](const auto& column) { return column.name == shape.slice_column; });
     auto value = [&](const std::string& exists, const char* table) {
-        return exists == "false" ? "NULL::" + shape.slice_type
-                                 : std::string(table) + "." + shape.slice_column + "::" + shape.slice_type;
+        // Rows that are told by their keys alone make no row that wasn't there.
+        const bool is_known = exists != "false" && (*table == 't' || is_sent);
+        return is_known ? std::string(table) + "." + shape.slice_column + "::" + shape.slice_type
+                        : "NULL::" + shape.slice_type;
     };
     return std::string("insync.note(s.") + row_number + ", " + was + ", " + value(was, "t") + ", " + is + ", " +
            value(is, "s") + ")";
@@ -106,12 +112,6 @@ std::string note(const ApplyShape& shape, const std::string& was, const std::str
 std::string and_note(const ApplyShape& shape, const std::string& was, const std::string& is) {
     std::string condition = note(shape, was, is);
     return condition.empty() ? "" : " AND " + condition;
-}
-
-// SQL over t: the row counts as one that there is.
-std::string is_living(const ApplyShape& shape) {
-    if (shape.deleted_column.empty()) return "true";
-    return "t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
 }
 
 // The batch through the mapping, before duplicates of a key are settled.
@@ -143,6 +143,11 @@ std::string vanished_condition(const ApplyShape& shape, const std::string& scope
 }
 
 }  // namespace
+
+std::string living_condition(const ApplyShape& shape) {
+    if (shape.deleted_column.empty()) return "true";
+    return "t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
+}
 
 std::string mapped_rows(const ApplyShape& shape) {
     std::string keys = key_names(shape);
@@ -176,8 +181,8 @@ std::string merge_statement(const ApplyShape& shape, RowOrder order) {
         }
     }
     if (std::string condition = changed(shape); !condition.empty()) {
-        text += "\nWHEN MATCHED" + when_alive + " AND (" + condition + ")" + and_note(shape, is_living(shape), "true") +
-                " THEN UPDATE SET " + assignments(shape);
+        text += "\nWHEN MATCHED" + when_alive + " AND (" + condition + ")" +
+                and_note(shape, living_condition(shape), "true") + " THEN UPDATE SET " + assignments(shape);
     }
     text += "\nWHEN NOT MATCHED" + when_alive + and_note(shape, "false", "true") + " THEN INSERT (" + all_names(shape) +
             ")" + (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + " VALUES (" + all_names(shape, "s.") +
@@ -223,8 +228,32 @@ std::string keys_statement(const ApplyShape& shape) {
            "\n  FROM batch" + where_filter(shape);
 }
 
+std::string count_matches_statement(const ApplyShape& shape, const std::string& bucket,
+                                    std::string (*number)(const std::string&)) {
+    std::string keys = join(shape.columns, ", ", [](const auto& column) {
+        return column.key ? cast(column) + " AS " + column.name : std::string();
+    });
+    std::string match = join(shape.columns, " AND ", [](const auto& column) {
+        return column.key ? matches(column, "s." + column.name) : std::string();
+    });
+    return "SELECT " + number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM (SELECT DISTINCT " +
+           keys + "\n  FROM batch" + where_filter(shape) + ") AS s JOIN " + shape.target + " AS t ON " + match +
+           " WHERE " + living_condition(shape) + ") AS x GROUP BY x.bucket";
+}
+
+std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
+                                   std::string (*number)(const std::string&)) {
+    std::string living = has_deletes(shape) ? std::string(" WHERE NOT t.") + delete_flag : "";
+    return "SELECT " + number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM (\n  " +
+           mapped_rows(shape) + "\n) AS t" + living + ") AS x GROUP BY x.bucket";
+}
+
 std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope) {
     return "SELECT count(*) FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
+}
+
+std::string vanished_keys_statement(const ApplyShape& shape, const std::string& scope, const std::string& columns) {
+    return "SELECT " + columns + " FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
 }
 
 std::string count_scope_statement(const ApplyShape& shape, const std::string& scope) {

@@ -81,10 +81,24 @@ std::string keys_statement(const ApplyShape& shape);
 // `seen`.
 std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope);
 std::string count_scope_statement(const ApplyShape& shape, const std::string& scope);
+// Selects `columns` (SQL over t) of the same rows.
+std::string vanished_keys_statement(const ApplyShape& shape, const std::string& scope, const std::string& columns);
 std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope);
 
 // Takes the mark of a soft delete from the target rows in `scope` whose key is in the relation `seen`.
 std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope);
+
+// Counts the rows of the batch, as the target is to have them, by `bucket` (SQL over t, which stands for such a row
+// here).
+std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
+                                   std::string (*number)(const std::string&));
+
+// SQL over t: the row isn't marked as deleted.
+std::string living_condition(const ApplyShape& shape);
+
+// Counts the living target rows that have a key of the batch, by `bucket` (SQL over t) as `number` writes it.
+std::string count_matches_statement(const ApplyShape& shape, const std::string& bucket,
+                                    std::string (*number)(const std::string&));
 
 // The relation of all keys that a full read has seen, and its columns k1, k2, …
 inline constexpr const char* seen_relation_name = "seen";

@@ -19,13 +19,16 @@ class StreamLock {
 
     // Tries to take the lock; tries again for `patience_ms`, as who waited for a run to end can be faster than the
     // worker that lets go of it.
-    explicit StreamLock(int stream_id, long patience_ms = 0, Until until = Until::scope_end)
-        : tag_{}, held_(false), until_(until) {
+    // Backfills share the stream among themselves, but with no run.
+    enum class Sharing { none, backfills };
+
+    explicit StreamLock(int stream_id, long patience_ms = 0, Until until = Until::scope_end,
+                        Sharing sharing = Sharing::none)
+        : tag_{}, held_(false), until_(until), mode_(sharing == Sharing::none ? ExclusiveLock : ShareLock) {
         SET_LOCKTAG_ADVISORY(tag_, MyDatabaseId, lock_class, static_cast<uint32>(stream_id), lock_kind);
         for (long waited = 0; !held_; waited += step_ms) {
-            held_ = pg::call([&] {
-                return LockAcquire(&tag_, ExclusiveLock, until_ == Until::scope_end, true) != LOCKACQUIRE_NOT_AVAIL;
-            });
+            held_ = pg::call(
+                [&] { return LockAcquire(&tag_, mode_, until_ == Until::scope_end, true) != LOCKACQUIRE_NOT_AVAIL; });
             if (held_ || waited >= patience_ms) break;
             pg::call([] {
                 (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, step_ms, PG_WAIT_EXTENSION);
@@ -34,13 +37,15 @@ class StreamLock {
             });
         }
     }
-    ~StreamLock() {
-        if (held_ && until_ == Until::scope_end) LockRelease(&tag_, ExclusiveLock, true);
-    }
+    ~StreamLock() { release(); }
     StreamLock(const StreamLock&) = delete;
     StreamLock& operator=(const StreamLock&) = delete;
 
     bool held() const { return held_; }
+    void release() {
+        if (held_ && until_ == Until::scope_end) LockRelease(&tag_, mode_, true);
+        held_ = false;
+    }
 
     // For functions that a user calls.
     static constexpr long short_patience_ms = 1000;
@@ -52,6 +57,7 @@ class StreamLock {
     LOCKTAG tag_;
     bool held_;
     Until until_;
+    LOCKMODE mode_;
 };
 
 }  // namespace insync

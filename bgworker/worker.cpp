@@ -23,6 +23,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
+#include "bgworker/job_run.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
@@ -72,6 +73,7 @@ class Worker {
     bool may_run();
     TimestampTz survey();
     void run(const DueStream& due);
+    bool run_job(const std::vector<int>& but);
     void idle_until(TimestampTz time);
 
     Agenda agenda_;
@@ -101,6 +103,8 @@ bool Worker::may_run() {
 // server was dropped have no worker of their own: their runs fail here, which tells their owners.
 TimestampTz Worker::survey() {
     auto due = transactions_.run([&] { return due_streams("", {}); });
+    for (const auto& jobs : transactions_.run([&] { return open_jobs(""); }))
+        due.push_back({0, jobs.server, jobs.due, DT_NOBEGIN, {}});
     bool all = true;
     TimestampTz next = DT_NOEND, now = GetCurrentTimestamp();
     for (const auto& item : due) {
@@ -108,6 +112,8 @@ TimestampTz Worker::survey() {
         Oid server = transactions_.run([&] { return pg::call([&] { return get_foreign_server_oid(name, true); }); });
         if (OidIsValid(server)) {
             all &= shared::make_due(agenda_.database, server, item.due);
+        } else if (item.stream_id == 0) {
+            continue;  // it fails with the stream's next run
         } else if (item.due > now) {
             next = std::min(next, item.due);
         } else if (StreamLock lock(item.stream_id); lock.held()) {
@@ -141,8 +147,11 @@ TimestampTz Worker::work() {
         // Not for long: others may wait for a worker, and DROP DATABASE for this one.
         bool may_stay = now < arrived + longest_stay && !shared::somebody_waits();
         TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
+        auto jobs = transactions_.run([&] { return open_jobs(server_); });
+        if (!jobs.empty()) next = std::min(next, std::max(jobs.front().due, now));
         if (worked && !may_stay) return next;
         auto ready = std::count_if(due.begin(), due.end(), [&](const auto& item) { return item.due <= now; });
+        if (!jobs.empty() && jobs.front().due <= now) ready += jobs.front().count;
         if (ready > 1 && connections > 1) shared::make_due(agenda_.database, agenda_.server, now);
         if (ready == 0) {
             if (!may_stay || next > now + settings::linger().count() * 1000) return next;
@@ -158,6 +167,12 @@ TimestampTz Worker::work() {
             ran = true;
             break;  // what is due may have changed meanwhile
         }
+        // Streams that are due come first, and those that somebody else is at after the piece of work that keeps them.
+        std::vector<int> waiting;
+        for (const auto& item : due) {
+            if (item.due <= now) waiting.push_back(item.stream_id);
+        }
+        if (!ran) ran = run_job(waiting);
         if (!ran) return now + USECS_PER_SEC;
     }
 }
@@ -180,6 +195,23 @@ void Worker::run(const DueStream& due) {
         if (!error.recorded) throw;
     }
     pg::call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
+}
+
+// Does the next piece of work of a stream that isn't waiting to run; false: there is none.
+bool Worker::run_job(const std::vector<int>& but) {
+    JobLock lock;
+    auto job = transactions_.run([&] { return take_job(server_, but, lock); });
+    if (!job) return false;
+    try {
+        auto stream = transactions_.run([&] { return load_stream(job->stream_id); });
+        if (stream) insync::run_job(*stream, *job, session_, transactions_);
+    } catch (const pg::Error& error) {
+        transactions_.rollback();
+        if (error.sqlstate != ERRCODE_LOCK_NOT_AVAILABLE) log_failure("", error);
+        if (!error.recorded) throw;
+    }
+    pg::call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
+    return true;
 }
 
 void Worker::idle_until(TimestampTz time) {

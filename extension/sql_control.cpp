@@ -17,6 +17,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
+#include "bgworker/job.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
@@ -230,10 +231,12 @@ Datum sync_cancel(PG_FUNCTION_ARGS) {
                 queued = pg::query(
                     "UPDATE insync.run AS r SET status = 'cancelled', ended_at = clock_timestamp(), message = "
                     "'cancelled before it began'"
-                    " WHERE r.stream_id = $1::integer AND r.status = 'queued' RETURNING r.id",
+                    " WHERE r.stream_id = $1::integer AND r.status = 'queued' AND r.mode NOT IN ('backfill', 'verify', "
+                    "'profile') RETURNING r.id",
                     {std::to_string(stream.id)});
             }
             for (const auto& row : queued.rows) result.add({name, row[0]});
+            for (std::int64_t run_id : cancel_jobs(stream.id)) result.add({name, std::to_string(run_id)});
             bool signalled = false;
             std::int64_t run_id = 0;
             // Under the lock the process can't be at another stream already.

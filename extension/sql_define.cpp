@@ -12,7 +12,9 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
+#include "bgworker/job.hpp"
 #include "bgworker/key_rows.hpp"
+#include "bgworker/ledger.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
@@ -144,8 +146,10 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         bool home = is_home_database();
         stream.id = insert_stream(stream);
         record_owner(stream.id);
+        const bool uncounted = settle_ledger(stream);
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);
+        if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
         tell_findings(stream, description, existing);
         if (stream.schedule) wake_at_commit(stream.server);
@@ -229,6 +233,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             }
         }
         if (new_owner) record_owner(stream.id);
+        if (settle_ledger(stream)) queue_profile(stream);
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);
         wake_at_commit(stream.server);
@@ -251,7 +256,7 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
         std::string id = std::to_string(stream.id);
         // First with its runs, which waits for a batch that is being committed: what that leaves is seen below.
         pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {id});
-        for (const char* table : {"watermark", "error", "mended"})
+        for (const char* table : {"watermark", "error", "mended", "ledger", "slice", "job"})
             pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
         return Datum(0);
     });

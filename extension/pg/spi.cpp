@@ -71,7 +71,7 @@ Spi::~Spi() {
     if (std::uncaught_exceptions() == exceptions_) SPI_finish();
 }
 
-Rows query(const std::string& sql, const std::vector<Value>& parameters) {
+Rows query(const std::string& sql, const std::vector<Value>& parameters, Sees sees) {
     int count = static_cast<int>(parameters.size());
     const Value* values = parameters.data();
     const char* text = sql.c_str();
@@ -84,7 +84,7 @@ Rows query(const std::string& sql, const std::vector<Value>& parameters) {
             nulls[i] = values[i] ? ' ' : 'n';
             if (values[i]) datums[i] = PointerGetDatum(cstring_to_text_with_len(values[i]->data(), values[i]->size()));
         }
-        return take_result(SPI_execute_with_args(text, count, types, datums, nulls, false, 0));
+        return take_result(SPI_execute_with_args(text, count, types, datums, nulls, sees == Sees::pushed_snapshot, 0));
     });
     return plain.cells != nullptr ? to_rows(plain) : Rows{{}, plain.processed};
 }

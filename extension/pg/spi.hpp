@@ -43,8 +43,12 @@ class Spi {
     int exceptions_;
 };
 
+// Which rows a statement sees: those that are committed when it begins, or those of the snapshot that the transaction
+// has pushed, and then it may only read.
+enum class Sees { latest, pushed_snapshot };
+
 // Runs one statement with text parameters. Needs an Spi in scope. Throws Error.
-Rows query(const std::string& sql, const std::vector<Value>& parameters = {});
+Rows query(const std::string& sql, const std::vector<Value>& parameters = {}, Sees sees = Sees::latest);
 
 // A statement planned once and run for many batches; the relations that it reads by name must be registered.
 class Plan {

@@ -1,0 +1,134 @@
+// Counts what batches do to the ledger's slices; see apply.hpp and ledger.hpp.
+#include <algorithm>
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "utils/date.h"
+}
+
+#include "bgworker/apply_scope.hpp"
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/wire.hpp"
+
+namespace insync {
+
+namespace {
+
+// May the row that is written be another than the statement says, or the statement not call insync.note()?
+bool others_have_a_say(const Stream& stream, const Target& target) {
+    // Of partitions as well; row triggers that fire before are those that change rows.
+    return *pg::query(
+                "SELECT NOT has_schema_privilege($2::oid, 'insync', 'USAGE')"
+                " OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = $1::oid AND c.relhasrules)"
+                " OR EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid IN (SELECT $1::oid UNION ALL SELECT p.relid"
+                " FROM pg_partition_tree($1::oid) AS p) AND NOT g.tgisinternal AND g.tgenabled <> 'D'"
+                " AND g.tgtype & 3 = 3)",
+                {std::to_string(target.oid), std::to_string(stream.owner_oid)})
+                .first()[0] == "t";
+}
+
+Datum datum_of(Transport transport, const Field& field) {
+    return transport == Transport::date ? DateADTGetDatum(wire::get_int32(field.data))
+                                        : Int64GetDatum(wire::get_int64(field.data));
+}
+
+}  // namespace
+
+// From here on batches are counted, if the stream has a ledger.
+void Applier::count_slices(const Target& target) {
+    notes_.reset(), matches_.reset(), source_counts_.reset();
+    compares_slices_ = false;
+    ledger_ = load_ledger(stream_.id);
+    if (!ledger_) return;
+    const TargetColumn* column = target.find(ledger_->column);
+    const bool is_filled = std::any_of(shape_.columns.begin(), shape_.columns.end(),
+                                       [&](const MappedColumn& item) { return item.plain_name == ledger_->column; });
+    const Oid type = column != nullptr ? slice_type(*column) : InvalidOid;
+    if (!OidIsValid(type) || !is_filled) {
+        distrust_ledger(stream_.id);
+        ledger_.reset();
+        return;
+    }
+    const std::string quoted = pg::quote_identifier(column->name);
+    bucket_ = bucket_expression(*ledger_, column->base_type, "t." + quoted);
+    compares_slices_ = others_have_a_say(stream_, target);
+    if (compares_slices_) return;
+    const char* zone = ledger_->zone.c_str();
+    const SliceUnit unit = ledger_->unit;
+    std::optional<SliceRule> rule;
+    pg::call([&] { rule.emplace(type, unit, zone); });
+    notes_ = std::make_unique<SliceNotes>(*rule);
+    shape_.slice_column = quoted;
+    shape_.slice_type = column->base_type;
+}
+
+void Applier::begin_counting() {
+    if (notes_) notes_->begin(batch_rows_);
+    if (compares_slices_) count_matches(-1);
+}
+
+void Applier::end_counting() {
+    if (notes_) notes_->end(slices_);
+    if (compares_slices_) count_matches(1);
+}
+
+void Applier::cancel_counting() {
+    if (notes_) notes_->cancel();
+}
+
+// The target's rows that have a key of the batch.
+void Applier::count_matches(std::int64_t sign) {
+    if (!matches_) matches_ = std::make_unique<pg::Plan>(count_matches_statement(shape_, bucket_, bucket_number));
+    for (const auto& row : matches_->fetch().rows) slices_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
+}
+
+// COPY asks nobody about its rows, and takes times as they are.
+void Applier::count_copied(const Batch& batch) {
+    if (!notes_) return;
+    const auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(),
+                                     [&](const MappedColumn& item) { return item.name == shape_.slice_column; });
+    const auto source = std::find_if(columns_.begin(), columns_.end(),
+                                     [&](const SourceColumn& item) { return item.field == column->field; });
+    const auto index = static_cast<std::size_t>(source - columns_.begin());
+    std::vector<Field> fields(columns_.size());
+    for (std::size_t row = 0; row < batch.rows(); row++) {
+        batch.read_row(row, fields.data());
+        const Field& field = fields[index];
+        slices_[field.length < 0 ? SliceRule::no_time : notes_->rule().bucket_of(datum_of(source->transport, field))]++;
+    }
+}
+
+void Applier::count_source_slices() {
+    counts_source_ = true;
+    may_copy_ = false;
+}
+
+void Applier::count_source() {
+    if (!counts_source_ || !ledger_) return;
+    if (!source_counts_)
+        source_counts_ = std::make_unique<pg::Plan>(count_source_statement(shape_, bucket_, bucket_number));
+    for (const auto& row : source_counts_->fetch().rows)
+        batch_source_slices_[std::stoll(*row[0])] += std::stoll(*row[1]);
+}
+
+// Runs a statement that deletes, marks or revives rows of the target; returns their number.
+std::int64_t Applier::write_counted(const std::string& statement, std::int64_t sign) {
+    if (!ledger_) return static_cast<std::int64_t>(pg::query(statement).processed);
+    std::int64_t written = 0;
+    for (const auto& row : pg::query("WITH written AS (" + statement + " RETURNING " + bucket_ + " AS bucket) SELECT " +
+                                     bucket_number("w.bucket") + ", count(*) FROM written AS w GROUP BY w.bucket")
+                               .rows) {
+        const std::int64_t count = std::stoll(*row[1]);
+        slices_[std::stoll(*row[0])] += sign * count;
+        written += count;
+    }
+    add_slices("");
+    return written;
+}
+
+void Applier::add_slices(const std::string& watermark) {
+    if (ledger_) add_to_ledger(stream_.id, slices_, watermark);
+    slices_.clear();
+}
+
+}  // namespace insync

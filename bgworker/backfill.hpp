@@ -1,0 +1,48 @@
+// One slice of a backfill: window → batches → apply → what the source had in it.
+//
+// The window is closed, the stream's watermark stays. Batches commit as those of a run do; that the slice is done, what
+// vanished from it, and what the source had is one transaction at the end. A slice that is interrupted is read again.
+#pragma once
+
+#include "bgworker/apply.hpp"
+#include "bgworker/batch_reader.hpp"
+#include "bgworker/job.hpp"
+#include "bgworker/slice_window.hpp"
+#include "bgworker/transactions.hpp"
+
+namespace insync {
+
+class Backfill {
+  public:
+    // The caller holds the stream's lock, shared with other slices of it.
+    Backfill(const Stream& stream, const Job& job, Transactions& transactions);
+
+    // Throws pg::Error; what was committed until then stays.
+    void execute(ConnectorProcess& connector);
+
+  private:
+    void load();
+    void use_columns(const nlohmann::json& frame);
+    void read(ConnectorProcess& connector, const nlohmann::json& request);
+    void apply(const Batch& batch);
+    void reread_moved(ConnectorProcess& connector);
+    void settle();
+    void refuse(const DeletesRefused& error);
+    void mark_slices(std::int64_t refused);
+    bool may_have_vanished();
+
+    const Stream& stream_;
+    const Job& job_;
+    Transactions& transactions_;
+    Ledger ledger_;
+    StreamState state_;
+    nlohmann::json request_;
+    std::string target_window_;
+    bool deletes_ = false;
+    std::optional<Applier> applier_;
+    BatchReader reader_;
+    std::int64_t source_rows_ = 0;
+    std::string message_;
+};
+
+}  // namespace insync

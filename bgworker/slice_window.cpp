@@ -1,0 +1,76 @@
+// Bounds of slices for source and target; see slice_window.hpp.
+#include "bgworker/slice_window.hpp"
+
+namespace insync {
+
+namespace {
+
+// SQL: the first moment at which clocks in `zone` showed the time or a later one. Where they go back, a time comes
+// twice: PostgreSQL takes the later one, an hour after it was an hour less.
+std::string moment(const std::string& local, const std::string& zone) {
+    const std::string time = local + "::timestamp", at = " AT TIME ZONE " + pg::quote_literal(zone);
+    return "least(" + time + at + ", (" + time + " - interval '1 hour')" + at + " + interval '1 hour')";
+}
+
+bool has_zone(const TargetColumn& column) {
+    return column.base_type == "timestamp with time zone";
+}
+
+}  // namespace
+
+const SourceColumn* slice_source(const Stream& stream, const Ledger& ledger) {
+    std::string field = fold_name(ledger.column);
+    if (stream.has_option("columns") && stream.options["columns"].contains(ledger.column)) {
+        // A column under another name, but nothing that is computed.
+        field = stream.options["columns"][ledger.column].get<std::string>();
+        if (field.size() > 2 && field.front() == '"' && field.back() == '"') field = field.substr(1, field.size() - 2);
+    }
+    return find_field(stream.source_columns, field);
+}
+
+const SourceColumn& require_slice_source(const Stream& stream, const Ledger& ledger) {
+    if (const SourceColumn* column = slice_source(stream, ledger)) return *column;
+    pg::Error error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "the source can't be asked for slices of stream \"" + stream.name + "\", as column \"" +
+                        ledger.column + "\" is computed",
+                    "", "Read everything: SELECT sync_trigger(" + pg::quote_literal(stream.name) + ", 'full').");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
+                             const SliceWindow& window) {
+    const SourceColumn& source = require_slice_source(stream, ledger);
+    const std::string zone = stream.option("source_time_zone");
+    auto bound = [&](const std::optional<std::string>& local, const char* widen) -> nlohmann::json {
+        if (!local) return nullptr;
+        const std::string literal = pg::quote_literal(*local);
+        std::string time = literal + "::timestamp";
+        if (has_zone(column) && source.transport == Transport::timestamptz) {
+            time = "(" + moment(literal, ledger.zone) + ") AT TIME ZONE 'UTC'";
+        } else if (has_zone(column) && zone != ledger.zone) {
+            time = "(" + moment(literal, ledger.zone) + ") AT TIME ZONE " +
+                   pg::quote_literal(zone.empty() ? "UTC" : zone) + widen;
+        }
+        return *pg::query("SELECT (" + time + ")::timestamp::text").first()[0];
+    };
+    return {{"column", source.name},
+            {"from", bound(window.from, " - interval '1 hour'")},
+            {"to", bound(window.to, " + interval '1 hour'")}};
+}
+
+std::string target_window(const Ledger& ledger, const TargetColumn& column, const SliceWindow& window) {
+    const std::string name = "t." + pg::quote_identifier(column.name);
+    std::string condition;
+    auto add = [&](const char* compare, const std::optional<std::string>& local) {
+        if (!local) return;
+        const std::string literal = pg::quote_literal(*local);
+        condition += (condition.empty() ? "" : " AND ") + name + compare +
+                     (has_zone(column) ? moment(literal, ledger.zone) : literal + "::timestamp");
+    };
+    add(" >= ", window.from);
+    add(" < ", window.to);
+    return condition;
+}
+
+}  // namespace insync
