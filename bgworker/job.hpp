@@ -44,14 +44,15 @@ std::optional<std::int64_t> open_run(const Stream& stream, JobKind kind);
 // The target's rows are to be counted, unless they are going to be already. Returns the run.
 std::int64_t queue_profile(const Stream& stream);
 
-// What waits on each server, or on one: how many pieces, and from when on the next can be taken.
+// What waits on each server, or on one: how many pieces, and from when on the next can be taken. A profile needs no
+// source, nor does it keep a server's worker from its runs: it waits on none.
 struct OpenJobs {
-    std::string server;
+    std::string server;  // empty: on none
     std::int64_t count = 0;
     TimestampTz due = DT_NOEND;
 };
 std::vector<OpenJobs> open_jobs(const std::string& server);
-// Takes the next piece of a stream on this server, not of the streams in `but`, and locks it.
+// Takes the next piece on this server (on none, where it is empty), not of the streams in `but`, and locks it.
 std::optional<Job> take_job(const std::string& server, const std::vector<int>& but, JobLock& lock);
 // In a transaction of its own, after that of take_job(): the run has begun. Throws (cancelled) where it has ended.
 void begin_job(const Job& job);

@@ -152,7 +152,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
         tell_findings(stream, description, existing);
-        if (stream.schedule) wake_at_commit(stream.server);
+        if (stream.schedule || uncounted) wake_at_commit(stream.server);
         return record_result(
             fcinfo,
             {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table),

@@ -1,0 +1,266 @@
+"""The ledger holds, in each commit, how many rows of a stream its target has in each slice."""
+
+import random
+
+import pytest
+
+SOURCE = """CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE, momento TIMESTAMP, importe DECIMAL(10,2), baja INTEGER NOT NULL,
+    tocado INTEGER NOT NULL)"""
+DAYS = [f"2026-{month:02}-{day:02}" for month, day in ((1, 31), (2, 1), (2, 28), (3, 1), (3, 29), (10, 25), (12, 31))]
+
+
+@pytest.fixture
+def ventas(db, sqlite):
+    sqlite.execute(SOURCE)
+    db.create_server("tienda", **sqlite.server_options())
+    return sqlite
+
+
+def random_row(chance, number, touched):
+    day = chance.choice(DAYS)
+    moment = f"{day} {chance.randrange(24):02}:{chance.randrange(60):02}:{chance.randrange(60):02}"
+    return (number, day if chance.random() > 0.1 else None, moment if chance.random() > 0.1 else None,
+            chance.choice([1.5, 20, -3, None]), chance.random() < 0.2, touched)  # fmt: skip
+
+
+def write_some(chance, source, touched, numbers=400, rows=120):
+    for number in chance.sample(range(1, numbers), rows):
+        source.execute("INSERT OR REPLACE INTO ventas VALUES (?, ?, ?, ?, ?, ?)", random_row(chance, number, touched))
+
+
+def ledger(db, name="ventas"):
+    return dict(db.query(
+        "SELECT s.bucket::text, s.rows FROM insync.slice s JOIN insync.stream t ON t.id = s.stream_id"
+        " WHERE t.name = %s AND s.rows <> 0", name))  # fmt: skip
+
+
+def held(db, bucket="fecha::timestamp", table="ventas", where="true"):
+    return dict(db.query(f"SELECT coalesce({bucket}, '-infinity')::text, count(*) FROM {table} WHERE {where} GROUP BY 1"))
+
+
+def is_complete(db, name="ventas"):
+    return db.value("SELECT l.complete FROM insync.ledger l JOIN insync.stream t ON t.id = l.stream_id WHERE t.name = %s", name)
+
+
+def wait_for_runs(db, name="ventas"):
+    for (run_id,) in db.query("SELECT id FROM insync.run WHERE stream = %s AND status IN ('queued', 'running')", name):
+        db.wait(run_id)
+
+
+HOUR = "date_trunc('hour', momento)"
+MADRID = "date_trunc('day', momento AT TIME ZONE 'Europe/Madrid')"
+TARGETS = {
+    "dates": (None, {"slice_column": "fecha"}, "fecha::timestamp", "true"),
+    "hours": (None, {"slice_column": "momento", "slice": "hour"}, HOUR, "true"),
+    "weeks": (None, {"slice_column": "fecha", "slice": "week"}, "date_trunc('week', fecha::timestamp)", "true"),
+    "months": (None, {"slice_column": "momento", "slice": "month"}, "date_trunc('month', momento)", "true"),
+    "zone": (None, {"slice_column": "momento", "source_time_zone": "Europe/Madrid"}, MADRID, "true"),
+    "other-zone": (None, {"slice_column": "momento", "source_time_zone": "UTC", "slice_time_zone": "Europe/Madrid"}, MADRID, "true"),
+    "hard-deletes": (None, {"slice_column": "fecha", "deletes": "hard", "deleted_when": "baja = 1"}, "fecha::timestamp", "true"),
+    "soft-deletes": (
+        "CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, momento timestamp, importe numeric, baja int, tocado bigint,"
+        " borrado boolean NOT NULL DEFAULT false)",
+        {"slice_column": "fecha", "deletes": "soft", "deleted_column": "borrado", "deleted_when": "baja = 1"},
+        "fecha::timestamp", "NOT borrado",
+    ),
+    "filter": (None, {"slice_column": "fecha", "filter": "importe > 0"}, "fecha::timestamp", "true"),
+    "expression": (
+        "CREATE TABLE ventas (id bigint PRIMARY KEY, dia date, importe numeric)",
+        {"columns": {"dia": "momento + interval '3 hours'"}}, "dia::timestamp", "true",
+    ),
+    "domain": (
+        "CREATE DOMAIN dia AS date; CREATE TABLE ventas (id bigint PRIMARY KEY, fecha dia, importe numeric)", {}, "fecha::timestamp", "true",
+    ),
+    "trigger": (
+        "CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric);"
+        "CREATE FUNCTION mueve() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.fecha := NEW.fecha + NEW.id::int % 3;"
+        " IF NEW.importe = 20 THEN RETURN NULL; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER mueve BEFORE INSERT OR UPDATE ON ventas FOR EACH ROW EXECUTE FUNCTION mueve()",
+        {"slice_column": "fecha"}, "fecha::timestamp", "true",
+    ),
+    "partitions": (
+        "CREATE TABLE ventas (id bigint, fecha date, importe numeric, PRIMARY KEY (id)) PARTITION BY RANGE (id);"
+        "CREATE TABLE ventas_1 PARTITION OF ventas FOR VALUES FROM (MINVALUE) TO (200);"
+        "CREATE TABLE ventas_2 PARTITION OF ventas DEFAULT",
+        {"slice_column": "fecha"}, "fecha::timestamp", "true",
+    ),
+    "rejects": (
+        "CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric CHECK (importe <> -3))",
+        {"slice_column": "fecha", "max_rejects": "100%"}, "fecha::timestamp", "true",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_every_apply_counts(db, ventas, seed, kind):
+    """First load (COPY where it can be), changes, deletes and full compares, in batches of 50, against the target itself."""
+    table, options, bucket, where = TARGETS[kind]
+    chance = random.Random(f"{seed} {kind}")
+    write_some(chance, ventas, 1, rows=200)
+    if table:
+        db.execute(table)
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"batch_rows": 50, "lookback": "0"} | options)
+    db.run("ventas")
+    assert is_complete(db) and ledger(db) == held(db, bucket, where=where), "after the first load"
+    assert ledger(db), "something was counted"
+    for touched in range(2, 5):
+        write_some(chance, ventas, touched)
+        db.run("ventas")
+        assert ledger(db) == held(db, bucket, where=where), f"after changes {touched}"
+    ventas.execute("UPDATE ventas SET momento = datetime(momento, '+1 hour') WHERE id % 3 = 0")
+    db.run("ventas", "full")
+    assert ledger(db) == held(db, bucket, where=where), "after a full read"
+
+
+@pytest.mark.parametrize("deletes", ["hard", "soft"])
+def test_rows_that_vanish_and_come_back_count(db, ventas, seed, deletes):
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1, rows=200)
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric, borrado boolean NOT NULL DEFAULT false)")
+    db.create_stream("ventas", "tienda", "ventas", options={"deletes": deletes, "deleted_column": "borrado", "max_deletes": "100%"}
+                     if deletes == "soft" else {"deletes": deletes, "max_deletes": "100%"})  # fmt: skip
+    db.run("ventas")
+    gone = ventas.query("SELECT * FROM ventas WHERE id % 4 = 1")
+    ventas.execute("DELETE FROM ventas WHERE id % 4 = 1")
+    run = db.run("ventas", "full")
+    assert run["deleted"] == len(gone) > 0
+    assert ledger(db) == held(db, where="NOT borrado")
+    ventas.many("INSERT INTO ventas VALUES (?, ?, ?, ?, ?, ?)", gone)
+    db.run("ventas", "keys" if deletes == "soft" else "full")
+    assert ledger(db) == held(db, where="NOT borrado")
+    assert db.value("SELECT count(*) FROM ventas WHERE NOT borrado") == ventas.query("SELECT count(*) FROM ventas")[0][0]
+
+
+def test_a_table_that_was_there_is_counted_in_the_background(db, ventas, seed):
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1)
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric)")
+    db.execute("INSERT INTO ventas SELECT g, date '2020-01-01' + g % 50, 1 FROM generate_series(1, 1000) g")
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+    run_id = db.value("SELECT id FROM insync.run WHERE stream = 'ventas' AND mode = 'profile'")
+    assert db.wait(run_id) == "succeeded"
+    assert is_complete(db) and ledger(db) == held(db)
+    db.run("ventas")
+    assert ledger(db) == held(db)
+    db.execute("DELETE FROM ventas WHERE id > 900")  # by somebody else, whom nobody counts
+    assert ledger(db) != held(db)
+    assert db.wait(db.dict("SELECT * FROM sync_profile('ventas')")["run_id"]) == "succeeded"
+    assert ledger(db) == held(db)
+
+
+def test_runs_go_on_while_rows_are_counted(db, ventas):
+    """What is applied after the profile's snapshot adds to what it counts, and nothing is counted twice."""
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric)")
+    db.execute("INSERT INTO ventas SELECT g, date '2020-01-01' + g % 50, 1 FROM generate_series(1, 1000) g")
+    # The owner's policy is asked for each row that is counted: there the profile can be stopped.
+    db.execute("CREATE ROLE contable; GRANT ALL ON ventas TO contable; GRANT USAGE ON FOREIGN SERVER tienda TO contable")
+    try:
+        db.execute("SELECT sync_grant('contable')")
+        db.execute("CREATE FUNCTION espera(n bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN"
+                   " IF n = 1 THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; RETURN true; END $$")
+        db.execute("CREATE POLICY todo ON ventas USING (public.espera(id)) WITH CHECK (true); ALTER TABLE ventas ENABLE ROW LEVEL SECURITY")
+        db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+        wait_for_runs(db)
+        db.execute("SELECT sync_alter('ventas', '{\"owner\": \"contable\"}')")
+        other = db.connect()
+        other.execute("SELECT pg_advisory_lock(42)")
+        run_id = db.dict("SELECT * FROM sync_profile('ventas')")["run_id"]
+        from harness import wait_for
+        wait_for(lambda: db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted") == 1)
+        for number in range(5000, 5040):
+            ventas.execute("INSERT INTO ventas VALUES (?, '2026-05-05', NULL, 1, 0, 1)", (number,))
+        assert db.run("ventas")["inserted"] == 40, "a run isn't kept waiting"
+        assert db.value("SELECT status FROM insync.run WHERE id = %s", run_id) == "running"
+        other.execute("SELECT pg_advisory_unlock(42)")
+        assert db.wait(run_id) == "succeeded"
+        assert ledger(db) == held(db)
+        other.close()
+    finally:
+        db.execute("SELECT sync_drop('ventas')")
+        db.execute("DROP OWNED BY contable; DROP ROLE contable")
+
+
+def test_streams_that_share_a_target_count_their_own(db, ventas, seed):
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1)
+    db.execute("CREATE TABLE ventas (tienda text, id bigint, fecha date, importe numeric, PRIMARY KEY (tienda, id))")
+    for shop in ("T01", "T02", "T03"):
+        db.create_stream(shop, "tienda", "ventas", target="ventas", key="tienda,id", watermark="tocado",
+                         options={"columns": {"tienda": f"'{shop}'"}, "slice_column": "fecha", "batch_rows": 20})  # fmt: skip
+    for touched in (2, 3):
+        runs = [db.trigger(shop) for shop in ("T01", "T02", "T03")]
+        assert [db.wait(run) for run in runs] == ["succeeded"] * 3
+        for shop in ("T01", "T02", "T03"):
+            assert ledger(db, shop) == held(db, where=f"tienda = '{shop}'")
+        write_some(chance, ventas, touched)
+
+
+def test_replay_and_pushed_rows_count(db, ventas):
+    ventas.execute("INSERT INTO ventas VALUES (1, '2026-01-05', NULL, -3, 0, 1), (2, '2026-01-05', NULL, 1, 0, 1)")
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric CHECK (importe <> -3))")
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"max_rejects": "100%", "slice_column": "fecha"})
+    db.run("ventas")
+    assert ledger(db) == {"2026-01-05 00:00:00": 1}
+    db.execute("ALTER TABLE ventas DROP CONSTRAINT ventas_importe_check")
+    db.execute("SELECT sync_replay('ventas')")
+    assert ledger(db) == {"2026-01-05 00:00:00": 2}
+    db.execute("""SELECT sync_ingest('ventas', '[{"id": 2, "fecha": "2026-01-06", "baja": 0, "tocado": 2},
+                  {"id": 3, "fecha": "2026-01-07", "baja": 0, "tocado": 2}]')""")
+    assert ledger(db) == held(db) == {"2026-01-05 00:00:00": 1, "2026-01-06 00:00:00": 1, "2026-01-07 00:00:00": 1}
+
+
+def test_which_column_is_chosen(db, ventas):
+    def column(name, table, **arguments):
+        db.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, {table})")
+        db.create_stream(name, "tienda", "ventas", target=name, **arguments)
+        rows = db.query("SELECT l.column_name, l.unit, l.time_zone FROM insync.ledger l JOIN insync.stream s ON s.id = l.stream_id"
+                        " WHERE s.name = %s", name)  # fmt: skip
+        return rows[0] if rows else None
+
+    assert column("a", "fecha date, momento timestamp") == ("fecha", "day", "UTC"), "the only date"
+    assert column("b", "momento timestamp, importe numeric") == ("momento", "day", "UTC"), "the only time"
+    assert column("c", "importe numeric") is None
+    assert column("d", "importe numeric, cargado timestamptz DEFAULT now()") is None, "one that the source doesn't fill tells nothing"
+    assert column("e", "fecha date, momento timestamp", options={"slice": "none"}) is None
+    assert column("f", "fecha date, momento timestamptz", options={"slice": "hour", "slice_column": "momento", "source_time_zone": "Europe/Madrid"}) \
+        == ("momento", "hour", "Europe/Madrid")  # fmt: skip
+    for options, words in (
+        ({"slice_column": "nada"}, 'has no column "nada"'), ({"slice_column": "importe"}, "neither a date nor a time"),
+        ({"slice_column": "cargado"}, "isn't filled by the stream"), ({"slice": "decade"}, 'invalid value for option "slice"'),
+        ({"slice_column": "momento", "slice_time_zone": "Europa/Madriz"}, "time zone"),
+    ):  # fmt: skip
+        with pytest.raises(Exception, match=words):
+            db.execute("DROP TABLE IF EXISTS g")
+            column("g", "importe numeric, cargado timestamptz DEFAULT now(), momento timestamptz", options={"source_time_zone": "UTC"} | options)
+
+
+def test_another_column_is_counted_anew(db, ventas, seed):
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1)
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+    db.run("ventas")
+    db.alter_stream("ventas", slice_column="momento", slice="month")
+    wait_for_runs(db)
+    assert is_complete(db) and ledger(db) == held(db, "date_trunc('month', momento)")
+    db.execute("ALTER TABLE ventas DROP COLUMN momento")
+    ventas.execute("ALTER TABLE ventas DROP COLUMN momento")
+    db.run("ventas")
+    assert not is_complete(db), "what isn't counted any more isn't trusted"
+    db.execute("SELECT sync_drop('ventas')")
+    assert db.query("SELECT count(*) FROM insync.slice UNION ALL SELECT count(*) FROM insync.ledger") == [(0,), (0,)]
+
+
+def test_a_batch_that_fails_leaves_no_count(db, ventas):
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric)")
+    for number in range(100):
+        ventas.execute("INSERT INTO ventas VALUES (?, '2026-01-05', NULL, 1, 0, 1)", (number,))
+    # At the end of the 50th row of the second batch, so that much of it has been noted by then.
+    db.execute("CREATE FUNCTION falla() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+               " IF NEW.id = 90 THEN RAISE SQLSTATE 'XX001'; END IF; RETURN NULL; END $$;"
+               "CREATE TRIGGER falla AFTER INSERT ON ventas FOR EACH ROW EXECUTE FUNCTION falla()")
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"batch_rows": 40, "slice_column": "fecha"})
+    db.run("ventas", expect="failed")
+    assert ledger(db) == held(db) == {"2026-01-05 00:00:00": 80}
+    db.execute("DROP TRIGGER falla ON ventas")
+    db.run("ventas")
+    assert ledger(db) == held(db) == {"2026-01-05 00:00:00": 100}
