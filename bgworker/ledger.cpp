@@ -71,9 +71,10 @@ void insert_ledger(int stream_id, const Ledger& ledger) {
 
 std::optional<Ledger> load_ledger(int stream_id) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query("SELECT l.column_name, l.unit, l.time_zone FROM insync.ledger AS l WHERE l.stream_id = "
-                          "$1::integer",
-                          {std::to_string(stream_id)});
+    auto rows = pg::query(
+        "SELECT l.column_name, l.unit, l.time_zone FROM insync.ledger AS l WHERE l.stream_id = "
+        "$1::integer",
+        {std::to_string(stream_id)});
     if (rows.empty()) return std::nullopt;
     auto unit = slice_unit_of(*rows.first()[1]);
     if (!unit) return std::nullopt;
