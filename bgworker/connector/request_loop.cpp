@@ -74,12 +74,24 @@ OpenRequest open_request(const json& request) {
     return open;
 }
 
+std::optional<Window> optional_window(const json& request) {
+    const auto found = request.find("window");
+    if (found == request.end() || found->is_null()) return std::nullopt;
+    Window window{found->at("column").get<std::string>(), optional_text(*found, "from"), optional_text(*found, "to"),
+                  found->value("null", false)};
+    return window;
+}
+
 ReadRequest read_request(const json& request) {
     ReadRequest read;
     read.source = request.at("source").get<std::string>();
     const std::string mode = request.value("mode", "incremental");
     read.only_keys = mode == "keys";
     read.full = mode == "full" || read.only_keys;
+    if (read.full) read.window = optional_window(request);
+    if (const auto found = request.find("only"); read.full && found != request.end() && !found->is_null()) {
+        read.only = found->get<std::vector<std::vector<std::string>>>();
+    }
     read.key = optional_names(request, "key").value_or(std::vector<std::string>());
     read.key_columns = optional_names(request, "key_columns").value_or(read.key);
     read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());

@@ -28,11 +28,23 @@ struct OpenRequest {
     std::size_t max_value_bytes = 256u << 20;
 };
 
+// Rows from <= column < to, either bound may be missing; or those whose column is null. Bounds are written as
+// YYYY-MM-DD HH:MM:SS, with a fraction or without: as the column shows them, or in UTC where the column knows zones.
+struct Window {
+    std::string column;
+    std::optional<std::string> from;
+    std::optional<std::string> to;
+    bool only_null = false;
+};
+
 // The members of a read or explain request.
 struct ReadRequest {
     std::string source;
     bool full = false;
-    bool only_keys = false;  // of a full read: what is sent of each row is its key
+    bool only_keys = false;        // of a full read: what is sent of each row is its key
+    std::optional<Window> window;  // of a full read: no other rows
+    // Of a full read: no other rows than those with these keys, each as the literals of its columns.
+    std::optional<std::vector<std::vector<std::string>>> only;
     std::vector<std::string> key;
     std::vector<std::string> key_columns;  // what is sent of rows that are told by their keys alone
     std::vector<std::string> watermark;    // several: the first that isn't null counts

@@ -9,6 +9,21 @@ import subprocess
 from .environment import BIN, CLEAN_ENVIRONMENT
 
 
+def _rows(payload):
+    """The rows of a frame: int16 count, then int32 length and bytes of each field."""
+    at = 0
+    while at < len(payload):
+        (count,) = struct.unpack_from(">h", payload, at)
+        at += 2
+        row = []
+        for _ in range(count):
+            (length,) = struct.unpack_from(">i", payload, at)
+            at += 4
+            row.append(None if length < 0 else payload[at : at + length])
+            at += max(length, 0)
+        yield tuple(row)
+
+
 class Connector:
     """A running connector, with these variables in its environment. It is a child of this process, under whose own user it
     runs.
@@ -57,6 +72,18 @@ class Connector:
                 frames.pop()
                 self.send({"wait_ms": 0})
         return frames
+
+    def open(self, **options):
+        """Connects to an ODBC source with the options of CREATE SERVER, user and password among them."""
+        credentials = {name: options.pop(name) for name in ("user", "password") if name in options}
+        frames = self.call(verb="open", kind="odbc", server={name: str(value) for name, value in options.items()}, credentials=credentials)
+        assert frames[-1][0] == "D", frames
+
+    def read(self, **request):
+        """The rows of a read, as tuples of bytes or None, and its other frames."""
+        frames = self.call(verb="read", **request)
+        rows = [row for kind, payload in frames if kind == "R" for row in _rows(payload)]
+        return rows, [frame for frame in frames if frame[0] != "R"]
 
     def end(self):
         """Closes the requests, waits for the program to end by itself and returns (exit status, what it wrote)."""

@@ -28,6 +28,11 @@ class Builder {
         return add(plan_.columns[column].parameter);
     }
 
+    Builder& fragment(const Fragment& part) {
+        parameters_.insert(parameters_.end(), part.parameters.begin(), part.parameters.end());
+        return add(part.sql);
+    }
+
     Builder& reference(std::size_t column) { return add(plan_.references[column]); }
 
     // "<table> s" or "(<query>) s", the query's markers bound.
@@ -58,6 +63,33 @@ class Builder {
             if (plan_.columns[part].nullable) condition().reference(part).add(" IS NOT NULL");
         }
         return *this;
+    }
+
+    Builder& in_window() {
+        if (!plan_.window) return *this;
+        const Fragment rows = window_condition(plan_.dialect, *plan_.window);
+        if (!rows.sql.empty()) condition().fragment(rows);
+        return *this;
+    }
+
+    // k1 IN (?, ?), or (k1 = ? AND k2 = ?) OR …, in parentheses.
+    void is_one_of(const std::vector<std::vector<std::string>>& keys) {
+        const bool single = plan_.key.size() == 1;
+        if (single) reference(plan_.key[0]).add(" IN ");
+        add("(");
+        for (std::size_t i = 0; i < keys.size(); i++) {
+            if (i > 0) add(single ? ", " : " OR ");
+            if (single) {
+                literal(plan_.key[0], keys[i][0]);
+                continue;
+            }
+            for (std::size_t part = 0; part < plan_.key.size(); part++) {
+                add(part == 0 ? "(" : " AND ").reference(plan_.key[part]).add(" = ");
+                literal(plan_.key[part], keys[i][part]);
+            }
+            add(")");
+        }
+        add(")");
     }
 
     // k1 >= ? AND (k1 > ? OR (k1 = ? AND (k2 > ?))): the first part lets every engine use the index.
@@ -167,6 +199,11 @@ ReadPlan make_read_plan(Dialect dialect, Relation relation, const ReadRequest& r
         plan.key.push_back(need_column(plan, all[find_column(all, name, "key")]));
     }
     add_watermark(plan, request.watermark);
+    if (request.window) {
+        const SourceColumn& column = all[find_column(all, request.window->column, "window")];
+        plan.window = PlanWindow{time_column(dialect, column, "s." + quote_name(dialect, column.name)),
+                                 request.window->from, request.window->to, request.window->only_null};
+    }
     plan.page_rows = plan.key.empty() ? 0 : request.page_rows;
     if (dialect == Dialect::sqlite) {
         for (std::size_t part : plan.key) {
@@ -238,13 +275,27 @@ StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, 
     Builder builder(plan, bounds);
     builder.add("SELECT ").page_prefix().select_list().from();
     if (only_null_watermarks) builder.condition().reference(*plan.watermark).add(" IS NULL");
-    builder.key_is_not_null();
+    builder.in_window().key_is_not_null();
     if (after && !plan.key.empty()) {
         builder.condition();
         builder.key_after(after->key);
     }
     builder.order_by(false).page_suffix();
     return builder.finish(only_null_watermarks ? "null watermarks" : "load");
+}
+
+StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::optional<After>& after,
+                           const Bounds& bounds) {
+    Builder builder(plan, bounds);
+    builder.add("SELECT ").page_prefix().select_list().from().condition();
+    builder.is_one_of(keys);
+    builder.in_window();
+    if (after) {
+        builder.condition();
+        builder.key_after(after->key);
+    }
+    builder.order_by(false).page_suffix();
+    return builder.finish("rows of keys");
 }
 
 StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds) {
@@ -284,7 +335,7 @@ StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds) {
         builder.add(first ? "" : " OR ").reference(part).add(" IS NULL");
         first = false;
     }
-    builder.add(")");
+    builder.add(")").in_window();
     const bool bounded = bounds.low && !plan.relation.has_marker;
     if (bounded && plan.has_nullable_watermark()) {
         // Neither a key nor a watermark: it would be below every bound for ever.
@@ -319,7 +370,7 @@ StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>
         list += (list.empty() ? "" : ", ") + plan.references[part];
         selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[part], plan.references[part]);
     }
-    builder.add("SELECT ").add(page_prefix(plan.dialect, 1)).add(selected).from().key_is_not_null();
+    builder.add("SELECT ").add(page_prefix(plan.dialect, 1)).add(selected).from().in_window().key_is_not_null();
     builder.add(" GROUP BY ").add(list).add(" HAVING COUNT(*) > 1").add(page_suffix(plan.dialect, 1));
     return builder.finish("duplicate keys");
 }
@@ -330,6 +381,14 @@ StatementText storage_classes(const ReadPlan& plan, std::size_t column) {
     const std::string& reference = plan.references[column];
     builder.add("SELECT typeof(MIN(" + reference + ")), typeof(MAX(" + reference + "))").from();
     return builder.finish("storage classes");
+}
+
+StatementText some_values(const ReadPlan& plan, const std::string& expression, std::size_t rows) {
+    const Bounds none;
+    Builder builder(plan, none);
+    builder.add("SELECT CASE typeof(" + expression + ") WHEN 'text' THEN " + expression + " END").from();
+    builder.condition().add(expression + " IS NOT NULL").add(page_suffix(plan.dialect, rows));
+    return builder.finish("some values");
 }
 
 StatementText preview_rows(const ReadPlan& plan, std::size_t rows) {

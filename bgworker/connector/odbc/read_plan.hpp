@@ -12,6 +12,7 @@
 #include "bgworker/connector/literal.hpp"
 #include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/time_window.hpp"
 #include "bgworker/connector/odbc/types.hpp"
 #include "bgworker/connector/source.hpp"
 
@@ -26,7 +27,8 @@ struct ReadPlan {
     std::vector<std::size_t> key;  // indexes into columns
     std::optional<std::size_t> watermark;
     WatermarkKind kind = WatermarkKind::none;
-    std::size_t page_rows = 50000;  // 0: no pages, one statement reads everything
+    std::optional<PlanWindow> window;  // of pages in key order
+    std::size_t page_rows = 50000;     // 0: no pages, one statement reads everything
 
     bool has_nullable_key() const;
     bool has_nullable_watermark() const { return watermark && columns[*watermark].nullable; }
@@ -65,6 +67,11 @@ struct Bounds {
 StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, bool only_null_watermarks,
                        const Bounds& bounds);
 
+// A page in key order of the rows with these keys.
+using Keys = std::vector<std::vector<std::string>>;
+StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::optional<After>& after,
+                           const Bounds& bounds);
+
 // A page in the order of watermark and key.
 StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds);
 
@@ -81,6 +88,9 @@ StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>
 
 // Selects the storage classes of the lowest and the highest value of a column (SQLite).
 StatementText storage_classes(const ReadPlan& plan, std::size_t column);
+
+// Some values of an expression that aren't NULL, or NULL where one isn't a text (SQLite).
+StatementText some_values(const ReadPlan& plan, const std::string& expression, std::size_t rows);
 
 // The first rows, in no order.
 StatementText preview_rows(const ReadPlan& plan, std::size_t rows);

@@ -69,6 +69,7 @@ void Reader::prepare_plan() {
     if (connection_.dialect() == Dialect::sqlite) {
         for (std::size_t part : plan_.key) set_storage_class(part);
         if (plan_.watermark) set_storage_class(*plan_.watermark);
+        if (plan_.window) set_window_layout();
     }
     fetch_.emplace(plan_.columns);
     // Without a key no page can be run again, so every value has to be read whole the first time.
@@ -122,7 +123,7 @@ void Reader::read_clock() {
 }
 
 void Reader::check_duplicate_keys() {
-    if (request_.key_is_unique || plan_.key.empty() || plan_.relation.has_marker) return;
+    if (request_.key_is_unique || plan_.key.empty() || plan_.relation.has_marker || request_.only) return;
     std::vector<std::size_t> key = plan_.key;
     if (request_.is_change_log && plan_.watermark) key.push_back(*plan_.watermark);
     const StatementText probe = duplicate_key(plan_, key);
@@ -217,6 +218,7 @@ void Reader::run_full() {
     if (plan_.relation.has_marker) {
         bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
     }
+    if (request_.only) return run_only(bounds);
     start_ = {{"phase", "full"}, {"key", nullptr}};
     position_ = {{"phase", "full"}, {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
     read_null_keys(bounds);
@@ -389,9 +391,13 @@ nlohmann::json Reader::explain() {
         if (plan_.relation.has_marker) {
             bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
         }
-        if (plan_.has_nullable_key()) add(null_key_rows(plan_, bounds));
-        add(key_page(plan_, after, false, bounds));
-        statements.back()["purpose"] = request_.only_keys ? "keys, to find what vanished" : "full";
+        if (request_.only) {
+            add(rows_of_keys(plan_, next_keys(0), std::nullopt, bounds));
+        } else {
+            if (plan_.has_nullable_key()) add(null_key_rows(plan_, bounds));
+            add(key_page(plan_, after, false, bounds));
+            statements.back()["purpose"] = request_.only_keys ? "keys, to find what vanished" : "full";
+        }
     } else {
         const bool loads = begins_with_load(phase);
         if (loads) {

@@ -42,6 +42,7 @@ class Reader {
 
     void prepare_plan();
     void set_storage_class(std::size_t column);
+    void set_window_layout();
     void read_clock();
     void check_duplicate_keys();
     bool begins_with_load(const std::string& phase) const;
@@ -49,6 +50,8 @@ class Reader {
 
     void read_phases(const std::string& phase);
     void run_full();
+    void run_only(const Bounds& bounds);
+    Keys next_keys(std::size_t first) const;
     void run_load();
     void run_changes();
     void read_null_watermarks();
