@@ -17,6 +17,7 @@ constexpr const char* candidates = "64";
 constexpr const char* is_free =
     "(j.status = 'pending' OR j.status = 'running' AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = "
     "j.pid AND a.datname = current_database() AND a.backend_start <= j.started_at))";
+constexpr const char* waits_on = "CASE j.kind WHEN 'profile' THEN '' ELSE s.server::text END";
 constexpr double longest_wait_ms = 3600e3;
 
 std::string number(std::int64_t value) {
@@ -114,12 +115,12 @@ std::int64_t queue_profile(const Stream& stream) {
 std::vector<OpenJobs> open_jobs(const std::string& server) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
-        std::string(
-            "SELECT s.server, count(*), (extract(epoch FROM min(coalesce(j.not_before, '2000-01-01 00:00 UTC')))"
-            " * 1000000)::bigint - 946684800000000 FROM insync.job AS j JOIN insync.stream AS s ON s.id = "
-            "j.stream_id WHERE ($1 = '' OR s.server = $1) AND NOT s.paused AND j.status IN ('pending', "
-            "'running') AND ") +
-            is_free + " GROUP BY s.server",
+        std::string("SELECT x.server, count(*), (extract(epoch FROM min(coalesce(j.not_before, '2000-01-01 00:00 UTC')))"
+                    " * 1000000)::bigint - 946684800000000 FROM insync.job AS j JOIN insync.stream AS s ON s.id = "
+                    "j.stream_id CROSS JOIN LATERAL (SELECT ") +
+            waits_on + " AS server) AS x WHERE ($1 = '' OR x.server = $1) AND NOT s.paused AND j.status IN ('pending', "
+                       "'running') AND " +
+            is_free + " GROUP BY x.server",
         {server});
     std::vector<OpenJobs> open;
     for (const auto& row : rows.rows) open.push_back({*row[0], std::stoll(*row[1]), std::stoll(*row[2])});
@@ -131,8 +132,10 @@ std::optional<Job> take_job(const std::string& server, const std::vector<int>& b
     for (int id : but) others += (others.size() > 1 ? "," : "") + number(id);
     Bookkeeping bookkeeping;
     auto rows = pg::query(std::string("SELECT j.id FROM insync.job AS j JOIN insync.stream AS s ON s.id = j.stream_id"
-                                      " WHERE s.server = $1 AND NOT s.paused AND j.stream_id <> ALL ($2::integer[])"
-                                      " AND (j.not_before IS NULL OR j.not_before <= clock_timestamp()) AND ") +
+                                      " WHERE ") +
+                              waits_on +
+                              " = $1 AND NOT s.paused AND j.stream_id <> ALL ($2::integer[])"
+                              " AND (j.not_before IS NULL OR j.not_before <= clock_timestamp()) AND " +
                               is_free + " ORDER BY j.kind = 'backfill', j.id LIMIT " + candidates +
                               " FOR UPDATE OF j SKIP LOCKED",
                           {server, others + "}"});

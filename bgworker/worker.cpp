@@ -73,7 +73,7 @@ class Worker {
     bool may_run();
     TimestampTz survey();
     void run(const DueStream& due);
-    bool run_job(const std::vector<int>& but);
+    bool run_job(const std::string& server, const std::vector<int>& but);
     void idle_until(TimestampTz time);
 
     Agenda agenda_;
@@ -103,8 +103,11 @@ bool Worker::may_run() {
 // server was dropped have no worker of their own: their runs fail here, which tells their owners.
 TimestampTz Worker::survey() {
     auto due = transactions_.run([&] { return due_streams("", {}); });
-    for (const auto& jobs : transactions_.run([&] { return open_jobs(""); }))
-        due.push_back({0, jobs.server, jobs.due, DT_NOBEGIN, {}});
+    TimestampTz profiles = DT_NOEND;
+    for (const auto& jobs : transactions_.run([&] { return open_jobs(""); })) {
+        if (jobs.server.empty()) profiles = jobs.due;
+        if (!jobs.server.empty()) due.push_back({0, jobs.server, jobs.due, DT_NOBEGIN, {}});
+    }
     bool all = true;
     TimestampTz next = DT_NOEND, now = GetCurrentTimestamp();
     for (const auto& item : due) {
@@ -122,6 +125,14 @@ TimestampTz Worker::survey() {
             next = now + USECS_PER_SEC;
         }
     }
+    // Those that count targets need no source: here they keep no server's runs waiting.
+    while (profiles <= GetCurrentTimestamp() && run_job("", {})) {
+        profiles = DT_NOEND;
+        for (const auto& jobs : transactions_.run([&] { return open_jobs(""); })) {
+            if (jobs.server.empty()) profiles = jobs.due;
+        }
+    }
+    next = std::min(next, std::max(profiles, now));
     if (all) return next;
     pg::call([] {
         ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -172,7 +183,7 @@ TimestampTz Worker::work() {
         for (const auto& item : due) {
             if (item.due <= now) waiting.push_back(item.stream_id);
         }
-        if (!ran) ran = run_job(waiting);
+        if (!ran) ran = run_job(server_, waiting);
         if (!ran) return now + USECS_PER_SEC;
     }
 }
@@ -198,9 +209,9 @@ void Worker::run(const DueStream& due) {
 }
 
 // Does the next piece of work of a stream that isn't waiting to run; false: there is none.
-bool Worker::run_job(const std::vector<int>& but) {
+bool Worker::run_job(const std::string& server, const std::vector<int>& but) {
     JobLock lock;
-    auto job = transactions_.run([&] { return take_job(server_, but, lock); });
+    auto job = transactions_.run([&] { return take_job(server, but, lock); });
     if (!job) return false;
     try {
         auto stream = transactions_.run([&] { return load_stream(job->stream_id); });

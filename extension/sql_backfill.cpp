@@ -107,8 +107,8 @@ Datum sync_profile(PG_FUNCTION_ARGS) {
             if (!load_ledger(stream.id)) (void)settle_ledger(stream);
             (void)require_ledger(stream);
             result.add({name, std::to_string(queue_profile(stream))});
-            wake_at_commit(stream.server);
         }
+        wake_all_at_commit();
         return Datum(0);
     });
 }

@@ -152,7 +152,8 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
         tell_findings(stream, description, existing);
-        if (stream.schedule || uncounted) wake_at_commit(stream.server);
+        if (stream.schedule) wake_at_commit(stream.server);
+        if (uncounted) wake_all_at_commit();
         return record_result(
             fcinfo,
             {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table),
@@ -233,7 +234,10 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             }
         }
         if (new_owner) record_owner(stream.id);
-        if (settle_ledger(stream)) queue_profile(stream);
+        if (settle_ledger(stream)) {
+            queue_profile(stream);
+            wake_all_at_commit();
+        }
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);
         wake_at_commit(stream.server);

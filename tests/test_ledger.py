@@ -157,7 +157,7 @@ def test_runs_go_on_while_rows_are_counted(db, ventas):
     try:
         db.execute("SELECT sync_grant('contable')")
         db.execute("CREATE FUNCTION espera(n bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN"
-                   " IF n = 1 THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; RETURN true; END $$")
+                   " IF n = 1000 THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; RETURN true; END $$")
         db.execute("CREATE POLICY todo ON ventas USING (public.espera(id)) WITH CHECK (true); ALTER TABLE ventas ENABLE ROW LEVEL SECURITY")
         db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
         wait_for_runs(db)
