@@ -115,11 +115,13 @@ std::int64_t queue_profile(const Stream& stream) {
 std::vector<OpenJobs> open_jobs(const std::string& server) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
-        std::string("SELECT x.server, count(*), (extract(epoch FROM min(coalesce(j.not_before, '2000-01-01 00:00 UTC')))"
-                    " * 1000000)::bigint - 946684800000000 FROM insync.job AS j JOIN insync.stream AS s ON s.id = "
-                    "j.stream_id CROSS JOIN LATERAL (SELECT ") +
-            waits_on + " AS server) AS x WHERE ($1 = '' OR x.server = $1) AND NOT s.paused AND j.status IN ('pending', "
-                       "'running') AND " +
+        std::string(
+            "SELECT x.server, count(*), (extract(epoch FROM min(coalesce(j.not_before, '2000-01-01 00:00 UTC')))"
+            " * 1000000)::bigint - 946684800000000 FROM insync.job AS j JOIN insync.stream AS s ON s.id = "
+            "j.stream_id CROSS JOIN LATERAL (SELECT ") +
+            waits_on +
+            " AS server) AS x WHERE ($1 = '' OR x.server = $1) AND NOT s.paused AND j.status IN ('pending', "
+            "'running') AND " +
             is_free + " GROUP BY x.server",
         {server});
     std::vector<OpenJobs> open;

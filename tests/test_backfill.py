@@ -1,0 +1,177 @@
+"""Backfills: closed windows of a source read again, in slices, beside the scheduled runs."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from harness import wait_for
+from test_ledger import held, ledger
+
+FIRST = date(2025, 1, 1)
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgres"])
+def shop(request, db):
+    """A source with a table `ventas` of 30 days with 20 rows each, and a stream of it that has read everything."""
+    source = request.getfixturevalue(request.param)
+    execute = source.execute if request.param == "sqlite" else source.query
+    execute("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE, importe DECIMAL(10,2), tocado TIMESTAMP NULL)")
+    execute("INSERT INTO ventas VALUES " + ",".join(
+        f"({day * 100 + n}, '{FIRST + timedelta(day)}', {n}.5, '{FIRST + timedelta(day)} 12:00:00')" for day in range(30) for n in range(20)))
+    options = source.server_options() if request.param == "sqlite" else dict(source.server_options)
+    db.create_server("tienda", user=options.pop("user", None), password=options.pop("password", None), **options)
+    source.write = execute
+    source.all = lambda: [(int(i), str(d), float(n)) for i, d, n in source.query("SELECT id, fecha, importe FROM ventas ORDER BY id")]
+    return source
+
+
+def create(db, **options):
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"lookback": "0", "slice_column": "fecha"} | options)
+    db.run("ventas")
+
+
+def target(db):
+    return [(i, str(d), float(n)) for i, d, n in db.query("SELECT id, fecha, importe FROM ventas ORDER BY id")]
+
+
+def backfill(db, begin=None, end=None, step=None, expect="succeeded"):
+    row = db.dict("SELECT * FROM sync_backfill('ventas', %s, %s, %s)", begin, end, step)
+    assert db.wait(row["run_id"]) == expect
+    return db.dict("SELECT * FROM insync.run WHERE id = %s", row["run_id"]), row["slices"]
+
+
+def test_a_window_is_read_again(db, shop):
+    create(db)
+    watermark = db.status("ventas")["watermark"]
+    assert watermark
+    # Nothing of this is seen by an incremental run: the watermark isn't touched, and rows are lost at the target.
+    shop.write("UPDATE ventas SET importe = 7 WHERE id IN (500, 501, 1000)")
+    db.execute("DELETE FROM ventas WHERE id BETWEEN 600 AND 610")
+    run, slices = backfill(db, "2025-01-06", "2025-01-07")
+    assert slices == 1 and db.counts(run) == (0, 2, 18, 0, 0)
+    run, slices = backfill(db, "2025-01-06", "2025-01-12")
+    assert slices == 6 and db.counts(run) == (11, 1, 108, 0, 0)
+    assert target(db) == shop.all()
+    assert db.status("ventas")["watermark"] == watermark, "how far the stream has read stays as it is"
+    assert db.run("ventas")["rows_read"] <= 20
+
+
+def test_rows_that_the_window_no_longer_has_are_deleted(db, shop):
+    create(db, deletes="hard", max_deletes="60%")
+    shop.write("DELETE FROM ventas WHERE id IN (500, 501, 600)")
+    run, _ = backfill(db, "2025-01-06", "2025-01-07")
+    assert db.counts(run) == (0, 0, 18, 2, 0)
+    assert ledger(db) == held(db)
+    run, _ = backfill(db)
+    assert run["deleted"] == 1 and target(db) == shop.all() and ledger(db) == held(db)
+
+
+def test_a_row_that_moved_to_another_day_is_not_lost(db, shop):
+    create(db, deletes="hard")
+    shop.write("UPDATE ventas SET fecha = '2025-01-20' WHERE id = 500")
+    run, _ = backfill(db, "2025-01-06", "2025-01-07")
+    assert (run["deleted"], run["updated"]) == (0, 1)
+    assert target(db) == shop.all() and ledger(db) == held(db)
+
+
+def test_streams_that_keep_what_was_deleted_do(db, shop):
+    create(db)
+    before = target(db)
+    shop.write("DELETE FROM ventas WHERE id IN (500, 501)")
+    run, _ = backfill(db, "2025-01-06", "2025-01-07")
+    assert run["deleted"] == 0 and target(db) == before
+
+
+def test_the_guard_holds_for_each_slice(db, shop):
+    create(db, deletes="hard")
+    shop.write("DELETE FROM ventas WHERE id >= 500 AND id < 515")
+    shop.write("DELETE FROM ventas WHERE id = 600")
+    run, _ = backfill(db, "2025-01-05", "2025-01-09", expect="failed")
+    assert "15 of 20 rows of public.ventas would vanish" in run["message"] and "max_deletes" in run["message"]
+    assert run["deleted"] == 1, "the other slices went on"
+    assert db.value("SELECT count(*) FROM ventas WHERE fecha = '2025-01-06'") == 20
+    marks = db.dict("SELECT rows, source_rows, differences FROM insync.slice WHERE bucket = '2025-01-06'")
+    assert marks == {"rows": 20, "source_rows": 5, "differences": 15}
+    db.alter_stream("ventas", max_deletes="100%")
+    backfill(db, "2025-01-05", "2025-01-09")
+    assert target(db) == shop.all() and ledger(db) == held(db)
+
+
+def test_what_the_source_has_is_noted(db, shop):
+    create(db, deletes="hard", max_deletes="100%")
+    shop.write("DELETE FROM ventas WHERE fecha = '2025-01-06'")
+    backfill(db, "2025-01-05", "2025-01-08")
+    rows = db.query("SELECT bucket::date::text, rows, source_rows, differences, verified_at IS NOT NULL FROM insync.slice"
+                    " WHERE bucket BETWEEN '2025-01-04' AND '2025-01-08' ORDER BY 1")  # fmt: skip
+    assert rows == [("2025-01-04", 20, None, None, False), ("2025-01-05", 20, 20, 0, True), ("2025-01-06", 0, 0, 0, True),
+                    ("2025-01-07", 20, 20, 0, True), ("2025-01-08", 20, None, None, False)]  # fmt: skip
+
+
+def test_rejected_rows_are_the_sources_all_the_same(db, shop):
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric CHECK (importe <> 7))")
+    create(db, max_rejects="100%", deletes="hard")
+    shop.write("UPDATE ventas SET importe = 7 WHERE id = 500")
+    run, _ = backfill(db, "2025-01-06", "2025-01-07")
+    assert (run["rejected"], run["deleted"]) == (1, 0)
+    assert db.query("SELECT rows, source_rows FROM insync.slice WHERE bucket = '2025-01-06'") == [(20, 20)]
+
+
+@pytest.mark.parametrize("unit, begin, end, slices", [
+    ("month", "2025-01-15", "2025-03-01", 2), ("week", "2025-01-01", "2025-01-13", 2), ("day", "2025-01-30 12:00", "2025-02-01", 2),
+])  # fmt: skip
+def test_windows_are_whole_slices(db, shop, unit, begin, end, slices):
+    create(db, slice=unit)
+    db.execute("DELETE FROM ventas WHERE fecha >= %s::timestamp AND fecha < %s", begin, end)
+    _, count = backfill(db, begin, end)
+    assert count == slices and target(db) == shop.all()
+
+
+def test_what_is_asked_for_is_checked(db, sqlite):
+    sqlite.execute("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE, importe INTEGER)")
+    db.create_server("tienda", **sqlite.server_options())
+    db.create_stream("ventas", "tienda", "ventas")
+    db.create_stream("sin", "tienda", "ventas", target="sin", options={"slice": "none"})
+    db.create_stream("calculada", "tienda", "ventas", target="calculada", options={"columns": {"dia": "fecha + 1"}, "slice_column": "dia"})
+    db.create_stream("diario", "tienda", "SELECT id, fecha, 'I' AS op FROM ventas", target="diario", key="id", options={"operation_column": "op", "deletes": "hard"})
+    for call, words in (
+        ("'ventas'", "holds no rows yet"), ("'sin', '2025-01-01'", "has no slices"), ("'calculada', '2025-01-01'", "computed"),
+        ("'ventas', '2025-02-01', '2025-01-01'", "must be before"), ("'ventas', '-infinity'", "finite"),
+        ("'ventas', '2025-01-01', '2025-02-01', '1 hour'", "whole slices"), ("'ventas', '2025-01-01', '2025-02-01', '-1 day'", "whole slices"),
+        ("'ventas', '1000-01-01'", "more than 100000 slices"), ("NULL", "must not be null"), ("'vents'", 'meant the stream "ventas"'),
+        ("'diario', '2025-01-01'", "log of changes"),
+    ):  # fmt: skip
+        with pytest.raises(Exception, match=words):
+            db.execute(f"SELECT sync_backfill({call})")
+    assert db.query("SELECT count(*) FROM insync.job") == [(0,)]
+
+
+def test_a_backfill_is_cancelled(db, shop):
+    create(db)
+    db.execute("SELECT sync_pause('ventas')")
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-01', '2025-01-31')")["run_id"]
+    assert db.query("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-06')") == [(run_id, 0)], "it is going to be read already"
+    assert db.query("SELECT * FROM sync_cancel('ventas')") == [("ventas", run_id)]
+    assert db.wait(run_id) == "cancelled"
+    assert db.query("SELECT DISTINCT status FROM insync.job") == [("cancelled",)]
+    db.execute("SELECT sync_resume('ventas')")
+    backfill(db, "2025-01-05", "2025-01-06")
+
+
+def test_an_unreachable_source_is_tried_again(db, mariadb):
+    mariadb.query("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
+    mariadb.query("INSERT INTO ventas VALUES (1, '2025-01-05')")
+    options = dict(mariadb.server_options)
+    port = options["port"]
+    db.create_server("tienda", user=options.pop("user"), password=options.pop("password"), **options)
+    db.create_stream("ventas", "tienda", "ventas", options={"retry_delay": "1 second", "max_retries": "30", "retry_backoff": "fixed"})
+    db.run("ventas")
+    db.execute("ALTER SERVER tienda OPTIONS (SET port '1')")
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-08')")["run_id"]
+    wait_for(lambda: db.value("SELECT max(attempts) FROM insync.job") > 1)
+    db.execute(f"ALTER SERVER tienda OPTIONS (SET port '{port}')")
+    assert db.wait(run_id) == "succeeded"
+    db.alter_stream("ventas", max_retries="0")
+    db.execute("ALTER SERVER tienda OPTIONS (SET port '1')")
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-08')")["run_id"]
+    assert db.wait(run_id) == "failed"
+    assert db.query("SELECT DISTINCT status FROM insync.job WHERE run_id = %s ORDER BY 1", run_id) == [("cancelled",), ("failed",)]
