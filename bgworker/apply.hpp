@@ -12,6 +12,7 @@
 
 #include "bgworker/batch.hpp"
 #include "bgworker/batch_relation.hpp"
+#include "bgworker/difference.hpp"
 #include "bgworker/ledger.hpp"
 #include "bgworker/rejects.hpp"
 #include "bgworker/seen_keys.hpp"
@@ -78,6 +79,16 @@ class Applier {
     // columns don't tell them.
     std::optional<std::vector<std::vector<std::string>>> vanished_keys();
 
+    // For a verification, which writes nothing: what the batch has otherwise than the target, but for rows that change at
+    // the moment; their keys are collected. With `only_keys` a row is right if its key is there.
+    std::vector<Difference> compare(const Batch& batch, bool only_keys);
+    // Rows whose watermark (literals of the source, in this type of PostgreSQL) is at least this one are changing.
+    void ignore_moving(const std::string& from, const std::string& type);
+    // The target's rows that compare() met in no batch.
+    std::vector<Difference> list_vanished();
+    // The keys of a batch, and of each whether its row changes at the moment.
+    std::vector<std::pair<std::string, bool>> list_keys(const Batch& batch);
+
     // Rows that the connector could not read, so that their keys in the target are unknown: with any, nothing is
     // deleted.
     std::int64_t unreadable_rows() const { return total_.unreadable; }
@@ -118,6 +129,8 @@ class Applier {
     void count_copied(const Batch& batch);
     void count_matches(std::int64_t sign);
     void count_source();
+    std::string bucket_for(const char* alias) const;
+    std::vector<std::size_t> convertible_rows(const Batch& batch);
     std::int64_t write_counted(const std::string& statement, std::int64_t sign);
     void add_slices(const std::string& watermark);
 
@@ -146,6 +159,7 @@ class Applier {
     std::unique_ptr<pg::Plan> matches_;
     bool compares_slices_ = false;
     std::string bucket_;  // SQL over t
+    std::string bucket_type_;
     std::size_t batch_rows_ = 0;
     SliceChanges slices_;
     // What a read of whole slices found at the source.

@@ -50,7 +50,8 @@ void Applier::count_slices(const Target& target) {
         return;
     }
     const std::string quoted = pg::quote_identifier(column->name);
-    bucket_ = bucket_expression(*ledger_, column->base_type, "t." + quoted);
+    bucket_type_ = column->base_type;
+    bucket_ = bucket_for("t");
     compares_slices_ = others_have_a_say(stream_, target);
     if (compares_slices_) return;
     const char* zone = ledger_->zone.c_str();
@@ -60,6 +61,10 @@ void Applier::count_slices(const Target& target) {
     notes_ = std::make_unique<SliceNotes>(*rule);
     shape_.slice_column = quoted;
     shape_.slice_type = column->base_type;
+}
+
+std::string Applier::bucket_for(const char* alias) const {
+    return bucket_expression(*ledger_, bucket_type_, alias + ("." + pg::quote_identifier(ledger_->column)));
 }
 
 void Applier::begin_counting() {

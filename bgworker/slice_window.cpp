@@ -1,6 +1,8 @@
 // Bounds of slices for source and target; see slice_window.hpp.
 #include "bgworker/slice_window.hpp"
 
+#include "bgworker/bookkeeping.hpp"
+
 namespace insync {
 
 namespace {
@@ -57,6 +59,16 @@ nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const T
     return {{"column", source.name},
             {"from", bound(window.from, " - interval '1 hour'")},
             {"to", bound(window.to, " + interval '1 hour'")}};
+}
+
+SliceWindow whole_slices(const std::optional<Ledger>& ledger, const SliceWindow& window) {
+    if (!ledger) return {};
+    Bookkeeping bookkeeping;
+    auto row = pg::query(
+        "SELECT date_trunc($1, $2::timestamp), CASE WHEN isfinite($3::timestamp) THEN date_trunc($1, $3::timestamp - "
+        "interval '1 microsecond') + ('1 ' || $1)::interval ELSE $3::timestamp END",
+        {std::string(name_of(ledger->unit)), window.from, window.to});
+    return {row.first()[0], row.first()[1]};
 }
 
 std::string target_window(const Ledger& ledger, const TargetColumn& column, const SliceWindow& window) {

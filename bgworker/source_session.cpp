@@ -12,7 +12,7 @@ ConnectorProcess& SourceSession::open(const Server& server) {
     connector_.reset();
     opened_ = nullptr;
     connector_ = std::make_unique<ConnectorProcess>(server.stall(), server.oid);
-    connector_->call(request);
+    answer_ = connector_->call(request).back();
     opened_ = std::move(request);
     return *connector_;
 }

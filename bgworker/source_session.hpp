@@ -19,10 +19,12 @@ class SourceSession {
     // The same inside the caller's transaction.
     ConnectorProcess& open(const Server& server);
     void close() { connector_.reset(); }
+    // What the source said of itself when it was opened.
+    const nlohmann::json& answer() const { return answer_; }
 
   private:
     std::unique_ptr<ConnectorProcess> connector_;
-    nlohmann::json opened_;
+    nlohmann::json opened_, answer_;
 };
 
 // The server of a stream, with what the stream says of it itself. Throws pg::Error as load_server().

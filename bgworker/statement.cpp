@@ -9,6 +9,7 @@ namespace {
 
 constexpr const char* row_number = "insync_row";
 constexpr const char* delete_flag = "insync_delete";
+constexpr const char* moving_flag = "insync_moving";
 
 template <typename Items, typename Format>
 std::string join(const Items& items, const char* separator, Format format) {
@@ -30,6 +31,13 @@ std::string cast(const MappedColumn& column) {
                 std::to_string(column.length_modifier) + ", false)";
     }
     return value + "::" + column.type;
+}
+
+// The same whatever standard_conforming_strings says.
+std::string literal(const std::string& text) {
+    std::string escaped = "E'";
+    for (char c : text) escaped += c == '\'' || c == '\\' ? std::string(2, c) : std::string(1, c);
+    return escaped + "'";
 }
 
 std::string where_filter(const ApplyShape& shape) {
@@ -121,6 +129,7 @@ std::string mapped(const ApplyShape& shape) {
                             [&](const auto& column) { return value(shape, column) + " AS " + column.name; }) +
                        ",\n    " + row_number;
     if (has_deletes(shape)) text += ",\n    coalesce((" + shape.delete_condition + "\n), false) AS " + delete_flag;
+    if (!shape.moving.empty()) text += ",\n    coalesce((" + shape.moving + "), false) AS " + moving_flag;
     return text + "\n  FROM batch" + where_filter(shape);
 }
 
@@ -140,6 +149,13 @@ std::string vanished_condition(const ApplyShape& shape, const std::string& scope
     if (shape.deletes == DeleteMode::soft)
         text += " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
     return text;
+}
+
+// The target's key as an object, of the row s or t.
+std::string key_object(const ApplyShape& shape, const char* prefix) {
+    return "jsonb_build_object(" + join(shape.columns, ", ", [&](const auto& column) {
+               return column.key ? literal(column.plain_name) + ", " + prefix + column.name : std::string();
+           }) + ")";
 }
 
 }  // namespace
@@ -246,6 +262,31 @@ std::string count_source_statement(const ApplyShape& shape, const std::string& b
     std::string living = has_deletes(shape) ? std::string(" WHERE NOT t.") + delete_flag : "";
     return "SELECT " + number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM (\n  " +
            mapped_rows(shape) + "\n) AS t" + living + ") AS x GROUP BY x.bucket";
+}
+
+std::string differences_statement(const ApplyShape& shape, const std::string& bucket, bool only_keys) {
+    const std::string differs = only_keys ? std::string() : changed(shape);
+    std::string text = "SELECT " + bucket + " AS bucket, CASE WHEN t.tableoid IS NULL THEN 'missing' ELSE " +
+                       "'changed' END, " + key_object(shape, "s.") + " FROM (\n  " + mapped_rows(shape) +
+                       "\n) AS s LEFT JOIN " + shape.target + " AS t ON " +
+                       join(shape.columns, " AND ", [](const auto& column) {
+                           return column.key ? matches(column, "s." + column.name) : std::string();
+                       });
+    text += "\nWHERE (t.tableoid IS NULL" + (differs.empty() ? "" : "\n      OR " + differs) + ")";
+    if (has_deletes(shape)) text += std::string(" AND NOT s.") + delete_flag;
+    if (!shape.moving.empty()) text += std::string(" AND NOT s.") + moving_flag;
+    return text;
+}
+
+std::string present_keys_statement(const ApplyShape& shape) {
+    return "SELECT " + key_object(shape, "s.") + ", " + (shape.moving.empty() ? "false" : "s." + std::string(moving_flag)) +
+           " FROM (\n  " + mapped_rows(shape) + "\n) AS s" +
+           (has_deletes(shape) ? std::string(" WHERE NOT s.") + delete_flag : "");
+}
+
+std::string vanished_rows_statement(const ApplyShape& shape, const std::string& scope, const std::string& bucket) {
+    return "SELECT " + bucket + " AS bucket, " + key_object(shape, "t.") + " FROM " + shape.target + " AS t WHERE " +
+           vanished_condition(shape, scope);
 }
 
 std::string count_vanished_statement(const ApplyShape& shape, const std::string& scope) {

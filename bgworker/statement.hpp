@@ -49,6 +49,8 @@ struct ApplyShape {
     // The quoted target column by whose values rows are counted into slices, and its type without domains; empty: they
     // aren't counted, or not by the statement itself.
     std::string slice_column, slice_type;
+    // SQL over `batch`: the row has changed so lately that it needn't be here yet; empty: none has.
+    std::string moving;
     bool override_identity = false;  // the target has a mapped GENERATED ALWAYS AS IDENTITY column
 };
 
@@ -92,6 +94,14 @@ std::string revive_seen_statement(const ApplyShape& shape, const std::string& sc
 // here).
 std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
                                    std::string (*number)(const std::string&));
+
+// Selects what the batch has otherwise than the target: bucket (SQL over s, the row as it is to be), kind (missing or changed) and key as jsonb. Rows that are moving are left out, and with `only_keys` those
+// whose key is there.
+std::string differences_statement(const ApplyShape& shape, const std::string& bucket, bool only_keys);
+// Selects key (jsonb) and whether it is moving of each row of the batch.
+std::string present_keys_statement(const ApplyShape& shape);
+// Selects bucket (SQL over t) and key of the rows that count_vanished_statement() counts.
+std::string vanished_rows_statement(const ApplyShape& shape, const std::string& scope, const std::string& bucket);
 
 // SQL over t: the row isn't marked as deleted.
 std::string living_condition(const ApplyShape& shape);

@@ -33,6 +33,26 @@ void WorkerTransactions::rollback() {
     pg::call([] { AbortCurrentTransaction(); });
 }
 
+void CallerTransactions::begin() {
+    if (pg::call([] { return IsolationUsesXactSnapshot(); })) {
+        throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        "a source can only be compared in a transaction of isolation level read committed");
+    }
+    work_.emplace();
+    pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+}
+
+void CallerTransactions::commit() {
+    pg::call([] { PopActiveSnapshot(); });
+    work_->commit();
+    work_.reset();
+}
+
+void CallerTransactions::rollback() {
+    if (work_) work_->rollback();
+    work_.reset();
+}
+
 void ProcedureTransactions::begin() {
     // Whatever the session's default is: a batch that is tried again must see what was in its way.
     pg::call([] {

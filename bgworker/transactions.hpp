@@ -53,4 +53,17 @@ class ProcedureTransactions : public Transactions {
     std::optional<pg::Subtransaction> work_;
 };
 
+// Those of a function that isn't to end its caller's transaction: subtransactions of it, each of which sees what is
+// committed when it begins. Isolation levels above read committed see less: refuses them. The caller has locked the
+// extension.
+class CallerTransactions : public Transactions {
+  public:
+    void begin() override;
+    void commit() override;
+    void rollback() override;
+
+  private:
+    std::optional<pg::Subtransaction> work_;
+};
+
 }  // namespace insync

@@ -13,6 +13,7 @@ extern "C" {
 #include "bgworker/ledger.hpp"
 #include "bgworker/slice_window.hpp"
 #include "extension/result_set.hpp"
+#include "extension/sql_arguments.hpp"
 #include "extension/wake.hpp"
 
 using namespace insync;
@@ -21,13 +22,6 @@ namespace {
 
 // So that a slip of the pen (1900 for 2026) doesn't fill a table.
 constexpr std::int64_t most_slices = 100000;
-
-pg::Value argument_text(FunctionCallInfo call, int index, PGFunction output) {
-    if (call->args[index].isnull) return std::nullopt;
-    Datum value = call->args[index].value;
-    const char* text = pg::call([&] { return DatumGetCString(DirectFunctionCall1(output, value)); });
-    return std::string(text);
-}
 
 Ledger require_ledger(const Stream& stream) {
     if (auto ledger = load_ledger(stream.id)) return *ledger;
@@ -117,7 +111,7 @@ Datum sync_backfill(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_backfill()");
         Stream stream = load_stream(required_text(fcinfo, 0, "stream"));
-        auto from = argument_text(fcinfo, 1, timestamp_out), to = argument_text(fcinfo, 2, timestamp_out);
+        auto from = timestamp_argument(fcinfo, 1), to = timestamp_argument(fcinfo, 2);
         auto step = argument_text(fcinfo, 3, interval_out);
         require_workers();
         require_home_database();

@@ -260,7 +260,7 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
         std::string id = std::to_string(stream.id);
         // First with its runs, which waits for a batch that is being committed: what that leaves is seen below.
         pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {id});
-        for (const char* table : {"watermark", "error", "mended", "ledger", "slice", "job"})
+        for (const char* table : {"watermark", "error", "mended", "ledger", "slice", "job", "difference"})
             pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
         return Datum(0);
     });

@@ -252,10 +252,29 @@ COMMENT ON COLUMN insync.job.message IS 'why it failed last';
 COMMENT ON COLUMN insync.job.started_at IS 'when it was last begun';
 COMMENT ON COLUMN insync.job.ended_at IS 'when it ended';
 
+CREATE TABLE insync.difference (
+    stream_id integer NOT NULL,
+    run_id bigint NOT NULL,
+    bucket timestamp NOT NULL,
+    kind text NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['missing', 'extra', 'changed'])),
+    key jsonb NOT NULL
+);
+CREATE INDEX difference_stream ON insync.difference (stream_id, bucket);
+COMMENT ON TABLE insync.difference IS
+    'rows that the last verification of their slice, by keys or rows, found to differ from the source';
+COMMENT ON COLUMN insync.difference.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.difference.run_id IS 'the verification';
+COMMENT ON COLUMN insync.difference.bucket IS 'slice that the row is in, or is to be in';
+COMMENT ON COLUMN insync.difference.kind IS
+    'missing: the target hasn''t got it; extra: the source has it no more; changed: the target has other values';
+COMMENT ON COLUMN insync.difference.key IS 'the target''s key';
+
 ALTER TABLE insync.ledger ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.slice ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner_reads ON insync.job FOR SELECT USING (insync.is_stream_owner(stream_id));
+ALTER TABLE insync.difference ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner_reads ON insync.difference FOR SELECT USING (insync.is_stream_owner(stream_id));
 CREATE POLICY owner_reads ON insync.ledger FOR SELECT USING (insync.is_stream_owner(stream_id));
 CREATE POLICY owner_reads ON insync.slice FOR SELECT USING (insync.is_stream_owner(stream_id));
 SELECT pg_catalog.pg_extension_config_dump('insync.ledger', '');
@@ -263,6 +282,14 @@ SELECT pg_catalog.pg_extension_config_dump('insync.slice', '');
 
 CREATE FUNCTION sync_profile(pattern text, OUT stream text, OUT run_id bigint)
     RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_profile';
+CREATE FUNCTION sync_verify(stream text, "from" timestamp DEFAULT NULL, "to" timestamp DEFAULT NULL, depth text DEFAULT 'rows',
+                            repair boolean DEFAULT false, OUT slice timestamp, OUT state text, OUT rows bigint, OUT source_rows bigint,
+                            OUT missing bigint, OUT extra bigint, OUT changed bigint, OUT keys jsonb)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_verify';
+COMMENT ON FUNCTION sync_verify(text, timestamp, timestamp, text, boolean) IS
+    'asks the source what it has between two times ("to" isn''t included; without them: all) and returns the slices in which the target has something else, with the first 100 keys; depth counts compares numbers of rows and sums, keys which rows there are, rows all values. Rows that the source has changed within option min_age, or since the stream''s last run, don''t count. With repair they are made right: read again, and deleted where the stream deletes';
+REVOKE ALL ON FUNCTION sync_verify(text, timestamp, timestamp, text, boolean) FROM PUBLIC;
+
 COMMENT ON FUNCTION sync_profile(text) IS
     'has the rows of targets counted anew into slices, in the background: for what was in a table before its stream, or was changed by others. Runs go on meanwhile';
 

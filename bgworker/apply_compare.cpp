@@ -1,0 +1,78 @@
+// Compares batches with the target, without writing; see apply.hpp.
+#include <numeric>
+
+#include "bgworker/apply_scope.hpp"
+
+namespace insync {
+
+const char* name_of(Difference::Kind kind) {
+    switch (kind) {
+        case Difference::Kind::missing:
+            return "missing";
+        case Difference::Kind::extra:
+            return "extra";
+        case Difference::Kind::changed:
+            break;
+    }
+    return "changed";
+}
+
+void Applier::ignore_moving(const std::string& from, const std::string& type) {
+    std::string watermark;
+    for (const auto& name : stream_.watermark) {
+        const SourceColumn* column = find_field(columns_, fold_name(name));
+        if (column == nullptr) return;
+        watermark += (watermark.empty() ? "" : ", ") + pg::quote_identifier(column->field);
+    }
+    if (!watermark.empty()) shape_.moving = "coalesce(" + watermark + ")::" + type + " >= " + pg::quote_literal(from) + "::" + type;
+}
+
+// Rows that can't be converted are in no target; that they are the source's is told by their rejects.
+std::vector<std::size_t> Applier::convertible_rows(const Batch& batch) {
+    std::vector<std::size_t> rows(batch.rows()), good;
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<DecodeFault> faults;
+    { BatchRelation relation(batch, columns_, descriptor_, rows, &faults); }
+    for (const auto& fault : faults) std::erase(rows, fault.row);
+    std::vector<RowReject> rejects;
+    check_rows(batch, rows, good, rejects);
+    total_.unreadable += static_cast<std::int64_t>(batch.rows() + batch.rejects.size() - good.size());
+    return good;
+}
+
+std::vector<Difference> Applier::compare(const Batch& batch, bool only_keys) {
+    Scope scope(stream_);
+    const auto rows = convertible_rows(batch);
+    std::vector<Difference> found;
+    if (rows.empty()) return found;
+    BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
+    const std::string bucket = ledger_ ? bucket_number(bucket_for("s")) : "0";
+    for (const auto& row : pg::query(differences_statement(shape_, bucket, only_keys)).rows) {
+        const auto kind = *row[1] == "missing" ? Difference::Kind::missing : Difference::Kind::changed;
+        found.push_back({kind, std::stoll(*row[0]), *row[2]});
+    }
+    seen_->add(plan(keys_, keys_statement(shape_)));
+    return found;
+}
+
+std::vector<std::pair<std::string, bool>> Applier::list_keys(const Batch& batch) {
+    Scope scope(stream_);
+    const auto rows = convertible_rows(batch);
+    std::vector<std::pair<std::string, bool>> keys;
+    if (rows.empty()) return keys;
+    BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
+    for (const auto& row : pg::query(present_keys_statement(shape_)).rows) keys.emplace_back(*row[0], *row[1] == "t");
+    return keys;
+}
+
+std::vector<Difference> Applier::list_vanished() {
+    Scope scope(stream_, pg::Plans::any);
+    seen_->register_relation();
+    std::vector<Difference> found;
+    const std::string bucket = ledger_ ? bucket_number(bucket_) : "0";
+    for (const auto& row : pg::query(vanished_rows_statement(shape_, delete_scope(), bucket)).rows)
+        found.push_back({Difference::Kind::extra, std::stoll(*row[0]), *row[1]});
+    return found;
+}
+
+}  // namespace insync

@@ -1,0 +1,242 @@
+// Measures both sides; see measure.hpp.
+#include "bgworker/measure.hpp"
+
+#include <algorithm>
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/expression.hpp"
+#include "bgworker/run.hpp"
+#include "bgworker/server.hpp"
+#include "bgworker/stream_rows.hpp"
+#include "bgworker/value_format.hpp"
+
+namespace insync {
+
+namespace {
+
+// Sums tell changed values where counts are equal; each costs the source a little.
+constexpr std::size_t most_sums = 2;
+
+// Type names and digits of the target's columns, of domains those beneath.
+constexpr const char* types_query =
+    "SELECT a.attname, b.typname, CASE WHEN b.typname = 'numeric' AND m.mod >= 4 THEN (m.mod - 4) & 2047"
+    " WHEN b.typname IN ('timestamp', 'timestamptz', 'time') THEN m.mod ELSE -1 END, t.typtype = 'd'"
+    " FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid JOIN pg_type AS b ON b.oid = CASE t.typtype WHEN "
+    "'d' THEN t.typbasetype ELSE t.oid END CROSS JOIN LATERAL (SELECT CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE "
+    "a.atttypmod END AS mod) AS m WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
+
+std::string list(const std::vector<std::string>& items) {
+    std::string text;
+    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
+    return text;
+}
+
+}  // namespace
+
+std::optional<Depth> depth_of(const std::string& name) {
+    if (name == "counts") return Depth::counts;
+    if (name == "keys") return Depth::keys;
+    if (name == "rows") return Depth::rows;
+    return std::nullopt;
+}
+
+Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, const SliceWindow& window, Depth depth,
+                     const std::optional<Moving>& moving, const std::string& hash_kind)
+    : stream_(stream), ledger_(ledger), depth_(depth), hash_kind_(hash_kind), window_(window) {
+    is_rest_ = kind_of_server(stream.server) == Kind::rest;
+    request_ = Run::read_request(stream, "full", nullptr, 0);
+    request_["verb"] = "measure";
+    request_["watermark"] = stream.watermark;
+    if (moving) request_["moving_from"] = moving->from;
+    pg::PinnedSettings settings;
+    pg::RunAs identity(stream.owner_oid);
+    pg::Spi spi;
+    const auto target = describe_target(stream.target_schema, stream.target_table);
+    if (!target) throw pg::Error(ERRCODE_UNDEFINED_TABLE, "the target of stream \"" + stream.name + "\" does not exist");
+    const auto shape = build_shape(stream, stream.source_columns, *target);
+    // What PostgreSQL computes of a row, and whom it leaves out, no source can tell.
+    if (!shape.filter.empty() || !shape.delete_condition.empty() || stream.has_option("operation_column")) {
+        possible_ = false;
+        return;
+    }
+    choose_columns(shape, *target);
+    if (is_rest_ && (depth != Depth::counts || !ledger_)) possible_ = false;
+    if (!possible_) return;
+    choose_groups(*target, window);
+    std::string condition = living_condition(shape), scope = stream_scope(shape, stream.source_columns);
+    if (!scope.empty()) condition += " AND " + scope;
+    if (ledger_ && (window.from || window.to))
+        condition += " AND " + target_window(*ledger_, *target->find(ledger_->column), window);
+    build_target_statement(shape, condition);
+}
+
+// The columns that source and target write alike.
+void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
+    std::map<std::string, std::vector<pg::Value>> types;
+    for (auto& row : pg::query(types_query, {std::to_string(target.oid)}).rows) types[*row[0]] = row;
+    const bool may_hash =
+        !hash_kind_.empty() &&
+        *pg::query("SELECT has_schema_privilege('insync', 'USAGE')").first()[0] == "t";
+    RowFormat format;
+    format.kind = hash_kind_of(hash_kind_).value_or(HashKind::crc32);
+    std::vector<std::string> sources;
+    std::vector<std::pair<std::string, std::string>> sums;  // source column, SQL over t
+    for (const auto& column : shape.columns) {
+        // What the stream adds of its own, such as its shop, is in the scope.
+        if (column.key && is_constant(column.expression, stream_.source_columns)) continue;
+        const auto& type = types[column.plain_name];
+        const SourceColumn* source = column.field.empty() ? nullptr : find_field(stream_.source_columns, column.field);
+        const auto written =
+            source != nullptr ? value_format(source->transport, source->pg_type, source->source_type) : std::nullopt;
+        if (!written || !keeps_text(*written, *type[1], std::stoi(type[2].value_or("-1")))) {
+            if (column.key && depth_ != Depth::counts) possible_ = false;
+            if (!column.key) left_out_.push_back(column.plain_name);
+            continue;
+        }
+        const std::string value = "t." + column.name + (type[3] == "t" ? "::pg_catalog." + *type[1] : "");
+        using Kind = ValueFormat::Kind;
+        if (!column.key && (written->kind == Kind::integer || (written->kind == Kind::numeric && !hash_kind_.empty()))) {
+            sums.emplace_back(source->name, value);
+            if (written->kind == Kind::numeric) std::rotate(sums.begin(), sums.end() - 1, sums.end());
+        }
+        if (depth_ == Depth::keys && !column.key) continue;
+        format.columns.push_back(*written);
+        sources.push_back(source->name);
+        hashed_.push_back(value);
+    }
+    if (depth_ == Depth::counts) {
+        hashed_.clear(), left_out_.clear();
+        if (is_rest_) return;
+        for (const auto& [name, value] : sums) {
+            if (sums_.size() == most_sums) break;
+            request_["sums"].push_back(name);
+            sums_.push_back(value);
+        }
+        return;
+    }
+    if (!may_hash || hashed_.empty()) possible_ = false;
+    request_["hash"] = sources;
+    hashed_.insert(hashed_.begin(), pg::quote_literal(to_text(format)));
+}
+
+// Groups are counted at the source by its own days where those are the ledger's, else by pieces of which any zone's are
+// made.
+void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
+    if (!ledger_) {
+        bucket_ = "'-infinity'::timestamp", local_group_ = "NULL::timestamp";
+        return;
+    }
+    const TargetColumn* column = target.find(ledger_->column);
+    if (column == nullptr)
+        throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "the target has no column \"" + ledger_->column + "\" any more");
+    const SourceColumn& source = require_slice_source(stream_, *ledger_);
+    if (window.from || window.to) request_["window"] = source_window(stream_, *ledger_, *column, window);
+    bucket_ = bucket_expression(*ledger_, column->base_type, "t." + pg::quote_identifier(column->name));
+    const std::string zone = stream_.option("source_time_zone");
+    const std::string to_zone = " AT TIME ZONE " + pg::quote_literal(ledger_->zone);
+    local_group_ = "g.\"group\"";
+    std::string unit = ledger_->unit == SliceUnit::hour ? "hour" : "day";
+    if (column->base_type == "timestamp with time zone") {
+        std::string from_zone;
+        if (source.transport == Transport::timestamptz) {
+            from_zone = "'UTC'";
+        } else if (zone != ledger_->zone) {
+            from_zone = pg::quote_literal(zone.empty() ? "UTC" : zone);
+        }
+        if (!from_zone.empty()) {
+            local_group_ = "(" + local_group_ + " AT TIME ZONE " + from_zone + ")" + to_zone;
+            unit = "quarter";
+        }
+    }
+    request_["group"] = {{"column", source.name}, {"unit", unit}};
+    if (is_rest_) add_buckets(*column, window);
+}
+
+// APIs tell one number at a time.
+void Measuring::add_buckets(const TargetColumn& column, const SliceWindow& window) {
+    if (!window.from || !window.to) {
+        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, "an API is asked for the rows of one slice after the other", "",
+                        "Give both \"from\" and \"to\".");
+        error.error_class = pg::ErrorClass::config;
+        throw error;
+    }
+    request_["buckets"] = nlohmann::json::array();
+    for (const auto& row : pg::query("SELECT b, b + $3::interval FROM generate_series(date_trunc($4, $1::timestamp), "
+                                     "$2::timestamp - interval '1 microsecond', $3::interval) AS b",
+                                     {window.from, window.to, "1 " + std::string(name_of(ledger_->unit)),
+                                      std::string(name_of(ledger_->unit))})
+                               .rows) {
+        const auto bounds = source_window(stream_, *ledger_, column, {row[0], row[1]});
+        request_["buckets"].push_back({bounds["from"], bounds["to"]});
+    }
+}
+
+void Measuring::build_target_statement(const ApplyShape& shape, const std::string& condition) {
+    std::string signature;
+    for (const auto& sum : sums_) signature += "trim_scale(sum(" + sum + ")::numeric)::text, ";
+    if (!hashed_.empty()) signature += "sum(insync.row_hash(" + list(hashed_) + "))::text, ";
+    target_statement_ = "SELECT " + bucket_number("x.bucket") + ", x.rows, x.signature FROM (SELECT " + bucket_ +
+                        " AS bucket, count(*) AS rows, array_to_string(ARRAY[" + signature +
+                        "'']::text[], '|', 'N') AS signature FROM " + shape.target + " AS t WHERE " + condition +
+                        " GROUP BY 1) AS x";
+}
+
+// The source's groups, $1, as the target's.
+std::string Measuring::group_statement() const {
+    const std::string unit = ledger_ ? std::string(name_of(ledger_->unit)) : "day";
+    std::string signature;
+    for (std::size_t i = 0; i < sums_.size(); i++)
+        signature += "trim_scale(sum((g.sums ->> " + std::to_string(i) + ")::numeric))::text, ";
+    if (!hashed_.empty()) signature += "sum(g.hash)::text, ";
+    std::string where = " WHERE true";
+    if (ledger_ && window_.from) where += " AND x.bucket >= " + pg::quote_literal(*window_.from) + "::timestamp";
+    if (ledger_ && window_.to) where += " AND x.bucket < " + pg::quote_literal(*window_.to) + "::timestamp";
+    return "SELECT " + bucket_number("x.bucket") +
+           ", x.rows, x.moving, x.signature FROM (SELECT coalesce(date_trunc('" + unit + "', " + local_group_ +
+           "), '-infinity'::timestamp) AS bucket, sum(g.rows)::bigint AS rows, coalesce(sum(g.moving), 0)::bigint AS "
+           "moving, array_to_string(ARRAY[" +
+           signature +
+           "'']::text[], '|', 'N') AS signature FROM jsonb_to_recordset($1::jsonb) AS g (\"group\" timestamp, rows "
+           "bigint, moving bigint, sums jsonb, hash numeric) GROUP BY 1) AS x" +
+           where;
+}
+
+SliceMeasures Measuring::execute(ConnectorProcess& connector, Transactions& transactions) {
+    connector.request(request_);
+    // Both sides are at work now.
+    SliceMeasures measures;
+    std::map<std::int64_t, std::string> signatures;
+    transactions.run([&] {
+        pg::PinnedSettings settings;
+        pg::RunAs identity(stream_.owner_oid);
+        pg::Spi spi;
+        for (const auto& row : pg::query(target_statement_, {}, pg::Sees::pushed_snapshot).rows) {
+            const std::int64_t bucket = ledger_ ? std::stoll(*row[0]) : 0;
+            measures[bucket].held = std::stoll(*row[1]);
+            signatures[bucket] = *row[2];
+        }
+    });
+    nlohmann::json groups = nlohmann::json::array();
+    for (;;) {
+        Frame frame = connector.next_frame();
+        if (frame.type == wire::FrameType::done) break;
+        if (frame.type == wire::FrameType::result) groups.push_back(frame.json());
+    }
+    std::map<std::int64_t, std::string> source_signatures;
+    transactions.run([&] {
+        Bookkeeping bookkeeping;
+        for (const auto& row : pg::query(group_statement(), {groups.dump()}).rows) {
+            const std::int64_t bucket = ledger_ ? std::stoll(*row[0]) : 0;
+            measures[bucket].source = std::stoll(*row[1]);
+            measures[bucket].moving = std::stoll(*row[2]);
+            source_signatures[bucket] = *row[3];
+        }
+    });
+    for (auto& [bucket, measure] : measures) {
+        measure.equal = measure.held == measure.source && signatures[bucket] == source_signatures[bucket];
+        if (is_rest_) measure.equal = measure.held == measure.source;
+    }
+    return measures;
+}
+
+}  // namespace insync

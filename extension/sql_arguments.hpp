@@ -1,0 +1,26 @@
+// Arguments of SQL functions as the text that PostgreSQL writes of them.
+#pragma once
+
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+}
+
+#include "extension/pg/spi.hpp"
+
+namespace insync {
+
+inline pg::Value argument_text(FunctionCallInfo call, int index, PGFunction output) {
+    if (call->args[index].isnull) return std::nullopt;
+    Datum value = call->args[index].value;
+    const char* text = pg::call([&] { return DatumGetCString(DirectFunctionCall1(output, value)); });
+    return std::string(text);
+}
+
+inline pg::Value timestamp_argument(FunctionCallInfo call, int index) {
+    return argument_text(call, index, timestamp_out);
+}
+
+}  // namespace insync
