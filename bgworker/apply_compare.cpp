@@ -52,6 +52,9 @@ std::vector<Difference> Applier::compare(const Batch& batch, bool only_keys) {
         found.push_back({kind, std::stoll(*row[0]), *row[2]});
     }
     seen_->add(plan(keys_, keys_statement(shape_)));
+    batch_source_slices_.clear();
+    count_source();
+    for (const auto& [slice, count] : batch_source_slices_) source_slices_[slice] += count;
     return found;
 }
 

@@ -109,9 +109,11 @@ void Applier::count_source_slices() {
 }
 
 void Applier::count_source() {
-    if (!counts_source_ || !ledger_) return;
-    if (!source_counts_)
-        source_counts_ = std::make_unique<pg::Plan>(count_source_statement(shape_, bucket_, bucket_number));
+    if (!counts_source_) return;
+    if (!source_counts_) {
+        const std::string bucket = ledger_ ? bucket_ : "'-infinity'::timestamp";
+        source_counts_ = std::make_unique<pg::Plan>(count_source_statement(shape_, bucket, bucket_number));
+    }
     for (const auto& row : source_counts_->fetch().rows)
         batch_source_slices_[std::stoll(*row[0])] += std::stoll(*row[1]);
 }

@@ -55,13 +55,9 @@ Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, 
     if (!target) throw pg::Error(ERRCODE_UNDEFINED_TABLE, "the target of stream \"" + stream.name + "\" does not exist");
     const auto shape = build_shape(stream, stream.source_columns, *target);
     // What PostgreSQL computes of a row, and whom it leaves out, no source can tell.
-    if (!shape.filter.empty() || !shape.delete_condition.empty() || stream.has_option("operation_column")) {
-        possible_ = false;
-        return;
-    }
-    choose_columns(shape, *target);
-    if (is_rest_ && (depth != Depth::counts || !ledger_)) possible_ = false;
-    if (!possible_) return;
+    counts_source_ = shape.filter.empty() && shape.delete_condition.empty() &&
+                     !stream.has_option("operation_column") && (!is_rest_ || (depth == Depth::counts && ledger_));
+    if (counts_source_) choose_columns(shape, *target);
     choose_groups(*target, window);
     std::string condition = living_condition(shape), scope = stream_scope(shape, stream.source_columns);
     if (!scope.empty()) condition += " AND " + scope;
@@ -77,6 +73,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     const bool may_hash =
         !hash_kind_.empty() &&
         *pg::query("SELECT has_schema_privilege('insync', 'USAGE')").first()[0] == "t";
+    hashes_ = may_hash && depth_ != Depth::counts;
     RowFormat format;
     format.kind = hash_kind_of(hash_kind_).value_or(HashKind::crc32);
     std::vector<std::string> sources;
@@ -89,7 +86,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
         const auto written =
             source != nullptr ? value_format(source->transport, source->pg_type, source->source_type) : std::nullopt;
         if (!written || !keeps_text(*written, *type[1], std::stoi(type[2].value_or("-1")))) {
-            if (column.key && depth_ != Depth::counts) possible_ = false;
+            if (column.key) hashes_ = false;
             if (!column.key) left_out_.push_back(column.plain_name);
             continue;
         }
@@ -104,19 +101,19 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
         sources.push_back(source->name);
         hashed_.push_back(value);
     }
-    if (depth_ == Depth::counts) {
-        hashed_.clear(), left_out_.clear();
-        if (is_rest_) return;
-        for (const auto& [name, value] : sums) {
-            if (sums_.size() == most_sums) break;
-            request_["sums"].push_back(name);
-            sums_.push_back(value);
-        }
+    if (hashes_ && !hashed_.empty()) {
+        request_["hash"] = sources;
+        hashed_.insert(hashed_.begin(), pg::quote_literal(to_text(format)));
         return;
     }
-    if (!may_hash || hashed_.empty()) possible_ = false;
-    request_["hash"] = sources;
-    hashed_.insert(hashed_.begin(), pg::quote_literal(to_text(format)));
+    hashes_ = false;
+    hashed_.clear(), left_out_.clear();
+    if (depth_ != Depth::counts || is_rest_) return;
+    for (const auto& [name, value] : sums) {
+        if (sums_.size() == most_sums) break;
+        request_["sums"].push_back(name);
+        sums_.push_back(value);
+    }
 }
 
 // Groups are counted at the source by its own days where those are the ledger's, else by pieces of which any zone's are
@@ -149,7 +146,7 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
         }
     }
     request_["group"] = {{"column", source.name}, {"unit", unit}};
-    if (is_rest_) add_buckets(*column, window);
+    if (is_rest_ && counts_source_) add_buckets(*column, window);
 }
 
 // APIs tell one number at a time.
@@ -202,7 +199,7 @@ std::string Measuring::group_statement() const {
 }
 
 SliceMeasures Measuring::execute(ConnectorProcess& connector, Transactions& transactions) {
-    connector.request(request_);
+    if (counts_source_) connector.request(request_);
     // Both sides are at work now.
     SliceMeasures measures;
     std::map<std::int64_t, std::string> signatures;
@@ -217,7 +214,7 @@ SliceMeasures Measuring::execute(ConnectorProcess& connector, Transactions& tran
         }
     });
     nlohmann::json groups = nlohmann::json::array();
-    for (;;) {
+    while (counts_source_) {
         Frame frame = connector.next_frame();
         if (frame.type == wire::FrameType::done) break;
         if (frame.type == wire::FrameType::result) groups.push_back(frame.json());

@@ -40,8 +40,10 @@ class Measuring {
     Measuring(const Stream& stream, const std::optional<Ledger>& ledger, const SliceWindow& window, Depth depth,
               const std::optional<Moving>& moving, const std::string& hash_kind);
 
-    // False where the depth asks for hashes and there are none: rows have to be compared one by one then.
-    bool is_possible() const { return possible_; }
+    // False where the source can't be asked for numbers of rows: PostgreSQL leaves some out, or it is an API that has none.
+    bool counts_source() const { return counts_source_; }
+    // False where the measures don't tell what the depth asks for: rows have to be compared one by one then.
+    bool tells_all() const { return counts_source_ && (depth_ == Depth::counts || hashes_); }
     // Columns of the target that take part in no hash, as their values have no text that both sides agree on.
     const std::vector<std::string>& left_out() const { return left_out_; }
 
@@ -60,7 +62,7 @@ class Measuring {
     Depth depth_;
     std::string hash_kind_;
     SliceWindow window_;
-    bool possible_ = true, is_rest_ = false;
+    bool counts_source_ = true, hashes_ = false, is_rest_ = false;
     nlohmann::json request_;
     std::string target_statement_, local_group_, bucket_;
     std::vector<std::string> left_out_, sums_, hashed_;  // the latter two: SQL over t

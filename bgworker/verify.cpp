@@ -77,6 +77,7 @@ Verification::Verification(const Stream& stream, SliceWindow window, Depth depth
               if (applier_) return applier_->use(reader_.columns());
               applier_.emplace(stream_, reader_.columns(), false);
               applier_->collect_keys(Applier::Covers::part);
+              applier_->count_source_slices();
               if (moving_) applier_->ignore_moving(moving_->from, moving_->pg_type);
           });
       }) {}
@@ -88,8 +89,8 @@ const std::vector<SliceVerdict>& Verification::execute(SourceSession& session) {
     pg::call([&] { pgstat_report_activity(STATE_RUNNING, shown); });
     with_protocol_errors(connector, [&] {
         load(session.answer());
-        if (measuring_->is_possible()) judge(measuring_->execute(connector, transactions_));
-        if (depth_ != Depth::counts || !measuring_->is_possible()) compare(connector);
+        judge(measuring_->execute(connector, transactions_));
+        if (depth_ != Depth::counts || !measuring_->tells_all()) compare(connector);
     });
     return verdicts_;
 }
@@ -111,7 +112,9 @@ void Verification::judge(const SliceMeasures& measures) {
         SliceVerdict found;
         found.bucket = bucket;
         found.measure = measure;
-        if (measure.held < measure.source - measure.moving) {
+        if (!measuring_->tells_all()) {
+            // The rows are going to tell.
+        } else if (measure.held < measure.source - measure.moving) {
             found.missing = measure.source - measure.moving - measure.held;
         } else if (measure.held > measure.source && !keeps) {
             found.extra = measure.held - measure.source;
@@ -145,8 +148,9 @@ void Verification::compare(ConnectorProcess& connector) {
         });
         compare_window(connector, asked, condition);
     };
-    if (!measuring_->is_possible() || !ledger_) {
-        const bool differs = verdicts_.empty() || !verdicts_.front().is_whole();
+    if (!measuring_->tells_all()) return window_of(window_, false);
+    if (!ledger_) {
+        const bool differs = !verdicts_.empty() && !verdicts_.front().is_whole();
         for (auto& found : verdicts_) found.missing = found.extra = found.changed = 0;
         if (differs) window_of(window_, false);
         return;
@@ -172,6 +176,9 @@ void Verification::compare_window(ConnectorProcess& connector, const nlohmann::j
         });
     });
     if (!applier_) return;
+    for (const auto& [bucket, rows] : applier_->source_slices()) {
+        if (!measuring_->counts_source()) verdict(ledger_ ? bucket : 0).measure.source += rows;
+    }
     applier_->limit_deletes(condition);
     if (stream_.option("deletes") != "ignore" && applier_->unreadable_rows() == 0) {
         auto extra = transactions_.run([&] { return applier_->list_vanished(); });
@@ -266,7 +273,7 @@ std::string Verification::message() const {
     std::string text = ledger_ ? std::to_string(verdicts_.size()) + " slices, " + std::to_string(broken) + " differ"
                        : broken > 0 ? std::string("the target differs")
                                     : std::string("the target is whole");
-    if (!measuring_->left_out().empty() && measuring_->is_possible()) {
+    if (!measuring_->left_out().empty()) {
         std::string names;
         for (const auto& name : measuring_->left_out()) names += (names.empty() ? "" : ", ") + name;
         text += "; not compared where all else is equal: " + names;
@@ -284,12 +291,11 @@ void Verification::record(std::int64_t run_id) {
         // What moves is taken for what is here, so that it isn't missed until it is read.
         const std::int64_t source =
             found.is_whole() && found.measure.moving > 0 ? found.measure.held : found.measure.source;
-        slices.push_back({{"b", found.bucket}, {"s", source}, {"d", differences}, {"h", found.measure.held}, {"n", found.missing - found.extra}});
+        slices.push_back({{"b", found.bucket}, {"s", source}, {"d", differences}, {"h", found.measure.held}});
         for (const auto& item : found.differences)
             keys.push_back({{"b", item.bucket}, {"k", name_of(item.kind)}, {"v", nlohmann::json::parse(item.key)}});
     }
     const std::string id = std::to_string(stream_.id), unit(name_of(ledger_->unit));
-    const bool measured = measuring_->is_possible();
     Bookkeeping bookkeeping;
     const std::string within =
         " (x.bucket >= " + text_or_null(window_.from) + "::timestamp OR " + text_or_null(window_.from) +
@@ -297,21 +303,18 @@ void Verification::record(std::int64_t run_id) {
     // Slices that neither side has rows in are whole as well; where nothing was counted, the ledger's numbers stand in.
     pg::query(
         "WITH found AS (SELECT " + bucket_of_number("f.b") +
-            " AS bucket, f.s, f.d, f.h, f.n FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h bigint, n "
-            "bigint)),"
+            " AS bucket, f.s, f.d, f.h FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h bigint)),"
             " every AS (SELECT f.bucket FROM found AS f UNION SELECT x.bucket FROM insync.slice AS x WHERE x.stream_id = "
             "$1::integer AND" +
             within +
             " UNION SELECT g FROM generate_series(date_trunc($3, $4::timestamp), $5::timestamp - interval '1 "
             "microsecond', ('1 ' || $3)::interval) AS g)"
             " INSERT INTO insync.slice AS s (stream_id, bucket, rows, verified_at, source_rows, differences)"
-            " SELECT $1::integer, e.bucket, CASE WHEN $6::boolean THEN coalesce(f.h, 0) ELSE coalesce(l.rows, 0) END,"
-            " clock_timestamp(), CASE WHEN $6::boolean THEN coalesce(f.s, 0) ELSE coalesce(l.rows, 0) + coalesce(f.n, 0) "
-            "END, coalesce(f.d, 0) FROM every AS e LEFT JOIN found AS f USING (bucket) LEFT JOIN insync.slice AS l ON "
-            "l.stream_id = $1::integer AND l.bucket = e.bucket WHERE isfinite(e.bucket) ORDER BY e.bucket"
+            " SELECT $1::integer, e.bucket, coalesce(f.h, 0), clock_timestamp(), coalesce(f.s, 0), coalesce(f.d, 0)"
+            " FROM every AS e LEFT JOIN found AS f USING (bucket) WHERE isfinite(e.bucket) ORDER BY e.bucket"
             " ON CONFLICT (stream_id, bucket) DO UPDATE SET verified_at = excluded.verified_at, differences = "
             "excluded.differences, source_rows = excluded.source_rows, rows = excluded.rows",
-        {id, slices.dump(), unit, window_.from, window_.to, measured ? "true" : "false"});
+        {id, slices.dump(), unit, window_.from, window_.to});
     pg::query("DELETE FROM insync.difference AS x WHERE x.stream_id = $1::integer AND" + within, {id});
     pg::query("INSERT INTO insync.difference (stream_id, run_id, bucket, kind, key) SELECT $1::integer, $2::bigint, " +
                   bucket_of_number("k.b") +

@@ -1,0 +1,204 @@
+"""Verifications ask the source what it has, tell what differs, and repair it."""
+
+import random
+
+import pytest
+
+from test_backfill import FIRST, create, shop, target  # noqa: F401
+from test_ledger import held, ledger
+
+DEPTHS = ("counts", "keys", "rows")
+
+
+def verify(db, *arguments, name="ventas", **named):
+    given = ", ".join(["%s"] * len(arguments) + [f"{key} => %s" for key in named])
+    return db.dicts(f"SELECT * FROM sync_verify(%s{', ' if given else ''}{given})", name, *arguments, *named.values())
+
+
+def found(rows):
+    """Slices that differ, with (missing, extra, changed)."""
+    return {str(row["slice"])[:10]: (row["missing"], row["extra"], row["changed"]) for row in rows}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_what_is_equal_is_whole(db, shop, depth):
+    create(db, deletes="hard")
+    assert verify(db, depth=depth) == []
+    marks = db.query("SELECT count(*), count(verified_at), sum(rows), sum(source_rows), sum(differences) FROM insync.slice")
+    assert marks == [(30, 30, 600, 600, 0)]
+    run = db.dict("SELECT * FROM insync.run WHERE mode = 'verify'")
+    assert (run["status"], run["message"].split(";")[0]) == ("succeeded", "30 slices, 0 differ")
+
+
+def spoil(shop):
+    """Changes that no incremental run sees, each of its kind in a day of its own."""
+    shop.write("UPDATE ventas SET importe = 99 WHERE id IN (500, 501)")
+    shop.write("DELETE FROM ventas WHERE id IN (600, 601, 602)")
+    shop.write("UPDATE ventas SET id = id + 50 WHERE id = 700")
+
+
+@pytest.mark.parametrize("depth, expected", [
+    ("counts", {"2025-01-06": (0, 0, 1), "2025-01-07": (0, 3, 0)}),
+    ("keys", {"2025-01-07": (0, 3, 0), "2025-01-08": (1, 1, 0)}),
+    ("rows", {"2025-01-06": (0, 0, 2), "2025-01-07": (0, 3, 0), "2025-01-08": (1, 1, 0)}),
+])  # fmt: skip
+def test_each_depth_finds_what_it_promises(db, shop, depth, expected, request):
+    create(db, deletes="hard", max_deletes="50%")
+    spoil(shop)
+    if depth == "counts" and "sqlite" in request.node.name:
+        expected = {"2025-01-07": (0, 3, 0)}  # no sums of decimals, which SQLite has as floating point
+    assert found(verify(db, depth=depth)) == expected
+    if depth == "rows":
+        keys = db.query("SELECT bucket::date::text, kind, key ->> 'id' FROM insync.difference ORDER BY 1, 2, 3")
+        assert keys == [("2025-01-06", "changed", "500"), ("2025-01-06", "changed", "501")] + [
+            ("2025-01-07", "extra", number) for number in ("600", "601", "602")] + [
+            ("2025-01-08", "extra", "700"), ("2025-01-08", "missing", "750")]  # fmt: skip
+        assert verify(db, depth=depth)[0]["keys"] == {"changed": [{"id": 500}, {"id": 501}]}
+    verify(db, depth=depth, repair=True)
+    if depth == "rows":
+        assert target(db) == shop.all()
+        assert db.query("SELECT count(*) FROM insync.slice WHERE differences <> 0") == [(0,)]
+    assert verify(db, depth=depth) == [], "a second one finds nothing"
+    assert ledger(db) == held(db)
+
+
+def test_a_part_is_verified(db, shop):
+    create(db, deletes="hard", max_deletes="50%")
+    spoil(shop)
+    assert found(verify(db, "2025-01-07", "2025-01-08")) == {"2025-01-07": (0, 3, 0)}
+    assert db.value("SELECT count(*) FROM insync.slice WHERE verified_at IS NOT NULL") == 1
+    assert found(verify(db, "2025-01-07", "2025-01-08", repair=True)) == {"2025-01-07": (0, 3, 0)}
+    assert verify(db, "2025-01-07", "2025-01-08") == []
+    assert found(verify(db)) == {"2025-01-06": (0, 0, 2), "2025-01-08": (1, 1, 0)}
+
+
+def test_an_empty_day_is_known_as_empty(db, shop):
+    shop.write("DELETE FROM ventas WHERE fecha = '2025-01-10'")
+    create(db)
+    assert verify(db, "2025-01-01", "2025-02-01", "counts") == []
+    assert db.query("SELECT rows, source_rows FROM insync.slice WHERE bucket = '2025-01-10'") == [(0, 0)]
+
+
+def test_rows_that_are_kept_are_no_difference(db, shop):
+    create(db)  # option deletes is ignore
+    spoil(shop)
+    assert found(verify(db)) == {"2025-01-06": (0, 0, 2), "2025-01-08": (1, 0, 0)}
+    verify(db, repair=True)
+    assert verify(db) == []
+    assert db.value("SELECT count(*) FROM ventas WHERE id BETWEEN 600 AND 602") == 3
+
+
+def test_rows_in_motion_do_not_count(db, shop):
+    """What the source changed after the stream has read is going to be read: it isn't missing."""
+    create(db, deletes="hard")
+    shop.write("UPDATE ventas SET importe = 5, tocado = '2025-02-01 10:00:00' WHERE id = 500")
+    shop.write("INSERT INTO ventas VALUES (5000, '2025-01-12', 1, '2025-02-01 10:00:00')")
+    shop.write("UPDATE ventas SET fecha = '2025-01-20', tocado = '2025-02-01 10:00:00' WHERE id = 900")
+    for depth in ("keys", "rows"):
+        assert verify(db, depth=depth) == []
+    db.run("ventas")
+    for depth in DEPTHS:
+        assert verify(db, depth=depth) == []
+    assert target(db) == shop.all()
+
+
+def test_a_row_that_moved_to_another_day(db, shop):
+    create(db, deletes="hard")
+    shop.write("UPDATE ventas SET fecha = '2025-01-20' WHERE id = 500")
+    rows = found(verify(db, "2025-01-06", "2025-01-07"))
+    assert rows == {"2025-01-06": (0, 0, 1)}, "it isn't gone"
+    verify(db, "2025-01-06", "2025-01-07", repair=True)
+    assert target(db) == shop.all() and verify(db) == []
+
+
+def test_what_others_did_to_the_target_is_found(db, shop):
+    create(db, deletes="hard")
+    db.execute("DELETE FROM ventas WHERE id = 500; UPDATE ventas SET importe = 0 WHERE id = 600; INSERT INTO ventas VALUES (5000, '2025-01-08', 1)")
+    assert found(verify(db)) == {"2025-01-06": (1, 0, 0), "2025-01-07": (0, 0, 1), "2025-01-08": (0, 1, 0)}
+    assert ledger(db) == held(db), "and the ledger is set right"
+    verify(db, repair=True)
+    assert target(db) == shop.all() and ledger(db) == held(db) and verify(db) == []
+
+
+def test_a_stream_without_slices_is_verified_as_a_whole(db, shop):
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice": "none", "deletes": "hard", "max_deletes": "50%"})
+    db.run("ventas")
+    assert verify(db) == []
+    with pytest.raises(Exception, match="has no slices, so that all of it can be compared only"):
+        verify(db, "2025-01-01")
+    spoil(shop)
+    (row,) = verify(db)
+    assert (row["slice"], row["state"], row["missing"], row["extra"], row["changed"]) == (None, "differs", 1, 4, 2)
+    verify(db, repair=True)
+    assert target(db) == shop.all() and verify(db) == []
+
+
+def test_values_that_are_computed_are_compared_too(db, shop):
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric, doble numeric)")
+    create(db, deletes="hard", columns={"doble": "importe * 2"})
+    assert verify(db) == []
+    db.execute("UPDATE ventas SET doble = 0 WHERE id = 500")
+    shop.write("UPDATE ventas SET importe = 1 WHERE id = 501")
+    assert found(verify(db)) == {"2025-01-06": (0, 0, 2)}
+
+
+def test_a_filter_is_heeded(db, shop):
+    create(db, deletes="hard", filter="importe < 10", max_deletes="60%")
+    for depth in DEPTHS:
+        assert verify(db, depth=depth) == []
+    shop.write("UPDATE ventas SET importe = 50 WHERE id = 500")
+    shop.write("UPDATE ventas SET importe = 5 WHERE id = 519")
+    for depth in ("keys", "rows"):
+        assert found(verify(db, depth=depth)) == {"2025-01-06": (1, 1, 0)}
+    verify(db, repair=True)
+    assert verify(db) == [] and db.value("SELECT count(*) FROM ventas WHERE importe >= 10") == 0
+
+
+def test_shops_that_share_a_target_are_verified_each_for_itself(db, shop):
+    db.execute("CREATE TABLE ventas (tienda text, id bigint, fecha date, importe numeric, PRIMARY KEY (tienda, id))")
+    for name in ("T01", "T02"):
+        db.create_stream(name, "tienda", "ventas", target="ventas", key="tienda,id", watermark="tocado",
+                         options={"columns": {"tienda": f"'{name}'"}, "deletes": "hard"})  # fmt: skip
+        db.run(name)
+    db.execute("DELETE FROM ventas WHERE tienda = 'T02' AND id = 500")
+    for depth in DEPTHS:
+        assert verify(db, name="T01", depth=depth) == []
+        assert found(verify(db, name="T02", depth=depth)) == {"2025-01-06": (1, 0, 0)}
+
+
+def test_what_is_asked_for_is_checked(db, shop):
+    create(db)
+    for call, words in (
+        ("'ventas', depth => 'deep'", "invalid depth"), ("'vents'", 'meant the stream "ventas"'), ("NULL", "must not be null"),
+    ):  # fmt: skip
+        with pytest.raises(Exception, match=words):
+            db.execute(f"SELECT sync_verify({call})")
+    with pytest.raises(Exception, match="read committed"):
+        db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT sync_verify('ventas')")
+    db.execute("ROLLBACK")
+
+
+def test_random_rows_of_all_kinds(db, shop, seed):
+    """Whatever is done to both sides, what is found is what differs, and repaired it is equal."""
+    chance = random.Random(seed)
+    create(db, deletes="hard", max_deletes="100%")
+    for _ in range(4):
+        for number in chance.sample(range(0, 3000), 60):
+            action = chance.random()
+            if action < 0.3:
+                shop.write(f"DELETE FROM ventas WHERE id = {number}")
+            elif action < 0.6:
+                shop.write(f"UPDATE ventas SET importe = {chance.randrange(100)} WHERE id = {number}")
+            elif action < 0.7:
+                shop.write(f"UPDATE ventas SET fecha = '2025-01-{chance.randrange(1, 29):02}' WHERE id = {number}")
+            elif action < 0.85:
+                db.execute("DELETE FROM ventas WHERE id = %s", number)
+            else:
+                db.execute("UPDATE ventas SET importe = -1 WHERE id = %s", number)
+        ours, theirs = dict((i, rest) for i, *rest in target(db)), dict((i, rest) for i, *rest in shop.all())
+        rows = verify(db)
+        assert sum(row["missing"] for row in rows) == len(theirs.keys() - ours.keys())
+        assert sum(row["extra"] for row in rows) == len(ours.keys() - theirs.keys())
+        assert sum(row["changed"] for row in rows) == sum(ours[key] != theirs[key] for key in ours.keys() & theirs.keys())
+        verify(db, repair=True)
+        assert target(db) == shop.all() and verify(db) == [] and ledger(db) == held(db)
