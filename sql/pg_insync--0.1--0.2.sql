@@ -214,6 +214,11 @@ CREATE FUNCTION insync.note(batch_row bigint, was boolean, before anyelement, is
 COMMENT ON FUNCTION insync.note(bigint, boolean, anyelement, boolean, anyelement) IS
     'for apply statements, which tell by it what they do to a slice; always true, and elsewhere without effect';
 
+CREATE FUNCTION insync.row_hash(format text, VARIADIC columns "any") RETURNS bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'insync_row_hash';
+COMMENT ON FUNCTION insync.row_hash(text, "any") IS
+    'hash of a row, as its source reckons it: the format names the hash and how each column is written, as in crc32:i,n2,t,s';
+
 ALTER TABLE insync.ledger ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.slice ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner_reads ON insync.ledger FOR SELECT USING (insync.is_stream_owner(stream_id));
