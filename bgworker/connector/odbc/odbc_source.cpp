@@ -8,6 +8,7 @@
 
 #include "bgworker/connector/odbc/connect_string.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
+#include "bgworker/connector/odbc/row_hash_text.hpp"
 #include "bgworker/connector/source_name.hpp"
 #include "bgworker/connector/watermark_names.hpp"
 #include "extension/near_miss.hpp"
@@ -124,13 +125,15 @@ nlohmann::json OdbcSource::open(const OpenRequest& request) {
     connect(request);
     std::optional<std::string> now;
     if (const auto clock = clock_statement(connection_->dialect(), true)) now = connection_->query_value(*clock);
+    const std::optional<HashKind> hash = known_hash(connection_->dialect());
     return {{"dbms", connection_->info(SQL_DBMS_NAME)},
             {"dbms_version", connection_->info(SQL_DBMS_VER)},
             {"driver", connection_->info(SQL_DRIVER_NAME)},
             {"driver_version", connection_->info(SQL_DRIVER_VER)},
             {"database", connection_->info(SQL_DATABASE_NAME)},
             {"dialect", name_of(connection_->dialect())},
-            {"source_now", text_or_null(now)}};
+            {"source_now", text_or_null(now)},
+            {"hash_kind", hash ? nlohmann::json(name_of(*hash)) : nlohmann::json()}};
 }
 
 void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
@@ -276,6 +279,10 @@ nlohmann::json OdbcSource::read(const ReadRequest& request, FrameWriter& out) {
 
 nlohmann::json OdbcSource::explain(const ReadRequest& request, FrameWriter& out) {
     return Reader(connection(), request, out).explain();
+}
+
+nlohmann::json OdbcSource::measure(const MeasureRequest& request, FrameWriter& out) {
+    return Reader(connection(), request.rows, out).measure(request);
 }
 
 }  // namespace insync::odbc
