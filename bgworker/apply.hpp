@@ -79,8 +79,8 @@ class Applier {
     // columns don't tell them.
     std::optional<std::vector<std::vector<std::string>>> vanished_keys();
 
-    // For a verification, which writes nothing: what the batch has otherwise than the target, but for rows that change at
-    // the moment; their keys are collected. With `only_keys` a row is right if its key is there.
+    // For a verification, which writes nothing: what the batch has otherwise than the target, but for rows that change
+    // at the moment; their keys are collected. With `only_keys` a row is right if its key is there.
     std::vector<Difference> compare(const Batch& batch, bool only_keys);
     // Rows whose watermark (literals of the source, in this type of PostgreSQL) is at least this one are changing.
     void ignore_moving(const std::string& from, const std::string& type);

@@ -24,7 +24,8 @@ void Applier::ignore_moving(const std::string& from, const std::string& type) {
         if (column == nullptr) return;
         watermark += (watermark.empty() ? "" : ", ") + pg::quote_identifier(column->field);
     }
-    if (!watermark.empty()) shape_.moving = "coalesce(" + watermark + ")::" + type + " >= " + pg::quote_literal(from) + "::" + type;
+    if (!watermark.empty())
+        shape_.moving = "coalesce(" + watermark + ")::" + type + " >= " + pg::quote_literal(from) + "::" + type;
 }
 
 // Rows that can't be converted are in no target; that they are the source's is told by their rejects.

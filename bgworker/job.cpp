@@ -107,7 +107,8 @@ Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window)
     Bookkeeping bookkeeping;
     auto rows = pg::query(
         "INSERT INTO insync.job AS j (run_id, stream_id, kind, window_from, window_to, status, attempts, pid, "
-        "started_at) VALUES ($1::bigint, $2::integer, $3, $4::timestamp, $5::timestamp, 'running', 1, pg_backend_pid(), "
+        "started_at) VALUES ($1::bigint, $2::integer, $3, $4::timestamp, $5::timestamp, 'running', 1, "
+        "pg_backend_pid(), "
         "clock_timestamp()) RETURNING j.id",
         {number(job.run_id), number(stream.id), name_of(kind), window.from, window.to});
     job.id = std::stoll(*rows.first()[0]);

@@ -52,11 +52,12 @@ Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, 
     pg::RunAs identity(stream.owner_oid);
     pg::Spi spi;
     const auto target = describe_target(stream.target_schema, stream.target_table);
-    if (!target) throw pg::Error(ERRCODE_UNDEFINED_TABLE, "the target of stream \"" + stream.name + "\" does not exist");
+    if (!target)
+        throw pg::Error(ERRCODE_UNDEFINED_TABLE, "the target of stream \"" + stream.name + "\" does not exist");
     const auto shape = build_shape(stream, stream.source_columns, *target);
     // What PostgreSQL computes of a row, and whom it leaves out, no source can tell.
-    counts_source_ = shape.filter.empty() && shape.delete_condition.empty() &&
-                     !stream.has_option("operation_column") && (!is_rest_ || (depth == Depth::counts && ledger_));
+    counts_source_ = shape.filter.empty() && shape.delete_condition.empty() && !stream.has_option("operation_column") &&
+                     (!is_rest_ || (depth == Depth::counts && ledger_));
     if (counts_source_) choose_columns(shape, *target);
     choose_groups(*target, window);
     std::string condition = living_condition(shape), scope = stream_scope(shape, stream.source_columns);
@@ -71,8 +72,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     std::map<std::string, std::vector<pg::Value>> types;
     for (auto& row : pg::query(types_query, {std::to_string(target.oid)}).rows) types[*row[0]] = row;
     const bool may_hash =
-        !hash_kind_.empty() &&
-        *pg::query("SELECT has_schema_privilege('insync', 'USAGE')").first()[0] == "t";
+        !hash_kind_.empty() && *pg::query("SELECT has_schema_privilege('insync', 'USAGE')").first()[0] == "t";
     hashes_ = may_hash && depth_ != Depth::counts;
     RowFormat format;
     format.kind = hash_kind_of(hash_kind_).value_or(HashKind::crc32);
@@ -92,7 +92,8 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
         }
         const std::string value = "t." + column.name + (type[3] == "t" ? "::pg_catalog." + *type[1] : "");
         using Kind = ValueFormat::Kind;
-        if (!column.key && (written->kind == Kind::integer || (written->kind == Kind::numeric && !hash_kind_.empty()))) {
+        if (!column.key &&
+            (written->kind == Kind::integer || (written->kind == Kind::numeric && !hash_kind_.empty()))) {
             sums.emplace_back(source->name, value);
             if (written->kind == Kind::numeric) std::rotate(sums.begin(), sums.end() - 1, sums.end());
         }
@@ -152,8 +153,8 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
 // APIs tell one number at a time.
 void Measuring::add_buckets(const TargetColumn& column, const SliceWindow& window) {
     if (!window.from || !window.to) {
-        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, "an API is asked for the rows of one slice after the other", "",
-                        "Give both \"from\" and \"to\".");
+        pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE, "an API is asked for the rows of one slice after the other",
+                        "", "Give both \"from\" and \"to\".");
         error.error_class = pg::ErrorClass::config;
         throw error;
     }

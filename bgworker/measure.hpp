@@ -40,7 +40,8 @@ class Measuring {
     Measuring(const Stream& stream, const std::optional<Ledger>& ledger, const SliceWindow& window, Depth depth,
               const std::optional<Moving>& moving, const std::string& hash_kind);
 
-    // False where the source can't be asked for numbers of rows: PostgreSQL leaves some out, or it is an API that has none.
+    // False where the source can't be asked for numbers of rows: PostgreSQL leaves some out, or it is an API that has
+    // none.
     bool counts_source() const { return counts_source_; }
     // False where the measures don't tell what the depth asks for: rows have to be compared one by one then.
     bool tells_all() const { return counts_source_ && (depth_ == Depth::counts || hashes_); }

@@ -25,8 +25,8 @@ nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const T
 // SQL over t: the target's rows in these slices, such that an index on the column can be used.
 std::string target_window(const Ledger& ledger, const TargetColumn& column, const SliceWindow& window);
 
-// The same window with bounds at whole slices: "from" moved to the beginning of its slice, "to" to the end. Makes its own
-// Spi.
+// The same window with bounds at whole slices: "from" moved to the beginning of its slice, "to" to the end. Makes its
+// own Spi.
 SliceWindow whole_slices(const std::optional<Ledger>& ledger, const SliceWindow& window);
 
 }  // namespace insync

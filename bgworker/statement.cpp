@@ -153,9 +153,12 @@ std::string vanished_condition(const ApplyShape& shape, const std::string& scope
 
 // The target's key as an object, of the row s or t.
 std::string key_object(const ApplyShape& shape, const char* prefix) {
-    return "jsonb_build_object(" + join(shape.columns, ", ", [&](const auto& column) {
-               return column.key ? literal(column.plain_name) + ", " + prefix + column.name : std::string();
-           }) + ")";
+    return "jsonb_build_object(" +
+           join(shape.columns, ", ",
+                [&](const auto& column) {
+                    return column.key ? literal(column.plain_name) + ", " + prefix + column.name : std::string();
+                }) +
+           ")";
 }
 
 }  // namespace
@@ -279,9 +282,9 @@ std::string differences_statement(const ApplyShape& shape, const std::string& bu
 }
 
 std::string present_keys_statement(const ApplyShape& shape) {
-    return "SELECT " + key_object(shape, "s.") + ", " + (shape.moving.empty() ? "false" : "s." + std::string(moving_flag)) +
-           " FROM (\n  " + mapped_rows(shape) + "\n) AS s" +
-           (has_deletes(shape) ? std::string(" WHERE NOT s.") + delete_flag : "");
+    return "SELECT " + key_object(shape, "s.") + ", " +
+           (shape.moving.empty() ? "false" : "s." + std::string(moving_flag)) + " FROM (\n  " + mapped_rows(shape) +
+           "\n) AS s" + (has_deletes(shape) ? std::string(" WHERE NOT s.") + delete_flag : "");
 }
 
 std::string vanished_rows_statement(const ApplyShape& shape, const std::string& scope, const std::string& bucket) {

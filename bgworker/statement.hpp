@@ -95,8 +95,8 @@ std::string revive_seen_statement(const ApplyShape& shape, const std::string& sc
 std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
                                    std::string (*number)(const std::string&));
 
-// Selects what the batch has otherwise than the target: bucket (SQL over s, the row as it is to be), kind (missing or changed) and key as jsonb. Rows that are moving are left out, and with `only_keys` those
-// whose key is there.
+// Selects what the batch has otherwise than the target: bucket (SQL over s, the row as it is to be), kind (missing or
+// changed) and key as jsonb. Rows that are moving are left out, and with `only_keys` those whose key is there.
 std::string differences_statement(const ApplyShape& shape, const std::string& bucket, bool only_keys);
 // Selects key (jsonb) and whether it is moving of each row of the batch.
 std::string present_keys_statement(const ApplyShape& shape);

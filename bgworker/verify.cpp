@@ -74,10 +74,13 @@ Verification::Verification(const Stream& stream, SliceWindow window, Depth depth
       transactions_(transactions),
       reader_(stream, [this](const nlohmann::json&) {
           transactions_.run([&] {
-              if (applier_) return applier_->use(reader_.columns());
-              applier_.emplace(stream_, reader_.columns(), false);
-              applier_->collect_keys(Applier::Covers::part);
-              applier_->count_source_slices();
+              if (applier_) {
+                  applier_->use(reader_.columns());
+              } else {
+                  applier_.emplace(stream_, reader_.columns(), false);
+                  applier_->collect_keys(Applier::Covers::part);
+                  applier_->count_source_slices();
+              }
               if (moving_) applier_->ignore_moving(moving_->from, moving_->pg_type);
           });
       }) {}
@@ -121,7 +124,8 @@ void Verification::judge(const SliceMeasures& measures) {
         } else if (measure.held == measure.source && measure.moving == 0 && !measure.equal) {
             found.changed = 1;  // at least
         }
-        if (depth_ != Depth::counts && !measure.equal && found.is_whole()) found.changed = 1;  // to be looked at
+        // To be looked at.
+        if (measuring_->tells_all() && depth_ != Depth::counts && !measure.equal && found.is_whole()) found.changed = 1;
         verdicts_.push_back(std::move(found));
     }
 }
@@ -172,7 +176,8 @@ void Verification::compare_window(ConnectorProcess& connector, const nlohmann::j
     std::vector<Difference> found;
     read(connector, request, [&](const Batch& batch) {
         transactions_.run([&] {
-            for (auto& difference : applier_->compare(batch, depth_ == Depth::keys)) found.push_back(std::move(difference));
+            for (auto& difference : applier_->compare(batch, depth_ == Depth::keys))
+                found.push_back(std::move(difference));
         });
     });
     if (!applier_) return;
@@ -279,7 +284,8 @@ std::string Verification::message() const {
         text += "; not compared where all else is equal: " + names;
     }
     if (unreadable_ > 0) text += "; " + std::to_string(unreadable_) + " rows of the source can't be converted";
-    if (listed_ > static_cast<std::int64_t>(most_keys)) text += "; the keys of the first " + std::to_string(most_keys) + " rows are kept";
+    if (listed_ > static_cast<std::int64_t>(most_keys))
+        text += "; the keys of the first " + std::to_string(most_keys) + " rows are kept";
     return text;
 }
 
@@ -297,14 +303,16 @@ void Verification::record(std::int64_t run_id) {
     }
     const std::string id = std::to_string(stream_.id), unit(name_of(ledger_->unit));
     Bookkeeping bookkeeping;
-    const std::string within =
-        " (x.bucket >= " + text_or_null(window_.from) + "::timestamp OR " + text_or_null(window_.from) +
-        " IS NULL) AND (x.bucket < " + text_or_null(window_.to) + "::timestamp OR " + text_or_null(window_.to) + " IS NULL)";
+    const std::string within = " (x.bucket >= " + text_or_null(window_.from) + "::timestamp OR " +
+                               text_or_null(window_.from) + " IS NULL) AND (x.bucket < " + text_or_null(window_.to) +
+                               "::timestamp OR " + text_or_null(window_.to) + " IS NULL)";
     // Slices that neither side has rows in are whole as well; where nothing was counted, the ledger's numbers stand in.
     pg::query(
         "WITH found AS (SELECT " + bucket_of_number("f.b") +
-            " AS bucket, f.s, f.d, f.h FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h bigint)),"
-            " every AS (SELECT f.bucket FROM found AS f UNION SELECT x.bucket FROM insync.slice AS x WHERE x.stream_id = "
+            " AS bucket, f.s, f.d, f.h FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h "
+            "bigint)),"
+            " every AS (SELECT f.bucket FROM found AS f UNION SELECT x.bucket FROM insync.slice AS x WHERE x.stream_id "
+            "= "
             "$1::integer AND" +
             within +
             " UNION SELECT g FROM generate_series(date_trunc($3, $4::timestamp), $5::timestamp - interval '1 "

@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t shown_keys = 100;
 
 // Reads again what differs, by slices where there are any.
-void repair(const Stream& stream, Verification& verification, SourceSession& session, CallerTransactions& transactions) {
+void repair(const Stream& stream, Verification& verification, SourceSession& session,
+            CallerTransactions& transactions) {
     if (!verification.ledger()) {
         RunRequest request;
         request.trigger = "call";
@@ -38,8 +39,8 @@ void repair(const Stream& stream, Verification& verification, SourceSession& ses
 
 pg::Value bucket_text(const Verification& verification, std::int64_t bucket) {
     if (!verification.ledger()) return std::nullopt;
-    const char* text = pg::call(
-        [&] { return DatumGetCString(DirectFunctionCall1(timestamp_out, TimestampGetDatum(bucket))); });
+    const char* text =
+        pg::call([&] { return DatumGetCString(DirectFunctionCall1(timestamp_out, TimestampGetDatum(bucket))); });
     return std::string(text);
 }
 
