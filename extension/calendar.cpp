@@ -55,6 +55,8 @@ Holidays find_holidays(const std::string& option) {
                         "Write it as schema.table or schema.table(column).");
     }
     Holidays found{pg::quote_identifier(table_parts[0]) + "." + pg::quote_identifier(table_parts[1]), ""};
+    if (!pg::query("SELECT to_regclass($1)", {found.table}).first()[0])
+        throw pg::Error(ERRCODE_UNDEFINED_TABLE, "relation " + found.table + " does not exist");
     auto dates = pg::query(
         "SELECT a.attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL)"
         " FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid"

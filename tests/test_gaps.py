@@ -316,11 +316,11 @@ def test_weeks_are_left_out_with_all_of_their_days(db, make):
     ({"calendar": "true; SELECT 1"}, "option calendar does not compile: syntax error"),
     ({"calendar": "EXISTS (SELECT FROM aperturas)"}, 'option calendar does not compile: relation "aperturas" does not exist'),
     ({"holidays": "festivos"}, 'option holidays of stream "t01": "festivos" names no table'),
-    ({"holidays": "public.festivos"}, 'option holidays of stream "t01": relation "public.festivos" does not exist'),
+    ({"holidays": "public.festivos"}, 'option holidays of stream "t01": relation public.festivos does not exist'),
     ({"holidays": "public.texts"}, 'option holidays of stream "t01": public.texts has no column of type date'),
     ({"holidays": "public.texts(dia)"}, 'option holidays of stream "t01": column "dia" of public.texts is no date but text'),
     ({"holidays": "public.texts(fecha)"}, 'option holidays of stream "t01": column "fecha" of public.texts does not exist'),
-    ({"holidays": "public.texts(dia"}, 'option holidays of stream "t01": relation "public.texts(dia" does not exist'),
+    ({"holidays": "public.texts(dia"}, 'option holidays of stream "t01": relation public."texts(dia" does not exist'),
     ({"holidays": "; DROP TABLE x"}, 'option holidays of stream "t01": invalid name syntax'),
 ])  # fmt: skip
 def test_wrong_calendars_are_refused(db, make, options, message):

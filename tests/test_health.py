@@ -81,7 +81,7 @@ def test_a_calendar_that_fails_hides_nothing(db, shop, health):
     db.execute("DROP TABLE libres")
     status, message, _ = health()["gaps"]
     assert status == "warning"
-    assert message == '2 with gaps: option holidays of stream "a": relation "public.libres" does not exist; b (0 critical, 1 warning)'
+    assert message == '2 with gaps: option holidays of stream "a": relation public.libres does not exist; b (0 critical, 1 warning)'
 
 
 def test_a_copy_of_the_database_says_so(db, shop, health):
