@@ -14,6 +14,7 @@ namespace {
 constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t minute_us = 60 * second_us;
 constexpr std::int64_t hour_us = 60 * minute_us;
+constexpr std::int64_t patience_us = 15 * minute_us;
 constexpr std::uint32_t every_hour = (1u << 24) - 1;
 
 constexpr std::string_view month_names[] = {"jan", "feb", "mar", "apr", "may", "jun",
@@ -196,59 +197,11 @@ bool is_valid(const LocalTime& time) {
            time.minute < 60 && time.second >= 0 && time.second <= 60;
 }
 
-// Wall time counted as if it were UTC, so that it can be subtracted.
-std::int64_t count_us(const LocalTime& wall) {
-    auto days = static_cast<std::int64_t>(date_of(wall).time_since_epoch().count());
-    return (((days * 24 + wall.hour) * 60 + wall.minute) * 60 + wall.second) * second_us;
-}
-
 // The whole minute before the one that `count` (as count_us) is in: what to search after to find that minute itself.
 LocalTime minute_before(std::int64_t count) {
-    auto minutes = std::chrono::floor<std::chrono::minutes>(std::chrono::microseconds(count)) - std::chrono::minutes(1);
-    auto days = std::chrono::floor<std::chrono::days>(minutes);
-    std::chrono::year_month_day date{std::chrono::sys_days(days)};
-    auto of_day = static_cast<int>((minutes - days).count());
-    return {static_cast<int>(date.year()),
-            static_cast<int>(static_cast<unsigned>(date.month())),
-            static_cast<int>(static_cast<unsigned>(date.day())),
-            of_day / 60,
-            of_day % 60,
-            0};
-}
-
-// What the zone's clock is ahead of UTC at an instant.
-std::int64_t offset_at(std::int64_t utc_us, const ToLocal& to_local) {
-    std::int64_t whole =
-        std::chrono::floor<std::chrono::seconds>(std::chrono::microseconds(utc_us)).count() * second_us;
-    return count_us(to_local(whole)) - whole;
-}
-
-// The instant in (from, to] at which the offset of `from` ends. The offsets of the two differ.
-std::int64_t find_change(std::int64_t from, std::int64_t to, const ToLocal& to_local) {
-    const std::int64_t old_offset = offset_at(from, to_local);
-    // Changes happen at whole seconds: only those are tried.
-    std::int64_t low = std::chrono::floor<std::chrono::seconds>(std::chrono::microseconds(from)).count();
-    std::int64_t high = std::chrono::ceil<std::chrono::seconds>(std::chrono::microseconds(to)).count();
-    while (high - low > 1) {
-        std::int64_t middle = low + (high - low) / 2;
-        (offset_at(middle * second_us, to_local) == old_offset ? low : high) = middle;
-    }
-    return high * second_us;
-}
-
-// The first instant at which the clock shows `wall`, or the first after the gap that it falls into. Only the function
-// from UTC is needed, so it doesn't matter which of two instants a time-zone library would choose.
-std::int64_t first_instant_of(const LocalTime& wall, const ToLocal& to_local) {
-    const std::int64_t count = count_us(wall);
-    const std::int64_t from = count - 26 * hour_us;  // no zone is further from UTC
-    const std::int64_t to = count + 26 * hour_us;
-    const std::int64_t before = offset_at(from, to_local);
-    const std::int64_t after = offset_at(to, to_local);
-    if (before == after) {
-        return count - before;
-    }
-    const std::int64_t change = find_change(from, to, to_local);
-    return count - before < change ? count - before : std::max(count - after, change);
+    LocalTime time = local_time_of(count - minute_us);
+    time.second = 0;
+    return time;
 }
 
 // For a cron with every hour: the first match in the hour that is repeated soon after `after`, if it is before `until`.
@@ -387,6 +340,37 @@ std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std
     }
     auto next = next_instant(schedule.cron, last, to_local);
     return next ? std::optional(std::max(*next, now_us)) : std::nullopt;
+}
+
+std::optional<std::int64_t> last_due(const Schedule& schedule, std::int64_t now_us, const ToLocal& to_local) {
+    if (schedule.interval) {
+        std::int64_t due = 0;
+        bool overflow =
+            __builtin_sub_overflow(now_us, std::int64_t{std::chrono::microseconds(*schedule.interval).count()}, &due);
+        return overflow ? std::nullopt : std::optional(due);
+    }
+    // What comes next after an instant never lies before what comes next after an earlier one: the last instant whose
+    // next match isn't in the future is searched for, second by second, by halves.
+    auto is_due = [&](std::int64_t second) {
+        auto next = next_instant(schedule.cron, second * second_us, to_local);
+        return next && *next <= now_us;
+    };
+    std::int64_t high = std::chrono::floor<std::chrono::seconds>(std::chrono::microseconds(now_us)).count() + 1;
+    std::int64_t low = high - std::int64_t{9 * 366} * 86400;
+    if (!is_due(low)) return std::nullopt;
+    while (high - low > 1) {
+        std::int64_t middle = low + (high - low) / 2;
+        (is_due(middle) ? low : high) = middle;
+    }
+    return next_instant(schedule.cron, low * second_us, to_local);
+}
+
+std::optional<std::int64_t> data_due(const Schedule& schedule, std::int64_t now_us, bool is_running,
+                                     const ToLocal& to_local) {
+    auto due = last_due(schedule, now_us, to_local);
+    if (due && is_running) due = last_due(schedule, *due - 1, to_local);
+    if (due && *due > now_us - patience_us) due = last_due(schedule, now_us - patience_us, to_local);
+    return due;
 }
 
 }  // namespace insync

@@ -9,27 +9,14 @@
 #pragma once
 
 #include <chrono>
-#include <compare>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string_view>
 
+#include "bgworker/wall_clock.hpp"
 #include "extension/option_values.hpp"
 
 namespace insync {
-
-// Wall time in some zone; month and day count from 1.
-struct LocalTime {
-    int year = 1970;
-    int month = 1;
-    int day = 1;
-    int hour = 0;
-    int minute = 0;
-    int second = 0;
-
-    friend auto operator<=>(const LocalTime&, const LocalTime&) = default;
-};
 
 // The minutes at which something happens; a bit for each value that a field lets through.
 struct Cron {
@@ -65,9 +52,6 @@ Parsed<Cron> parse_cron(std::string_view text);
 // nothing if there is none within nine years (29 February comes again after eight at most), or if `after` is no date.
 std::optional<LocalTime> next_match(const Cron& cron, const LocalTime& after);
 
-// UTC to the wall time of the schedule's zone; fractions of a second are cut off (towards the past).
-using ToLocal = std::function<LocalTime(std::int64_t utc_us)>;
-
 // When to start next, never before `now_us`; nothing if the schedule never happens.
 //
 // Interval: `last_start_us` plus the interval; at once if that is past, or if there was no start. Cron: the first match
@@ -75,5 +59,14 @@ using ToLocal = std::function<LocalTime(std::int64_t utc_us)>;
 // stream miss happens once. A last start in the future (a clock that was set back) counts as now.
 std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std::int64_t> last_start_us,
                                      std::int64_t now_us, const ToLocal& to_local);
+
+// The last instant at or before `now_us` at which the schedule was due, regardless of whether it ran: a match of the
+// cron expression, or an interval ago. Nothing if there is none within nine years.
+std::optional<std::int64_t> last_due(const Schedule& schedule, std::int64_t now_us, const ToLocal& to_local);
+
+// The time up to which a source's data should be here: when the schedule was last due, as far as a run of then can have
+// ended by now. While one is under way, and for a quarter of an hour, it is the time before.
+std::optional<std::int64_t> data_due(const Schedule& schedule, std::int64_t now_us, bool is_running,
+                                     const ToLocal& to_local);
 
 }  // namespace insync

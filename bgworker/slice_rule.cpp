@@ -8,14 +8,10 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
-#include <algorithm>
-#include <array>
-
 namespace insync {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> units = {"hour", "day", "week", "month"};
 constexpr std::int64_t quarter = 15 * USECS_PER_MINUTE;
 constexpr std::int64_t monday = 2;  // 2000-01-03, in days since PostgreSQL's epoch
 
@@ -25,16 +21,6 @@ std::int64_t floor_to(std::int64_t value, std::int64_t step) {
 }
 
 }  // namespace
-
-std::string_view name_of(SliceUnit unit) {
-    return units[static_cast<std::size_t>(unit)];
-}
-
-std::optional<SliceUnit> slice_unit_of(std::string_view name) {
-    auto found = std::find(units.begin(), units.end(), name);
-    if (found == units.end()) return std::nullopt;
-    return static_cast<SliceUnit>(found - units.begin());
-}
 
 bool SliceRule::is_possible(Oid type) {
     return type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID;

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
+
+#include "bgworker/slice_unit.hpp"
 
 extern "C" {
 #include "postgres.h"
@@ -14,11 +13,6 @@ extern "C" {
 }
 
 namespace insync {
-
-enum class SliceUnit { hour, day, week, month };
-
-std::string_view name_of(SliceUnit unit);
-std::optional<SliceUnit> slice_unit_of(std::string_view name);
 
 // The bucket of a value, named by its beginning: a time without a zone, as a clock in the slices' zone showed it. Rows
 // without a time are in a bucket of their own, -infinity. Weeks begin on Monday (ISO 8601).

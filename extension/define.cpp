@@ -3,8 +3,7 @@
 
 extern "C" {
 #include "catalog/namespace.h"
-#include "nodes/parsenodes.h"
-#include "parser/parser.h"
+#include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
@@ -15,6 +14,8 @@ extern "C" {
 #include "bgworker/batch_relation.hpp"
 #include "bgworker/expression.hpp"
 #include "bgworker/source_session.hpp"
+#include "extension/calendar.hpp"
+#include "extension/expression_check.hpp"
 #include "extension/near_miss.hpp"
 
 namespace insync {
@@ -53,49 +54,12 @@ bool contains(const std::vector<std::string>& items, const std::string& item) {
     return std::find(items.begin(), items.end(), item) != items.end();
 }
 
+constexpr ExpressionScope over_batch{"batch",
+                                     "It is SQL over the relation batch, whose columns are the source's; tables and "
+                                     "functions outside pg_catalog need their schema's name."};
+
 nlohmann::json named_columns(const Stream& stream) {
     return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
-}
-
-// One expression and nothing else: no second statement, no FROM or WHERE of its own.
-bool is_single_expression(const char* statement) {
-    return pg::call([&] {
-        List* parsed = raw_parser(statement, RAW_PARSE_DEFAULT);
-        if (list_length(parsed) != 1) return false;
-        Node* node = linitial_node(RawStmt, parsed)->stmt;
-        if (!IsA(node, SelectStmt)) return false;
-        auto* select = reinterpret_cast<SelectStmt*>(node);
-        return list_length(select->targetList) == 1 && select->op == SETOP_NONE && select->fromClause == NIL &&
-               select->whereClause == nullptr && select->withClause == nullptr && select->intoClause == nullptr;
-    });
-}
-
-// Plans `SELECT (expression) FROM batch`; returns its type. Errors point into the expression.
-std::string check_expression(const std::string& what, const std::string& expression) {
-    const std::string head = "SELECT (";
-    try {
-        std::string alone = head + expression + "\n)";
-        if (!is_single_expression(alone.c_str()))
-            throw pg::Error(ERRCODE_SYNTAX_ERROR, "it is not a single expression");
-        pg::Plan plan(head + expression + "\n) FROM batch");
-        TupleDesc descriptor = plan.descriptor();
-        return pg::call([&] {
-            Form_pg_attribute column = TupleDescAttr(descriptor, 0);
-            // An untyped literal becomes text, as in a table that a SELECT makes.
-            return format_type_extended(column->atttypid, column->atttypmod,
-                                        FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-        });
-    } catch (pg::Error& error) {
-        if (error.is_interrupt()) throw;
-        int position = error.position - static_cast<int>(head.size());
-        pg::Error explained(error.sqlstate, what + " does not compile: " + error.message, error.detail,
-                            !error.hint.empty() ? error.hint
-                                                : "It is SQL over the relation batch, whose columns are the source's; "
-                                                  "tables and functions outside pg_catalog need their schema's name.");
-        explained.query = expression;
-        explained.position = std::max(position, 0);
-        throw explained;
-    }
 }
 
 // What a table that is filled from a path is called: its last segment without placeholders and extension, in letters
@@ -272,19 +236,18 @@ std::map<std::string, std::string> check_expressions(const Stream& stream) {
     pg::PinnedSettings settings;
     pg::RunAs identity(stream.owner_oid);
     pg::Spi spi;
+    check_calendar(stream);
     BatchRelation relation(BatchRelation::descriptor(stream.source_columns));
     auto named = named_columns(stream);
     for (const auto& [name, expression] : named.items()) {
-        std::string type = check_expression("the expression of column \"" + name + "\"", expression.get<std::string>());
+        std::string type =
+            check_expression("the expression of column \"" + name + "\"", expression.get<std::string>(), over_batch);
         types[name] = type == "unknown" || type == "pg_catalog.unknown" ? "text" : type;
     }
     for (const char* option : {"filter", "deleted_when"}) {
         std::string condition = stream.option(option);
         if (condition.empty()) continue;
-        std::string what = std::string("option ") + option, type = check_expression(what, condition);
-        if (type != "boolean")
-            throw pg::Error(ERRCODE_DATATYPE_MISMATCH, what + " must be boolean, not " + type,
-                            "In: " + condition + ".");
+        check_condition(std::string("option ") + option, condition, over_batch);
     }
     return types;
 }

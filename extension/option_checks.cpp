@@ -15,6 +15,7 @@
 #include "extension/option_sets.hpp"
 #include "extension/option_templates.hpp"
 #include "extension/rest_values.hpp"
+#include "extension/weekdays.hpp"
 
 namespace insync {
 
@@ -273,6 +274,13 @@ ValueProblem check_value(const Option& option, std::string_view value) {
             return check_enumeration(option, value);
         case ValueType::share_or_count:
             return problem_of(parse_share_or_count(value), "Write a share such as '5%' or a count such as '1000'.");
+        case ValueType::share: {
+            auto share = parse_share_or_count(value);
+            if (share && !share->share) return {"It is not a share.", "Write it as '25%'."};
+            return problem_of(share, "Write it as '25%'.");
+        }
+        case ValueType::weekdays:
+            return problem_of(parse_weekdays(value), "Write it as 'mon-sat' or 'mon,wed,fri'.");
         case ValueType::lookback:
             return problem_of(parse_lookback(value),
                               "Write a time such as '10 minutes', or a count such as '1000' for an integer watermark.");

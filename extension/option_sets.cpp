@@ -95,6 +95,10 @@ Problem check_stream_set(const OptionMap& options) {
     if (*parse_boolean(value_or_default("columns_only")) && !has("columns")) {
         return requires_other("columns_only", "columns", "Without columns, nothing would be written.");
     }
+    if (*parse_integer(value_or_default("gap_critical")) < *parse_integer(value_or_default("gap_warning"))) {
+        return OptionProblem{"option \"gap_critical\" must not be less than option \"gap_warning\"", "",
+                             "A gap that is critical is a warning, too."};
+    }
     if (has("initial_watermark") && value_or_default("mode") == "full") {
         return OptionProblem{"option \"initial_watermark\" is not allowed when \"mode\" is \"full\"",
                              "A full read always reads everything.", "Set mode to incremental."};

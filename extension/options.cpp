@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 
+#include "extension/options_gaps.hpp"
 #include "extension/options_rest.hpp"
 
 namespace insync {
@@ -328,9 +329,10 @@ constexpr Option general[] = {
 };
 
 constexpr auto table = [] {
-    std::array<Option, std::size(general) + std::size(rest_rows::table)> all;
-    std::copy(std::begin(rest_rows::table), std::end(rest_rows::table),
-              std::copy(std::begin(general), std::end(general), all.begin()));
+    std::array<Option, std::size(general) + std::size(gap_rows::table) + std::size(rest_rows::table)> all;
+    auto end = std::copy(std::begin(general), std::end(general), all.begin());
+    end = std::copy(std::begin(gap_rows::table), std::end(gap_rows::table), end);
+    std::copy(std::begin(rest_rows::table), std::end(rest_rows::table), end);
     return all;
 }();
 
@@ -393,8 +395,12 @@ std::string type_text(const Option& option) {
             return "boolean";
         case enumeration:
             return values_text(option);
+        case share:
+            return "share";
         case share_or_count:
             return "share or count";
+        case weekdays:
+            return "weekdays";
         case json_object:
         case text_map:
         case json_options:

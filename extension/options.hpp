@@ -39,7 +39,9 @@ enum class ValueType {
     size,
     boolean,
     enumeration,
+    share,  // of a whole, 0% to 100%
     share_or_count,
+    weekdays,      // 'mon-sat'
     json_object,   // whose values are SQL expressions
     text_map,      // a JSON object whose values are texts or numbers
     json_options,  // a JSON object of further options

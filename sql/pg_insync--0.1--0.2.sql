@@ -304,6 +304,145 @@ COMMENT ON FUNCTION sync_backfill(text, timestamp, timestamp, interval) IS
     'reads what a source has between two times again ("to" isn''t included; without them from the first slice to now), in pieces of step (a slice, by default), newest first and by several workers, while scheduled runs go on and come first. How far the stream has read stays as it is';
 REVOKE ALL ON FUNCTION sync_profile(text), sync_backfill(text, timestamp, timestamp, interval) FROM PUBLIC;
 
+/* What is missing. The views ask functions that stand in their own schema, as the other's name isn't known here. */
+CREATE FUNCTION insync.find_gaps(pattern text, since timestamp, until timestamp, OUT stream text, OUT kind text, OUT "from" timestamp,
+                                 OUT "to" timestamp, OUT buckets bigint, OUT rows bigint, OUT expected bigint, OUT completeness numeric,
+                                 OUT days_behind integer, OUT severity text, OUT recommendation text, OUT fix text)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_gaps';
+COMMENT ON FUNCTION insync.find_gaps(text, timestamp, timestamp) IS 'what the view insync.gaps shows; see sync_gaps()';
+REVOKE ALL ON FUNCTION insync.find_gaps(text, timestamp, timestamp) FROM PUBLIC;
+
+CREATE VIEW insync.gaps WITH (security_invoker = true) AS
+SELECT g.stream, g.kind, g."from", g."to", g.buckets, g.rows, g.expected, g.completeness, g.days_behind, g.severity, g.recommendation, g.fix
+  FROM insync.find_gaps('%', NULL, NULL) AS g;
+COMMENT ON VIEW insync.gaps IS 'what is missing in the targets of the current role''s streams; the view of sync_gaps()';
+COMMENT ON COLUMN insync.gaps.stream IS 'name of the stream';
+COMMENT ON COLUMN insync.gaps.kind IS
+    'missing (no rows), short (fewer than usual, or than the source has), differs (from the source), or late (nothing after it has come, either)';
+COMMENT ON COLUMN insync.gaps."from" IS 'beginning of the first slice, as a clock in the ledger''s zone shows it; NULL: the stream never held a row';
+COMMENT ON COLUMN insync.gaps."to" IS 'end of the last slice, which is no longer part of it';
+COMMENT ON COLUMN insync.gaps.buckets IS 'slices in which rows are expected';
+COMMENT ON COLUMN insync.gaps.rows IS 'rows that the target holds there';
+COMMENT ON COLUMN insync.gaps.expected IS
+    'rows that should be there: what the source had when it was asked, else what is usual; NULL: too little is known';
+COMMENT ON COLUMN insync.gaps.completeness IS
+    'percent of the stream''s expected slices, in the time that was asked for, that are whole; rounded down';
+COMMENT ON COLUMN insync.gaps.days_behind IS 'of a late stream: days for which rows should have come, without those that are usually empty';
+COMMENT ON COLUMN insync.gaps.severity IS 'info, warning or critical, by the options gap_warning and gap_critical';
+COMMENT ON COLUMN insync.gaps.recommendation IS 'what to do, as a sentence';
+COMMENT ON COLUMN insync.gaps.fix IS 'the statement that does it; NULL where somebody has to decide first, as the stream is paused';
+
+CREATE FUNCTION sync_gaps(pattern text DEFAULT '%', "from" timestamp DEFAULT NULL, "to" timestamp DEFAULT NULL) RETURNS SETOF insync.gaps
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_gaps';
+COMMENT ON FUNCTION sync_gaps(text, timestamp, timestamp) IS
+    'what is missing, short, late or different in the targets of the caller''s streams whose name matches the LIKE pattern, one row for slices that follow each other; column fix repairs it: SELECT fix FROM sync_gaps() \gexec';
+REVOKE ALL ON FUNCTION sync_gaps(text, timestamp, timestamp) FROM PUBLIC;
+
+CREATE FUNCTION insync.find_coverage(pattern text, OUT stream text, OUT target text, OUT rows bigint, OUT first_slice timestamp,
+                                     OUT last_slice timestamp, OUT days_behind integer, OUT completeness numeric, OUT gaps bigint,
+                                     OUT missing bigint, OUT short bigint, OUT differing bigint, OUT last_verified timestamptz,
+                                     OUT severity text, OUT message text)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_coverage';
+COMMENT ON FUNCTION insync.find_coverage(text) IS 'what the view insync.coverage shows; see sync_coverage()';
+REVOKE ALL ON FUNCTION insync.find_coverage(text) FROM PUBLIC;
+
+CREATE VIEW insync.coverage WITH (security_invoker = true) AS
+SELECT c.stream, c.target, c.rows, c.first_slice, c.last_slice, c.days_behind, c.completeness, c.gaps, c.missing, c.short, c.differing,
+       c.last_verified, c.severity, c.message
+  FROM insync.find_coverage('%') AS c;
+COMMENT ON VIEW insync.coverage IS 'one row a stream of the current role: how complete its target is; the view of sync_coverage()';
+COMMENT ON COLUMN insync.coverage.stream IS 'name of the stream';
+COMMENT ON COLUMN insync.coverage.target IS 'table that is written to';
+COMMENT ON COLUMN insync.coverage.rows IS 'rows of the stream that the target holds; NULL: none are counted';
+COMMENT ON COLUMN insync.coverage.first_slice IS 'beginning of the first slice with rows, as a clock in the ledger''s zone shows it';
+COMMENT ON COLUMN insync.coverage.last_slice IS 'beginning of the last slice with rows that isn''t in the future';
+COMMENT ON COLUMN insync.coverage.days_behind IS
+    'days for which rows should have come by the stream''s schedule, after the last slice that has any; NULL: not known';
+COMMENT ON COLUMN insync.coverage.completeness IS
+    'percent of the expected slices that are whole, rounded down; NULL: none is expected, or slices aren''t counted';
+COMMENT ON COLUMN insync.coverage.gaps IS 'rows that sync_gaps() has for the stream';
+COMMENT ON COLUMN insync.coverage.missing IS 'slices without rows before the last one that has any';
+COMMENT ON COLUMN insync.coverage.short IS 'slices with fewer rows than usual, or than the source has';
+COMMENT ON COLUMN insync.coverage.differing IS 'slices that differ from the source';
+COMMENT ON COLUMN insync.coverage.last_verified IS 'when the source was last asked about one of the slices; NULL: never';
+COMMENT ON COLUMN insync.coverage.severity IS 'ok, info, warning or critical: that of the gravest gap';
+COMMENT ON COLUMN insync.coverage.message IS 'what is to be known; NULL: all is well';
+
+CREATE FUNCTION sync_coverage(pattern text DEFAULT '%') RETURNS SETOF insync.coverage
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_coverage';
+COMMENT ON FUNCTION sync_coverage(text) IS
+    'one row a stream of the caller whose name matches the LIKE pattern: how complete its target is, and how far behind';
+REVOKE ALL ON FUNCTION sync_coverage(text) FROM PUBLIC;
+
+CREATE FUNCTION sync_health(OUT "check" text, OUT status text, OUT message text, OUT hint text)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_health';
+COMMENT ON FUNCTION sync_health() IS
+    'one row a check (workers, database, runs, paused, rejects, gaps, late) of the caller''s streams: status ok, warning or critical, what is wrong, and what to do';
+REVOKE ALL ON FUNCTION sync_health() FROM PUBLIC;
+
+/* A row of history may stand for polls of several days; those that found nothing aren't in it yet, and are the last. */
+CREATE VIEW insync.daily WITH (security_invoker = true) AS
+WITH ran AS (
+    SELECT days.day::date AS day, r.stream_id, r.stream, r.id, r.status, r.mode, r.trigger OPERATOR(pg_catalog.=) 'retry' AS retried,
+           CASE WHEN days.number OPERATOR(pg_catalog.=) 1
+                THEN r.inserted OPERATOR(pg_catalog.+) r.updated OPERATOR(pg_catalog.+) r.deleted ELSE 0 END AS rows,
+           CASE WHEN days.number OPERATOR(pg_catalog.=) 1 THEN r.rejected ELSE 0 END AS rejected
+      FROM insync.run AS r
+     CROSS JOIN LATERAL pg_catalog.generate_series(
+               pg_catalog.date_trunc('day', coalesce(r.started_at, r.queued_at)),
+               CASE WHEN r.polls OPERATOR(pg_catalog.>) 1 THEN r.ended_at ELSE coalesce(r.started_at, r.queued_at) END,
+               '1 day') WITH ORDINALITY AS days (day, number)
+    UNION ALL
+    SELECT days.day::date, s.id, s.name, NULL, 'succeeded', 'incremental', false, 0, 0
+      FROM insync.live() AS l JOIN insync.stream AS s ON s.id OPERATOR(pg_catalog.=) l.stream_id
+     CROSS JOIN LATERAL pg_catalog.generate_series(pg_catalog.date_trunc('day', l.quiet_since), l.last_poll, '1 day') AS days (day)
+     WHERE l.polls OPERATOR(pg_catalog.>) 0
+), last_of_day AS (
+    SELECT DISTINCT ON (r.day, r.stream_id) r.day, r.stream_id, r.stream, r.id, r.status
+      FROM ran AS r WHERE r.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys'])
+     ORDER BY r.day, r.stream_id, r.id DESC NULLS FIRST
+), streams AS (
+    SELECT l.day, pg_catalog.count(*) AS streams,
+           pg_catalog.count(*) FILTER (WHERE l.status OPERATOR(pg_catalog.=) 'succeeded') AS succeeded,
+           pg_catalog.count(*) FILTER (WHERE l.status OPERATOR(pg_catalog.=) 'failed') AS failed,
+           pg_catalog.string_agg(l.stream, ', ' ORDER BY l.stream) FILTER (
+               WHERE l.status OPERATOR(pg_catalog.=) 'failed' AND NOT EXISTS (
+                   SELECT FROM insync.run AS later WHERE later.stream_id OPERATOR(pg_catalog.=) l.stream_id
+                      AND later.id OPERATOR(pg_catalog.>) l.id AND later.status OPERATOR(pg_catalog.=) 'succeeded'
+                      AND later.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']))) AS open
+      FROM last_of_day AS l GROUP BY l.day
+), work AS (
+    SELECT r.day, pg_catalog.count(DISTINCT r.stream_id) FILTER (WHERE r.retried) AS retried,
+           pg_catalog.sum(r.rows)::bigint AS rows, pg_catalog.sum(r.rejected)::bigint AS rejected
+      FROM ran AS r GROUP BY r.day
+), days AS (
+    SELECT w.day FROM work AS w UNION SELECT current_date
+)
+SELECT d.day, coalesce(s.streams, 0) AS streams, coalesce(s.succeeded, 0) AS succeeded, coalesce(s.failed, 0) AS failed,
+       coalesce(w.retried, 0) AS retried, coalesce(w.rows, 0) AS rows, coalesce(w.rejected, 0) AS rejected, s.open,
+       CASE WHEN d.day OPERATOR(pg_catalog.=) current_date THEN (
+           SELECT pg_catalog.string_agg(i.stream, ', ' ORDER BY i.stream) FROM insync.status AS i
+            WHERE i.next_run OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) '15 minutes'::interval)
+              AND NOT i.state OPERATOR(pg_catalog.=) ANY (ARRAY['starting', 'running', 'processing'])) END AS overdue,
+       CASE WHEN d.day OPERATOR(pg_catalog.=) current_date THEN (
+           SELECT coalesce(pg_catalog.sum(c.gaps), 0) FROM insync.coverage AS c
+            WHERE c.severity OPERATOR(pg_catalog.=) ANY (ARRAY['warning', 'critical'])) END AS gaps
+  FROM days AS d LEFT JOIN streams AS s ON s.day OPERATOR(pg_catalog.=) d.day
+  LEFT JOIN work AS w ON w.day OPERATOR(pg_catalog.=) d.day
+ ORDER BY d.day DESC;
+COMMENT ON VIEW insync.daily IS
+    'one row a day of the history, the latest first, and today''s in any case: how the runs of the current role''s streams ended, and what is still open; days are those of the setting TimeZone';
+COMMENT ON COLUMN insync.daily.day IS 'the day on which the runs began';
+COMMENT ON COLUMN insync.daily.streams IS 'streams that ran';
+COMMENT ON COLUMN insync.daily.succeeded IS 'streams whose last run of the day succeeded';
+COMMENT ON COLUMN insync.daily.failed IS 'streams whose last run of the day failed';
+COMMENT ON COLUMN insync.daily.retried IS 'streams of which a failed run was tried again';
+COMMENT ON COLUMN insync.daily.rows IS 'rows inserted, updated or deleted';
+COMMENT ON COLUMN insync.daily.rejected IS 'rows that went to insync.error';
+COMMENT ON COLUMN insync.daily.open IS 'names of the streams that failed and have not succeeded since, to this moment; NULL: none';
+COMMENT ON COLUMN insync.daily.overdue IS 'of today: names of the streams whose run has been due for a quarter of an hour and hasn''t begun';
+COMMENT ON COLUMN insync.daily.gaps IS 'of today: gaps of the streams for which sync_coverage() has a warning, or worse';
+
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';
 SELECT insync.wake() WHERE EXISTS (SELECT FROM insync.stream);

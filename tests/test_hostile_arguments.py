@@ -21,6 +21,7 @@ JSONS = ["null", "true", "5", "1e300", '"x"', "[]", '[{"columns": 1}]', "{}", DE
          '{"columns": {"x": "1; SELECT 2"}}', '{"columns": {"x": "1)), ((2"}}', '{"columns": {"x": "1 --"}}', '{"columns": {"x": null}}', '{"columns": []}',
          '{"filter": "true) OR (true"}', '{"filter": "1"}', '{"filter": {}}', '{"": ""}', '{"name": ""}', '{"name": null}', '{"owner": null}', '{"owner": "nadie"}',
          '{"schedule": []}', '{"schedule": ""}', '{"page_rows": -1}', '{"page_rows": 1e10}', '{"page_rows": "9999999999999999999999"}', '{"time_zone": "../../etc/passwd"}',
+         '{"calendar": "true) OR (true"}', '{"calendar": "1"}', '{"holidays": "x"}', '{"holidays": "insync.stream(id)"}', '{"open_days": "-"}', '{"short_below": "101%"}',
          '{"lookback": "-1 day"}', '{"max_rejects": "1000%"}', '{"deletes": "hard", "operation_column": "nada"}', '{"initial_watermark": "\'"}', '{"key": "x"}',
          '{"' + "k" * 10_000 + '": 1}', '{"columns": {"' + "k" * 200 + '": "1"}}']  # fmt: skip
 VALUES = {
@@ -32,9 +33,10 @@ VALUES = {
     "oid": ["0", "1", "1417", "1418", "2328", "4294967295"],
     "boolean": ["true", "false"],
     "interval": ["0", "-1 second", "-178000000 years", "178000000 years", "1 microsecond"],
+    "timestamp without time zone": ["-infinity", "infinity", "4713-01-01 BC", "294276-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999"],
     "text[]": ["{}", "{NULL}", "{a}", "{=}", "{a=}", "{=a}", "{driver=SQLite3,driver=SQLite3}", "{{a=b,c=d},{e=f,g=h}}", "[0:1]={a=b,c=d}", '{"a=b\nc"}', "{driver=" + "x" * 100_000 + "}"],
 }  # fmt: skip
-SENSIBLE = {"text": "ventas", "name": "postgres", "jsonb": "{}", "integer": "1", "bigint": "1", "oid": "1417", "boolean": "false", "interval": "1 ms", "text[]": "{driver=SQLite3}"}
+SENSIBLE = {"text": "ventas", "name": "postgres", "jsonb": "{}", "integer": "1", "bigint": "1", "oid": "1417", "boolean": "false", "interval": "1 ms", "timestamp without time zone": "2026-01-01", "text[]": "{driver=SQLite3}"}
 
 
 def call(function, arguments):

@@ -42,7 +42,7 @@ def stranger(db, theirs):
     db.execute(f"DROP ROLE {name}")
 
 
-RELATIONS = {"stream": "name", "watermark": "stream_id", "run": "stream", "error": "stream", "status": "stream", "progress": "stream"}
+RELATIONS = {"stream": "name", "watermark": "stream_id", "run": "stream", "error": "stream", "status": "stream", "progress": "stream", "coverage": "stream"}
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
@@ -108,7 +108,7 @@ def test_a_stream_of_somebody_elses_is_refused(theirs, stranger, call):
 
 
 @pytest.mark.parametrize("call", ["sync_trigger('%%')", "sync_trigger('s%%')", "sync_pause('%%')", "sync_resume('%%')", "sync_cancel('%%')", "sync_status('%%')",
-                                  "sync_status('\\_%%')", "sync_trigger('______a')"])  # fmt: skip
+                                  "sync_status('\\_%%')", "sync_trigger('______a')", "sync_gaps('%%')", "sync_coverage('%%')", "sync_coverage('______a')"])  # fmt: skip
 def test_patterns_reach_ones_own_streams(theirs, stranger, call):
     with theirs.connect(autocommit=False) as blocker:
         blocker.execute("LOCK TABLE ventas IN ACCESS EXCLUSIVE MODE")
@@ -137,7 +137,7 @@ def test_messages_suggest_no_names_of_others(theirs, stranger):
     """A name that is nearly right is helped to, but only to what the role may see."""
     assert "Perhaps you meant" in str(refused(theirs, "SELECT sync_reset('secretas')", sqlstates=("42704",)))
     for nearly in ("secretas", "sEcreta", "rot"):
-        for call in (*CALLS, "sync_trigger({name})", "sync_pause({name})", "sync_cancel({name})"):
+        for call in (*CALLS, "sync_trigger({name})", "sync_pause({name})", "sync_cancel({name})", "sync_gaps({name})", "sync_coverage({name})"):
             error = refused(stranger, "SELECT " + call.format(name=f"'{nearly}'"), sqlstates=("42704",))
             assert "secreta" not in str(error).replace("secretas", "").replace("sEcreta", "") and '"rota"' not in str(error), error
     assert "mia" in str(refused(stranger, "SELECT sync_reset('mias')", sqlstates=("42704",)))

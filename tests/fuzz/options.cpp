@@ -7,6 +7,7 @@
 
 #include "extension/connection_string.hpp"
 #include "extension/rest_values.hpp"
+#include "extension/weekdays.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {
@@ -46,6 +47,12 @@ void check_accepted(const Option& option, std::string_view value) {
             REQUIRE(limit.count >= 0 && (!limit.share || (*limit.share >= 0 && *limit.share <= 1)));
             break;
         }
+        case ValueType::share:
+            REQUIRE(parse_share_or_count(value).value.value().share);
+            break;
+        case ValueType::weekdays:
+            REQUIRE(parse_weekdays(value).value.value().any());
+            break;
         case ValueType::lookback:
             REQUIRE(parse_lookback(value));
             break;

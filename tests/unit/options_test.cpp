@@ -174,6 +174,9 @@ TEST(OptionValue, AcceptsWhatUsersWrite) {
         {Where::stream, "max_deletes", "20%"},
         {Where::stream, "columns_only", "true"},
         {Where::stream, "max_retries", "0"},
+        {Where::stream, "open_days", "Mon-Sat"},
+        {Where::stream, "short_below", "25 %"},
+        {Where::stream, "gap_critical", "3"},
     };
     for (const auto& [where, name, value] : cases) {
         EXPECT_EQ(all_of(problem(where, name, value)), "no problem||") << name << " " << value;
@@ -194,6 +197,11 @@ TEST(OptionValue, ExplainsUnreadableValues) {
     EXPECT_EQ(found.detail, "\"minuet\" is not a unit of time.");
     EXPECT_EQ(found.hint, "Write it as '30 s', '10 minutes' or '1 hour 30 minutes'.");
     EXPECT_EQ(problem(Where::server, "port", "abc").detail, "\"abc\" is not an integer.");
+    EXPECT_EQ(all_of(problem(Where::stream, "open_days", "lun-sab")),
+              "invalid value for option \"open_days\": \"lun-sab\"|\"lun\" is not a weekday.|Write it as 'mon-sat' or "
+              "'mon,wed,fri'.");
+    EXPECT_EQ(problem(Where::stream, "short_below", "25").detail, "It is not a share.");
+    EXPECT_EQ(problem(Where::stream, "short_below", "125%").detail, "A share is between 0% and 100%.");
 }
 
 TEST(OptionValue, EnumerationsListTheirValuesAndSuggestOne) {
@@ -378,6 +386,7 @@ TEST(StreamSet, RefusesCombinationsThatDoNot) {
         {{{"reconcile_by", "keys"}, {"reconcile", "1 day"}}, "option \"reconcile_by\" requires the option \"deletes\""},
         {{{"reconcile_by", "keys"}, {"reconcile", "1 day"}, {"deletes", "hard"}, {"operation_column", "op"}},
          "option \"reconcile_by\" set to \"keys\" and \"operation_column\" exclude each other"},
+        {{{"gap_warning", "5"}}, "option \"gap_critical\" must not be less than option \"gap_warning\""},
         {{{"mode", "full"}, {"initial_watermark", "1"}},
          "option \"initial_watermark\" is not allowed when \"mode\" is \"full\""},
     };

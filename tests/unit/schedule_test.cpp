@@ -391,5 +391,68 @@ TEST(NextRun, IsAlwaysLaterThanTheLastStartAndMatchesOrFollowsAGap) {
     }
 }
 
+// The time before
+
+TEST(LastDue, IsTheMatchAtOrBeforeNow) {
+    auto daily = schedule("0 5 * * *");
+    EXPECT_EQ(last_due(daily, utc(2024, 1, 10, 5), greenwich), utc(2024, 1, 10, 5));
+    EXPECT_EQ(last_due(daily, utc(2024, 1, 10, 5) - 1, greenwich), utc(2024, 1, 9, 5));
+    EXPECT_EQ(last_due(daily, utc(2024, 1, 10, 4), madrid), utc(2024, 1, 10, 4));
+    EXPECT_EQ(last_due(schedule("30 6 * * mon"), utc(2024, 1, 10), greenwich), utc(2024, 1, 8, 6, 30));
+    EXPECT_EQ(last_due(schedule("0 0 29 2 *"), utc(2103, 1, 1), greenwich), utc(2096, 2, 29));
+    EXPECT_EQ(last_due(schedule("* * 1 1 *"), utc(2024, 12, 1), greenwich), utc(2024, 1, 1, 23, 59));
+    EXPECT_EQ(last_due(schedule("2 hours"), utc(2024, 1, 10, 5), greenwich), utc(2024, 1, 10, 3));
+}
+
+TEST(LastDue, KnowsTheChangesOfTheClock) {
+    // 02:30 is left out on 31 March: it was due at 03:00 summer time. On 27 October it was due the first time.
+    EXPECT_EQ(last_due(schedule("30 2 * * *"), utc(2024, 3, 31, 12), madrid), utc(2024, 3, 31, 1));
+    EXPECT_EQ(last_due(schedule("30 2 * * *"), utc(2024, 10, 27, 12), madrid), utc(2024, 10, 27, 0, 30));
+}
+
+TEST(LastDue, IsWhatNextRunWouldHaveSaid) {
+    const unsigned seed = 99;
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const char* crons[] = {"*/5 * * * *", "0 5 * * *", "30 2 * * *", "0 */6 * * 1-6", "15 1,2,3 27 * *", "0 0 1 * *"};
+    for (int i = 0; i < 2000; i++) {
+        auto when = schedule(crons[random() % std::size(crons)]);
+        const Zone& zone = random() % 2 == 0 ? madrid : lord_howe;
+        std::int64_t now = utc(2024, 2, 1) + static_cast<std::int64_t>(random() % (400 * 86400)) * second_us;
+        auto due = last_due(when, now, zone);
+        ASSERT_TRUE(due);
+        ASSERT_LE(*due, now);
+        ASSERT_EQ(next_run(when, *due - 1, *due - 1, zone), due);
+        ASSERT_GT(*next_run(when, *due, *due, zone), now);
+    }
+}
+
+TEST(DataDue, LeavesARunTimeToEnd) {
+    auto daily = schedule("0 5 * * *");
+    std::int64_t five = utc(2024, 1, 10, 5), before = utc(2024, 1, 9, 5);
+    EXPECT_EQ(data_due(daily, five + 14 * 60 * second_us, false, greenwich), before);
+    EXPECT_EQ(data_due(daily, five + 15 * 60 * second_us, false, greenwich), five);
+    EXPECT_EQ(data_due(daily, five + 15 * 60 * second_us, true, greenwich), before);
+    auto often = schedule("* * * * *");
+    EXPECT_EQ(data_due(often, five, false, greenwich), five - 15 * 60 * second_us);
+    EXPECT_EQ(data_due(schedule("10 s"), five, true, greenwich), five - (15 * 60 + 10) * second_us);
+    EXPECT_EQ(data_due(schedule("6 h"), five, false, greenwich), five - 6 * hour_us);
+    EXPECT_EQ(data_due(schedule("6 h"), five, true, greenwich), five - 12 * hour_us - 1);
+}
+
+TEST(Clock, SkippedHours) {
+    auto skipped = [](const Zone& zone, int month, int day, int hour) {
+        return is_skipped_hour(utc(2024, month, day, hour), zone);
+    };
+    EXPECT_TRUE(skipped(madrid, 3, 31, 2));
+    EXPECT_FALSE(skipped(madrid, 3, 31, 1));
+    EXPECT_FALSE(skipped(madrid, 3, 31, 3));
+    EXPECT_FALSE(skipped(madrid, 10, 27, 2));
+    EXPECT_FALSE(skipped(madrid, 6, 1, 2));
+    EXPECT_FALSE(skipped(lord_howe, 10, 6, 2));  // half of it happens
+    EXPECT_TRUE(is_skipped_hour(utc(2011, 12, 30, 12), apia));
+    EXPECT_FALSE(is_skipped_hour(utc(2011, 12, 31, 0), apia));
+}
+
 }  // namespace
 }  // namespace insync

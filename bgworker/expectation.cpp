@@ -1,0 +1,169 @@
+// Learns what is usual; see expectation.hpp.
+#include "bgworker/expectation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace insync {
+
+namespace {
+
+constexpr std::size_t window = 12;       // samples of the group, nearest in time
+constexpr std::size_t wide_window = 56;  // the same, of all groups
+constexpr std::size_t enough_of_group = 4;
+constexpr std::size_t enough_of_all = 8;
+constexpr double smallest_median = 10;  // fewer rows tell nothing
+// How many deviations below the median is short. Noise reaches 5 of them once in three million slices; what holds 1% of
+// the usual rows is found though they vary to and fro by half and more.
+constexpr double deviations = 5;
+// Where a group has too few samples, the day may be a weekday of its own, such as a short Sunday: only this part of
+// what would be short otherwise is.
+constexpr double for_strangers = 0.2;
+
+// The median; reorders `values`, which aren't empty.
+double median_of(std::vector<double>& values) {
+    auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    if (values.size() % 2 == 1) return *middle;
+    return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+// The standard deviation, as the median of absolute deviations tells it.
+double deviation_of(std::vector<double> residuals) {
+    if (residuals.empty()) return 0;
+    for (double& residual : residuals) residual = std::abs(residual);
+    return 1.4826 * median_of(residuals);
+}
+
+// The median of the `count` points nearest to `slice`, itself left out.
+template <typename Points>
+std::optional<double> median_near(const Points& points, WallUs slice, std::size_t count, std::size_t enough) {
+    auto right = std::lower_bound(points.begin(), points.end(), slice,
+                                  [](const auto& point, WallUs time) { return point.slice < time; });
+    auto left = right;
+    if (right != points.end() && right->slice == slice) ++right;
+    std::vector<double> near;
+    while (near.size() < count && (left != points.begin() || right != points.end())) {
+        bool take_left =
+            right == points.end() || (left != points.begin() && slice - std::prev(left)->slice <= right->slice - slice);
+        near.push_back(take_left ? (--left)->log_rows : (right++)->log_rows);
+    }
+    if (near.size() < enough) return std::nullopt;
+    return median_of(near);
+}
+
+}  // namespace
+
+std::size_t group_of(WallUs slice, SliceUnit unit) {
+    switch (unit) {
+        case SliceUnit::hour:
+            return static_cast<std::size_t>(weekday_of(slice) * 24 + hour_of(slice));
+        case SliceUnit::day:
+            return static_cast<std::size_t>(weekday_of(slice));
+        case SliceUnit::week:
+        case SliceUnit::month:
+            break;
+    }
+    return 0;
+}
+
+std::size_t group_count(SliceUnit unit) {
+    return unit == SliceUnit::hour ? 7 * 24 : unit == SliceUnit::day ? 7 : 1;
+}
+
+Volumes::Volumes(SliceUnit unit, const std::vector<Sample>& samples, double short_below)
+    : unit_(unit), short_below_(short_below), groups_(group_count(unit)), group_deviations_(group_count(unit)) {
+    for (const auto& sample : samples) {
+        Point point{sample.slice, std::log(std::max(sample.rows, 1.0))};
+        all_.push_back(point);
+        groups_[group_of(sample.slice, unit)].push_back(point);
+    }
+    std::vector<double> residuals;
+    std::vector<std::vector<double>> of_group(groups_.size());
+    for (std::size_t group = 0; group < groups_.size(); group++) {
+        for (const Point& point : groups_[group]) {
+            auto usual = usual_log(point.slice);
+            if (!usual) continue;
+            of_group[group].push_back(point.log_rows - *usual);
+            residuals.push_back(of_group[group].back());
+        }
+    }
+    // That of few is too small more often than not.
+    double all = static_cast<double>(std::max<std::size_t>(residuals.size(), 1));
+    deviation_ = deviation_of(std::move(residuals)) * (1 + 5 / all);
+    for (std::size_t group = 0; group < groups_.size(); group++) {
+        double count = static_cast<double>(of_group[group].size());
+        if (count < window) continue;
+        double own = deviation_of(std::move(of_group[group]));
+        if (own > deviation_ * (1 + 4.5 / std::sqrt(count))) group_deviations_[group] = own;  // more than by chance
+    }
+}
+
+std::optional<double> Volumes::usual_log(WallUs slice) const {
+    const Points& group = groups_[group_of(slice, unit_)];
+    if (auto usual = median_near(group, slice, window, enough_of_group)) return usual;
+    return median_near(all_, slice, wide_window, enough_of_all);
+}
+
+bool Volumes::is_stranger(WallUs slice) const {
+    const Points& group = groups_[group_of(slice, unit_)];
+    auto others = std::count_if(group.begin(), group.end(), [&](const Point& point) { return point.slice != slice; });
+    return static_cast<std::size_t>(others) < enough_of_group;
+}
+
+std::optional<Band> Volumes::band(WallUs slice) const {
+    auto usual = usual_log(slice);
+    if (!usual) return std::nullopt;
+    Band band{std::exp(*usual), 0};
+    if (band.median < smallest_median) return band;
+    double deviation = std::max(deviation_, group_deviations_[group_of(slice, unit_)]);
+    double by_share = band.median * short_below_;
+    double by_noise = band.median * std::exp(-deviations * deviation);
+    // What is counted varies by chance as well, by the square root of itself: for few rows that is much.
+    auto less_chance = [](double rows, double roots) {
+        double root = std::max(std::sqrt(rows) - roots, 0.0);
+        return root * root;
+    };
+    if (is_stranger(slice)) by_share *= for_strangers;
+    band.lower = std::min({by_share, less_chance(by_noise, 1.5), less_chance(band.median, deviations / 2)});
+    return band;
+}
+
+Habits::Habits(SliceUnit unit, const std::vector<Day>& days)
+    : unit_(unit), held_(group_count(unit)), empty_(group_count(unit)) {
+    struct Stretch {
+        std::size_t begin, length;
+    };
+    std::vector<Stretch> stretches;  // of empty slices
+    for (std::size_t i = 0; i < days.size(); i++) {
+        if (!days[i].empty) {
+            held_[group_of(days[i].slice, unit)]++;
+        } else if (i > 0 && days[i - 1].empty) {
+            stretches.back().length++;
+        } else {
+            stretches.push_back({i, 1});
+        }
+    }
+    // Longer than the rhythm of a week (or of a month of weeks, a year of months) is a hole; but where stretches are
+    // many, as in a table of products that gains one now and then, only what is long among them.
+    std::size_t longest = unit == SliceUnit::hour   ? 7 * 24
+                          : unit == SliceUnit::day  ? 7
+                          : unit == SliceUnit::week ? 5
+                                                    : 12;
+    if (stretches.size() >= 8) {
+        std::vector<double> lengths;
+        for (const Stretch& stretch : stretches) lengths.push_back(static_cast<double>(stretch.length));
+        longest = std::max(longest, static_cast<std::size_t>(4 * median_of(lengths)));
+    }
+    for (const Stretch& stretch : stretches) {
+        if (stretch.length > longest) continue;
+        for (std::size_t i = 0; i < stretch.length; i++) empty_[group_of(days[stretch.begin + i].slice, unit)]++;
+    }
+}
+
+bool Habits::usually_empty(WallUs slice) const {
+    std::size_t group = group_of(slice, unit_);
+    return empty_[group] > held_[group] && empty_[group] + held_[group] >= enough_of_group;
+}
+
+}  // namespace insync

@@ -1,0 +1,97 @@
+// What is missing, for people: sync_gaps, sync_coverage.
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+#include "utils/timestamp.h"
+}
+
+#include "extension/result_set.hpp"
+#include "extension/stream_gaps.hpp"
+
+using namespace insync;
+
+namespace {
+
+// A timestamp argument as wall time; `otherwise` for NULL.
+WallUs wall_argument(FunctionCallInfo call, int index, WallUs otherwise) {
+    if (call->args[index].isnull) return otherwise;
+    Timestamp time = DatumGetTimestamp(call->args[index].value);
+    if (TIMESTAMP_IS_NOBEGIN(time)) return earliest_wall;
+    if (TIMESTAMP_IS_NOEND(time)) return latest_wall;
+    constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+    WallUs wall = 0;
+    return __builtin_add_overflow(time, unix_epoch_us, &wall) ? latest_wall : wall;
+}
+
+pg::Value percent(const std::optional<std::int64_t>& hundredths) {
+    if (!hundredths) return std::nullopt;
+    std::string rest = std::to_string(*hundredths % 100);
+    return std::to_string(*hundredths / 100) + (rest.size() < 2 ? ".0" : ".") + rest;
+}
+
+pg::Value text_of(const std::optional<std::int64_t>& number) {
+    return number ? pg::Value(std::to_string(*number)) : std::nullopt;
+}
+
+pg::Value time_text(const std::optional<WallUs>& time) {
+    return time ? pg::Value(timestamp_text(*time)) : std::nullopt;
+}
+
+void add_gaps(ResultSet& result, const StreamGaps& found) {
+    const std::string& name = found.stream.name;
+    auto completeness = percent(found.coverage.completeness());
+    if (found.never) {
+        Advice advice = advise_never(found);
+        result.add({name, "late", std::nullopt, std::nullopt, "0", "0", std::nullopt, completeness,
+                    std::to_string(*found.never), std::string(name_of(found.severity_of_never())),
+                    advice.recommendation, advice.fix});
+    }
+    for (const Gap& gap : found.gaps) {
+        Advice advice = advise(found, gap);
+        result.add({name, std::string(name_of(gap.kind)), timestamp_text(gap.begin), timestamp_text(gap.end),
+                    std::to_string(gap.slices), std::to_string(gap.rows), text_of(gap.expected), completeness,
+                    gap.kind == Verdict::late ? pg::Value(std::to_string(found.coverage.days_behind)) : std::nullopt,
+                    std::string(name_of(found.severity_of(gap))), advice.recommendation, advice.fix});
+    }
+}
+
+void add_coverage(ResultSet& result, const StreamGaps& found) {
+    const Coverage& coverage = found.coverage;
+    bool is_judged = found.unjudged.empty();
+    auto count = [&](std::int64_t number) { return is_judged ? pg::Value(std::to_string(number)) : std::nullopt; };
+    std::string message = tell(found);
+    result.add(
+        {found.stream.name,
+         pg::quote_identifier(found.stream.target_schema) + "." + pg::quote_identifier(found.stream.target_table),
+         found.rows, time_text(found.first), time_text(found.last), count(found.never.value_or(coverage.days_behind)),
+         percent(coverage.completeness()), count(static_cast<std::int64_t>(found.gaps.size()) + (found.never ? 1 : 0)),
+         count(coverage.missing), count(coverage.fewer), count(coverage.differing), found.last_verified,
+         std::string(name_of(found.severity())), message.empty() ? pg::Value() : pg::Value(message)});
+}
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_gaps);
+INSYNC_SQL_FUNCTION(sync_coverage);
+
+Datum sync_gaps(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        WallUs from = wall_argument(fcinfo, 1, earliest_wall), to = wall_argument(fcinfo, 2, latest_wall);
+        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%")))
+            add_gaps(result, find_gaps(load_stream(name), from, to));
+        return Datum(0);
+    });
+}
+
+Datum sync_coverage(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%")))
+            add_coverage(result, find_gaps_or_failure(load_stream(name)));
+        return Datum(0);
+    });
+}
+}

@@ -1,0 +1,153 @@
+// The checks that a load balancer, an alert or a manager asks for: sync_health.
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "access/xlog.h"
+#include "fmgr.h"
+}
+
+#include "bgworker/due.hpp"
+#include "extension/result_set.hpp"
+#include "extension/stream_gaps.hpp"
+#include "extension/wake.hpp"
+
+using namespace insync;
+
+namespace {
+
+constexpr std::size_t most_names = 20;  // in one message
+
+// What one check says: its worst finding, and the streams that it is about.
+class Check {
+  public:
+    Check(const char* name, std::string all_well) : name_(name), all_well_(std::move(all_well)) {}
+
+    void find(Severity severity, const std::string& what) {
+        severity_ = std::max(severity_, severity);
+        if (count_++ < most_names) list_ += (list_.empty() ? "" : "; ") + what;
+    }
+    // `summary` comes before the list, with the number of findings before it; `hint` says what to do.
+    void add_to(ResultSet& result, const std::string& summary, const std::string& hint) const {
+        bool well = severity_ == Severity::ok;
+        std::string list = list_ + (count_ > most_names ? "; …" : "");
+        std::string message = summary.empty() ? list : std::to_string(count_) + " " + summary + ": " + list;
+        result.add({name_, std::string(name_of(severity_)), well ? all_well_ : message,
+                    well || hint.empty() ? pg::Value() : pg::Value(hint)});
+    }
+
+  private:
+    const char* name_;
+    std::string all_well_, list_;
+    Severity severity_ = Severity::ok;
+    std::size_t count_ = 0;
+};
+
+std::string first_line(const std::string& text) {
+    return text.substr(0, text.find('\n'));
+}
+
+void check_workers(ResultSet& result) {
+    Check check("workers", "workers run what is due");
+    std::string hint;
+    try {
+        require_workers();
+    } catch (const pg::Error& error) {  // it is our own, not PostgreSQL's: nothing is broken by it
+        if (error.sqlstate != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) throw;
+        check.find(Severity::critical, error.message);
+        hint = error.hint;
+    }
+    check.add_to(result, "", hint);
+}
+
+void check_database(ResultSet& result) {
+    Check check("database", "the streams are at home in this database");
+    std::string hint;
+    if (pg::call([] { return RecoveryInProgress(); })) {
+        check.find(Severity::warning, "this server is a standby; the streams go on when it is promoted");
+    } else if (!is_home_database()) {
+        check.find(Severity::critical,
+                   "the streams are stopped, as they belong to another database or server: this one was restored, "
+                   "copied or upgraded");
+        hint = "To run them here: SELECT sync_resume();";
+    }
+    check.add_to(result, "", hint);
+}
+
+// From the view of the streams, as the caller sees it.
+void check_runs(ResultSet& result) {
+    pg::Rows rows;
+    {
+        pg::PinnedSettings settings;
+        pg::Spi spi;
+        rows = pg::query(
+            "SELECT s.stream, s.state, s.failures, s.rejects, d.paused, f.message FROM insync.status AS s"
+            " JOIN insync.stream AS d ON d.name = s.stream"
+            " LEFT JOIN LATERAL (SELECT r.message FROM insync.run AS r WHERE r.stream_id = d.id AND r.status = "
+            "'failed' ORDER BY r.id DESC LIMIT 1) AS f ON true ORDER BY s.stream");
+    }
+    std::string all = std::to_string(rows.rows.size()) + (rows.rows.size() == 1 ? " stream" : " streams");
+    Check runs("runs", rows.empty() ? "there are no streams" : "no stream fails, of " + all);
+    Check paused("paused", "no stream is paused");
+    Check rejects("rejects", "no rows are rejected");
+    for (const auto& row : rows.rows) {
+        const std::string& stream = *row[0];
+        if (*row[2] != "0") {
+            Severity severity = row[1] == "recovering" ? Severity::warning : Severity::critical;
+            runs.find(severity, stream + " (" + first_line(row[5].value_or("no message")) + ")");
+        }
+        if (*row[4] == "t") paused.find(Severity::warning, stream);
+        if (*row[3] != "0") rejects.find(Severity::warning, stream + " (" + *row[3] + ")");
+    }
+    runs.add_to(result, "of " + all + " failing",
+                "SELECT * FROM sync_status() shows when they are tried again; SELECT sync_trigger('…') does it now.");
+    paused.add_to(result, "of " + all + " paused", "SELECT sync_resume('…') lets one go on.");
+    rejects.add_to(result, "of " + all + " with rejected rows",
+                   "SELECT * FROM insync.error says why; SELECT sync_replay('…') applies them again.");
+}
+
+void check_gaps(ResultSet& result) {
+    Check gaps("gaps", "no rows are missing"), late("late", "no stream is late");
+    for (const auto& name : matching_streams("%")) {
+        StreamGaps found = find_gaps_or_failure(load_stream(name));
+        if (found.failed) gaps.find(Severity::warning, found.unjudged);
+        Severity of_gaps = Severity::ok, of_late = found.never ? found.severity_of_never() : Severity::ok;
+        std::size_t warnings = 0, critical = 0;
+        for (const Gap& gap : found.gaps) {
+            Severity severity = found.severity_of(gap);
+            if (severity < Severity::warning) continue;  // such as Sundays
+            Severity& worst = gap.kind == Verdict::late ? of_late : of_gaps;
+            worst = std::max(worst, severity);
+            if (gap.kind == Verdict::late) continue;
+            (severity == Severity::critical ? critical : warnings)++;
+        }
+        if (of_gaps != Severity::ok) {
+            gaps.find(of_gaps, name + " (" + std::to_string(critical) + " critical, " + std::to_string(warnings) +
+                                   (warnings == 1 ? " warning)" : " warnings)"));
+        }
+        auto days = found.never.value_or(found.coverage.days_behind);
+        if (of_late != Severity::ok) {
+            late.find(of_late, name + " (" + std::to_string(days) + (days == 1 ? " day" : " days") +
+                                   (found.never ? ", never held a row)" : ")"));
+        }
+    }
+    gaps.add_to(result, "with gaps",
+                "SELECT * FROM sync_gaps() shows them; SELECT fix FROM sync_gaps() \\gexec repairs them.");
+    late.add_to(result, "late", "SELECT * FROM sync_gaps() WHERE kind = 'late' says why.");
+}
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_health);
+
+Datum sync_health(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        ResultSet result(fcinfo);
+        check_workers(result);
+        check_database(result);
+        check_runs(result);
+        check_gaps(result);
+        return Datum(0);
+    });
+}
+}
