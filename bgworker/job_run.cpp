@@ -5,6 +5,7 @@
 #include "bgworker/profile.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream_lock.hpp"
+#include "bgworker/verify.hpp"
 
 namespace insync {
 
@@ -23,6 +24,37 @@ void backfill(const Stream& stream, const Job& job, SourceSession& session, Tran
     }
 }
 
+// What differs is read again by a run of its own, if the workers are to repair.
+void repair(const Stream& stream, Verification& verification, Transactions& transactions) {
+    if (stream.option("auto_repair") != "true") return;
+    const auto windows = verification.broken_windows();
+    transactions.run([&] {
+        if (!windows.empty()) queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");
+        if (!verification.ledger() && !verification.is_whole()) insert_run(stream, "full", "queued", "request");
+    });
+}
+
+void verify(const Stream& stream, const Job& job, SourceSession& session, Transactions& transactions) {
+    StreamLock lock(stream.id);
+    if (!lock.held()) throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + stream.name + "\" is running");
+    const auto depth = depth_of(text_member(job.options, "depth")).value_or(Depth::rows);
+    Verification verification(stream, job.window, depth, transactions);
+    try {
+        (void)verification.execute(session);
+    } catch (...) {
+        session.close();
+        throw;
+    }
+    transactions.run([&] {
+        verification.record(job.run_id);
+        RunCounts counts;
+        counts.rows_read = verification.source_rows();
+        add_progress(job, counts);
+        finish_job(job, counts.rows_read, verification.is_whole() ? "" : verification.message());
+    });
+    repair(stream, verification, transactions);
+}
+
 void run_kind(const Stream& stream, const Job& job, SourceSession& session, Transactions& transactions) {
     switch (job.kind) {
         case JobKind::profile:
@@ -31,9 +63,8 @@ void run_kind(const Stream& stream, const Job& job, SourceSession& session, Tran
         case JobKind::backfill:
             return backfill(stream, job, session, transactions);
         case JobKind::verify:
-            break;
+            return verify(stream, job, session, transactions);
     }
-    throw pg::Error(ERRCODE_FEATURE_NOT_SUPPORTED, "unknown kind of work");
 }
 
 }  // namespace

@@ -50,6 +50,9 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     return stream;
 }
 
+// How long a run is waited with that is tried until it succeeds.
+constexpr double longest_retry_wait_ms = 30 * 60e3;
+
 std::string number(std::int64_t value) {
     return std::to_string(value);
 }
@@ -278,13 +281,16 @@ std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error
     auto delay = parse_duration(stream.option("retry_delay"));
     bool permanent = error.is_permanent();
     pg::Value retry_ms;
-    if (may_retry && failures <= max_retries && !permanent && delay) {
+    // With auto_repair a run is tried until it succeeds.
+    const bool may_go_on = failures <= max_retries || stream.option("auto_repair") == "true";
+    if (may_retry && may_go_on && !permanent && delay) {
         double ms = static_cast<double>(delay->count());
         if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(failures - 1, 20));
         // Jitter of a tenth keeps many streams that failed together from coming back together.
         ms *= 0.9 + 0.2 * pg::call([] { return pg_prng_double(&pg_global_prng_state); });
         if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
-        retry_ms = std::to_string(static_cast<std::int64_t>(std::min(ms, 86400e3)));
+        const double longest = failures > max_retries ? longest_retry_wait_ms : 86400e3;
+        retry_ms = std::to_string(static_cast<std::int64_t>(std::min(ms, longest)));
     }
     auto rows = pg::query(
         "UPDATE insync.watermark AS w SET retry_at = clock_timestamp() + $2::bigint * interval '1 millisecond'"

@@ -266,6 +266,10 @@ std::vector<SliceWindow> Verification::broken_windows() {
     return windows;
 }
 
+bool Verification::is_whole() const {
+    return std::all_of(verdicts_.begin(), verdicts_.end(), [](const SliceVerdict& found) { return found.is_whole(); });
+}
+
 std::int64_t Verification::source_rows() const {
     std::int64_t rows = 0;
     for (const auto& found : verdicts_) rows += found.measure.source;

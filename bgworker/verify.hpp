@@ -40,6 +40,7 @@ class Verification {
     std::vector<SliceWindow> broken_windows();
 
     const std::optional<Ledger>& ledger() const { return ledger_; }
+    bool is_whole() const;
     std::int64_t source_rows() const;
     // "400 slices, 3 differ", and what wasn't compared.
     std::string message() const;

@@ -28,6 +28,7 @@ extern "C" {
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
 #include "bgworker/stream_lock.hpp"
+#include "bgworker/upkeep.hpp"
 #include "extension/pg/compat.hpp"
 #include "extension/settings.hpp"
 
@@ -74,6 +75,7 @@ class Worker {
     TimestampTz survey();
     void run(const DueStream& due);
     bool run_job(const std::string& server, const std::vector<int>& but);
+    TimestampTz plan_due_upkeep();
     void idle_until(TimestampTz time);
 
     Agenda agenda_;
@@ -108,6 +110,8 @@ TimestampTz Worker::survey() {
         if (jobs.server.empty()) profiles = jobs.due;
         if (!jobs.server.empty()) due.push_back({0, jobs.server, jobs.due, DT_NOBEGIN, {}});
     }
+    for (const auto& item : transactions_.run([&] { return coming_upkeep(""); }))
+        due.push_back({0, item.server, item.due, DT_NOBEGIN, {}});
     bool all = true;
     TimestampTz next = DT_NOEND, now = GetCurrentTimestamp();
     for (const auto& item : due) {
@@ -158,6 +162,8 @@ TimestampTz Worker::work() {
         // Not for long: others may wait for a worker, and DROP DATABASE for this one.
         bool may_stay = now < arrived + longest_stay && !shared::somebody_waits();
         TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
+        TimestampTz upkeep = plan_due_upkeep();
+        next = std::min(next, upkeep);
         auto jobs = transactions_.run([&] { return open_jobs(server_); });
         if (!jobs.empty()) next = std::min(next, std::max(jobs.front().due, now));
         if (worked && !may_stay) return next;
@@ -206,6 +212,24 @@ void Worker::run(const DueStream& due) {
         if (!error.recorded) throw;
     }
     pg::call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
+}
+
+// Has verifications and repairs queued that are due; returns when the next ones are.
+TimestampTz Worker::plan_due_upkeep() {
+    auto coming = transactions_.run([&] { return coming_upkeep(server_); });
+    for (const auto& item : coming) {
+        if (item.due > GetCurrentTimestamp()) return item.due;
+        try {
+            transactions_.run([&] { plan_upkeep(item); });
+        } catch (const pg::Error& error) {
+            // It mustn't keep the others from their runs; it is tried again when this worker comes next.
+            if (error.is_interrupt()) throw;
+            log_failure("", error);
+        }
+    }
+    if (coming.empty()) return DT_NOEND;
+    coming = transactions_.run([&] { return coming_upkeep(server_); });
+    return coming.empty() ? DT_NOEND : std::max(coming.front().due, GetCurrentTimestamp() + USECS_PER_SEC);
 }
 
 // Does the next piece of work of a stream that isn't waiting to run; false: there is none.

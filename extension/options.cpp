@@ -26,7 +26,6 @@ constexpr std::string_view new_column_policies[] = {"add", "ignore", "fail"};
 constexpr std::string_view null_watermark_policies[] = {"include", "reject", "fail"};
 constexpr std::string_view text_policies[] = {"replace", "reject"};
 constexpr std::string_view zero_date_policies[] = {"null", "reject"};
-constexpr std::string_view slice_units[] = {"hour", "day", "week", "month", "none"};
 constexpr std::string_view reconciled_things[] = {"rows", "keys"};
 constexpr std::string_view backoffs[] = {"double", "fixed"};
 
@@ -228,33 +227,6 @@ constexpr Option general[] = {
      .where = stream,
      .kinds = any,
      .description = "SQL condition over the batch; rows for which it is true were deleted at the source."},
-    {.name = "slice",
-     .type = enumeration,
-     .default_text = "day",
-     .where = stream,
-     .kinds = any,
-     .values = slice_units,
-     .description = "Size of the slices in which the target's rows are counted, to find what is missing; none: they "
-                    "aren't."},
-    {.name = "slice_column",
-     .type = name,
-     .where = stream,
-     .kinds = any,
-     .description = "Date or time of the target by which rows are counted into slices; without it: its only date, else "
-                    "the watermark, else its only time."},
-    {.name = "slice_time_zone",
-     .type = text,
-     .where = stream,
-     .kinds = any,
-     .description = "Time zone in which times have their day; without it: source_time_zone, else time_zone, else UTC."},
-    {.name = "min_age",
-     .type = duration,
-     .default_text = "1 minute",
-     .where = stream,
-     .kinds = any,
-     .max = 31 * day,
-     .description = "Rows that the source changed so lately, by its own clock, don't count as different in a "
-                    "verification."},
     {.name = "reconcile",
      .type = duration,
      .where = stream,

@@ -166,6 +166,10 @@ ALTER TABLE insync.watermark ADD COLUMN reconciled_at timestamptz;
 COMMENT ON COLUMN insync.watermark.reconciled_at IS
     'when an incremental stream with option reconcile was last read in full and compared; NULL: not since it was made';
 
+ALTER TABLE insync.watermark ADD COLUMN verify_planned_at timestamptz, ADD COLUMN repair_planned_at timestamptz;
+COMMENT ON COLUMN insync.watermark.verify_planned_at IS 'when option verify_schedule last had slices verified; NULL: never';
+COMMENT ON COLUMN insync.watermark.repair_planned_at IS 'when option auto_repair last had gaps looked for; NULL: never';
+
 CREATE TABLE insync.ledger (
     stream_id integer PRIMARY KEY,
     column_name name NOT NULL,

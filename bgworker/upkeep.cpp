@@ -1,0 +1,146 @@
+// Plans verifications and repairs; see upkeep.hpp.
+#include "bgworker/upkeep.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/bookkeeping.hpp"
+#include "bgworker/job.hpp"
+#include "bgworker/ledger.hpp"
+#include "bgworker/schedule.hpp"
+#include "bgworker/zone_clock.hpp"
+#include "extension/stream_gaps.hpp"
+
+namespace insync {
+
+namespace {
+
+constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+// How often gaps are looked for.
+constexpr std::int64_t repair_interval_us = 10 * USECS_PER_MINUTE;
+
+// The slices that are to be verified next: those that it has been longest for, such that each comes within so many
+// times; those that follow each other as one window.
+std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger) {
+    const std::string unit(name_of(ledger.unit));
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "WITH chosen AS (SELECT s.bucket FROM insync.slice AS s WHERE s.stream_id = $1::integer AND isfinite(s.bucket)"
+        " ORDER BY s.verified_at NULLS FIRST, s.bucket LIMIT (SELECT ceil(count(*) / $3::numeric)::bigint FROM "
+        "insync.slice AS c WHERE c.stream_id = $1::integer AND isfinite(c.bucket))),"
+        " parts AS (SELECT c.bucket, c.bucket - row_number() OVER (ORDER BY c.bucket) * ('1 ' || $2)::interval AS part "
+        "FROM chosen AS c)"
+        " SELECT min(p.bucket), max(p.bucket) + ('1 ' || $2)::interval FROM parts AS p GROUP BY p.part ORDER BY 1",
+        {std::to_string(stream.id), unit, stream.option("verify_parts")});
+    std::vector<SliceWindow> windows;
+    for (const auto& row : rows.rows) windows.push_back({row[0], row[1]});
+    return windows;
+}
+
+void plan_verification(const Stream& stream) {
+    if (open_run(stream, JobKind::verify)) return;
+    const auto ledger = load_ledger(stream.id);
+    // Without slices there are no parts.
+    std::vector<SliceWindow> windows{{}};
+    if (ledger) windows = next_windows(stream, *ledger);
+    if (windows.empty()) return;
+    queue_jobs(stream, JobKind::verify, windows, {{"depth", stream.option("verify_depth")}}, "schedule");
+}
+
+// Of the gap's slices those that may be tried again; their next attempt comes twice as late.
+std::vector<SliceWindow> next_repairs(const Stream& stream, SliceUnit unit, const Gap& gap) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "INSERT INTO insync.slice AS s (stream_id, bucket, rows, repair_attempts, repair_at)"
+        " SELECT $1::integer, b, 0, 1, clock_timestamp() + interval '10 minutes' FROM generate_series($2::timestamp, "
+        "$3::timestamp - interval '1 microsecond', ('1 ' || $4)::interval) AS b"
+        " ON CONFLICT (stream_id, bucket) DO UPDATE SET repair_attempts = s.repair_attempts + 1, repair_at = "
+        "clock_timestamp() + least(interval '1 day', interval '10 minutes' * 2 ^ least(s.repair_attempts, 10))"
+        " WHERE s.repair_at IS NULL OR s.repair_at <= clock_timestamp()"
+        " RETURNING s.bucket, s.bucket + ('1 ' || $4)::interval",
+        {std::to_string(stream.id), timestamp_text(gap.begin), timestamp_text(gap.end), std::string(name_of(unit))});
+    std::vector<SliceWindow> windows;
+    for (const auto& row : rows.rows) windows.push_back({row[0], row[1]});
+    return windows;
+}
+
+void plan_repairs(const Stream& stream) {
+    if (open_run(stream, JobKind::backfill)) return;
+    const StreamGaps found = find_gaps_or_failure(stream);
+    std::vector<SliceWindow> windows;
+    for (const Gap& gap : found.gaps) {
+        // What is late comes with the next run that succeeds, unless the source was read since and had nothing.
+        if (!found.can_backfill || (gap.kind == Verdict::late && !found.read_since_due)) continue;
+        auto more = next_repairs(stream, found.unit, gap);
+        windows.insert(windows.end(), more.begin(), more.end());
+    }
+    std::reverse(windows.begin(), windows.end());  // the newest first
+    {
+        Bookkeeping bookkeeping;
+        pg::query(
+            "UPDATE insync.slice AS s SET repair_attempts = 0, repair_at = NULL WHERE s.stream_id = $1::integer AND "
+            "s.repair_attempts > 0 AND s.verified_at IS NOT NULL AND s.rows = s.source_rows AND s.differences = 0",
+            {std::to_string(stream.id)});
+    }
+    if (!windows.empty()) queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");
+}
+
+}  // namespace
+
+std::vector<Upkeep> coming_upkeep(const std::string& server) {
+    pg::Rows rows;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query(
+            "SELECT s.id, s.server, s.options ->> 'verify_schedule', s.options ->> 'time_zone', s.options ->> "
+            "'auto_repair' IN ('true', 'on', 'yes', '1'),"
+            " (extract(epoch FROM coalesce(w.verify_planned_at, s.created_at)) * 1000000)::bigint,"
+            " (extract(epoch FROM coalesce(w.repair_planned_at, s.created_at)) * 1000000)::bigint"
+            " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
+            " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused AND (s.options ->> 'verify_schedule' IS NOT NULL OR "
+            "s.options ->> 'auto_repair' IS NOT NULL)",
+            {server});
+    }
+    const std::int64_t now = GetCurrentTimestamp() + unix_epoch_us;
+    std::vector<Upkeep> coming;
+    for (const auto& row : rows.rows) {
+        Upkeep item{Upkeep::Kind::verify, std::stoi(*row[0]), *row[1]};
+        if (auto schedule = row[2] ? parse_schedule(*row[2]) : Parsed<Schedule>{}; row[2] && schedule) {
+            if (auto at = next_run(*schedule, std::stoll(*row[5]), now, clock_of(row[3].value_or("")))) {
+                item.due = *at - unix_epoch_us;
+                coming.push_back(item);
+            }
+        }
+        if (row[4] == "t") {
+            item.kind = Upkeep::Kind::repair;
+            item.due = std::stoll(*row[6]) + repair_interval_us - unix_epoch_us;
+            coming.push_back(item);
+        }
+    }
+    std::sort(coming.begin(), coming.end(), [](const Upkeep& a, const Upkeep& b) { return a.due < b.due; });
+    return coming;
+}
+
+void plan_upkeep(const Upkeep& upkeep) {
+    const auto stream = load_stream(upkeep.stream_id);
+    if (!stream) return;
+    const bool verifies = upkeep.kind == Upkeep::Kind::verify;
+    {
+        Bookkeeping bookkeeping;
+        const std::string column = verifies ? "verify_planned_at" : "repair_planned_at";
+        pg::query("INSERT INTO insync.watermark AS w (stream_id, " + column +
+                      ") VALUES ($1::integer, clock_timestamp()) ON CONFLICT (stream_id) DO UPDATE SET " + column +
+                      " = excluded." + column,
+                  {std::to_string(stream->id)});
+    }
+    if (verifies) {
+        plan_verification(*stream);
+    } else {
+        plan_repairs(*stream);
+    }
+}
+
+}  // namespace insync
