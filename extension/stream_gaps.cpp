@@ -32,6 +32,7 @@ struct Facts {
     std::string last_status, last_message;
     std::optional<std::int64_t> last_success_us;  // when it began
     bool is_running = false;
+    bool is_loading = false;  // the first load, by the key, has begun and not ended: any slice may still get rows
     pg::Value rows, last_verified;
 };
 
@@ -41,8 +42,9 @@ Facts load_facts(const Stream& stream) {
         "SELECT l.column_name, l.unit, l.time_zone, l.complete, (extract(epoch FROM s.created_at) * 1000000)::bigint,"
         " r.status, r.message, (extract(epoch FROM g.began) * 1000000)::bigint, x.rows, x.verified,"
         " EXISTS (SELECT FROM insync.run AS o WHERE o.stream_id = s.id AND o.status = 'running'"
-        " AND o.started_at > now() - interval '1 day')"
+        " AND o.started_at > now() - interval '1 day'), w.position ->> 'phase'"
         " FROM insync.stream AS s LEFT JOIN insync.ledger AS l ON l.stream_id = s.id"
+        " LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
         " LEFT JOIN LATERAL (SELECT o.status, o.message FROM insync.run AS o WHERE o.stream_id = s.id"
         " AND o.mode IN ('incremental', 'full') AND o.ended_at IS NOT NULL ORDER BY o.id DESC LIMIT 1) AS r ON true"
         " LEFT JOIN LATERAL (SELECT CASE WHEN o.polls > 1 THEN o.ended_at ELSE o.started_at END AS began"
@@ -62,6 +64,7 @@ Facts load_facts(const Stream& stream) {
     facts.rows = row[8];
     facts.last_verified = row[9];
     facts.is_running = row[10] == "t";
+    facts.is_loading = row[11] == "load" || (row[11] == "full" && !facts.last_success_us);
     if (auto live = shared::read_live(stream.id)) {
         facts.is_running = live->pid != 0 && live->state != LiveState::idle;
         if (live->polls > 0) {  // which left no row, as they found nothing
@@ -95,7 +98,7 @@ std::vector<Slice> load_slices(int stream_id, bool keeps_deleted) {
 }  // namespace
 
 Severity StreamGaps::severity() const {
-    if (!unjudged.empty()) return failed ? Severity::warning : Severity::info;
+    if (!unjudged.empty()) return failed || last_status == "failed" ? Severity::warning : Severity::info;
     Severity worst = never ? severity_of_never() : Severity::ok;
     for (const Gap& gap : gaps) worst = std::max(worst, severity_of(gap));
     return worst;
@@ -120,6 +123,8 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
                 : "slices aren't counted, as there is no date or time to count by; see option slice_column";
     } else if (!facts.ledger->complete) {
         found.unjudged = "the rows that were here before are not counted yet; see sync_profile()";
+    } else if (facts.is_loading) {
+        found.unjudged = "the first load hasn't ended yet";
     }
     if (!found.unjudged.empty()) return found;
     found.unit = facts.ledger->unit;

@@ -477,6 +477,22 @@ def test_streams_that_are_not_judged_say_why(db, make, sqlite, today):
     }
 
 
+def test_a_first_load_under_way_is_no_hole(db, make, sqlite, today):
+    """It comes in the order of the key: any day may still get rows."""
+    make("t01", steps(today - 50 * DAY, today, without=[today - 20 * DAY]))
+    assert len(gaps(db)) == 1
+    db.execute("INSERT INTO insync.watermark (stream_id, position) SELECT id, '{\"phase\": \"load\"}' FROM insync.stream"
+               " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position")  # fmt: skip
+    assert gaps(db) == []
+    assert db.query("SELECT message, severity FROM sync_coverage()") == [("the first load hasn't ended yet", "info")]
+    sqlite.script("ALTER TABLE ventas RENAME TO otra")
+    db.run("t01", expect="failed")
+    message, severity = db.query("SELECT message, severity FROM sync_coverage()")[0]
+    assert severity == "warning" and message.startswith("the first load hasn't ended yet; the last run failed: ")
+    db.execute("UPDATE insync.watermark SET position = NULL")
+    assert len(gaps(db)) == 1
+
+
 def test_sixteen_shops(db, make, today):
     at = [today - n * DAY for n in range(401)]
     for shop in range(1, 17):
