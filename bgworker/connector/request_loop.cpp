@@ -117,6 +117,34 @@ ReadRequest read_request(const json& request) {
     return read;
 }
 
+MeasureRequest measure_request(const json& request) {
+    using Unit = MeasureRequest::Unit;
+    MeasureRequest measure;
+    json rows = request;
+    rows["mode"] = "full";
+    measure.rows = read_request(rows);
+    if (const auto group = request.find("group"); group != request.end() && !group->is_null()) {
+        measure.blocks = number_or<std::size_t>(*group, "blocks", 0);
+        if (measure.blocks == 0) {
+            const std::string unit = group->at("unit").get<std::string>();
+            if (unit != "hour" && unit != "day" && unit != "quarter") {
+                throw Failure(FailureClass::config, "rows can't be grouped by \"" + unit + "\"", "",
+                              "Group by hour, day or quarter.");
+            }
+            measure.by_time = {group->at("column").get<std::string>(), unit == "hour"  ? Unit::hour
+                                                                       : unit == "day" ? Unit::day
+                                                                                       : Unit::quarter};
+        }
+    }
+    measure.sums = optional_names(request, "sums").value_or(measure.sums);
+    measure.hash = optional_names(request, "hash").value_or(measure.hash);
+    measure.moving_from = optional_text(request, "moving_from");
+    if (const auto buckets = request.find("buckets"); buckets != request.end() && !buckets->is_null()) {
+        measure.buckets = buckets->get<std::vector<std::pair<std::string, std::string>>>();
+    }
+    return measure;
+}
+
 std::string readable_name(const std::type_info& type) {
     int status = 0;
     const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
@@ -214,6 +242,8 @@ void RequestLoop::serve(const json& request) {
         done = source().preview(name, number_or<std::size_t>(request, "rows", 10), out_);
     } else if (verb == "read") {
         done = source().read(read_request(request), out_);
+    } else if (verb == "measure") {
+        done = source().measure(measure_request(request), out_);
     } else if (verb == "explain") {
         out_.send(wire::FrameType::result, source().explain(read_request(request), out_));
     } else {

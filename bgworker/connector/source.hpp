@@ -67,6 +67,22 @@ struct ReadRequest {
     nlohmann::json known_columns = nlohmann::json::array();  // of the source as last seen, as in a columns frame
 };
 
+// The members of a measure request: what one grouped query tells of a source's rows.
+struct MeasureRequest {
+    ReadRequest rows;  // which ones: source, key, watermark, window
+    enum class Unit { hour, day, quarter };
+    struct ByTime {
+        std::string column;
+        Unit unit;  // a quarter of an hour, of which any zone's hours and days are made
+    };
+    std::optional<ByTime> by_time;
+    std::size_t blocks = 0;  // groups of rows by a hash of their key; 0: none
+    std::vector<std::string> sums;
+    std::vector<std::string> hash;                             // columns over which a row is hashed
+    std::optional<std::string> moving_from;                    // a watermark: rows at or above it are counted apart
+    std::vector<std::pair<std::string, std::string>> buckets;  // from and to, where each has to be asked for
+};
+
 struct DescribeRequest {
     std::string source;
     std::optional<std::vector<std::string>> key;
@@ -97,6 +113,9 @@ class Source {
 
     // The statements that read() would send, and their bounds.
     virtual nlohmann::json explain(const ReadRequest& request, FrameWriter& out) = 0;
+
+    // One result frame for each group of rows: how many they are, and what else was asked for.
+    virtual nlohmann::json measure(const MeasureRequest& request, FrameWriter& out) = 0;
 
     // True once the connection was found dead; open() again then.
     virtual bool is_disconnected() = 0;

@@ -40,6 +40,9 @@ class ScriptedSource : public Source {
     nlohmann::json explain(const ReadRequest& request, FrameWriter&) override {
         return {{"lookback", request.lookback}};
     }
+    nlohmann::json measure(const MeasureRequest& request, FrameWriter&) override {
+        return {{"blocks", request.blocks}, {"columns", request.sums.size() + request.hash.size()}};
+    }
     bool is_disconnected() override { return disconnected_; }
 
   private:

@@ -20,6 +20,9 @@ class FailingSource : public Source {
     nlohmann::json describe(const DescribeRequest&) override { return {}; }
     nlohmann::json preview(const std::string&, std::size_t, FrameWriter&) override { return {}; }
     nlohmann::json explain(const ReadRequest&, FrameWriter&) override { return {}; }
+    nlohmann::json measure(const MeasureRequest& request, FrameWriter&) override {
+        return {{"blocks", request.blocks}, {"columns", request.sums.size() + request.hash.size()}};
+    }
     bool is_disconnected() override { return false; }
     nlohmann::json read(const ReadRequest& request, FrameWriter& out) override {
         out.begin_row(1);

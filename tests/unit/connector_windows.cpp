@@ -152,8 +152,9 @@ std::string failure_of(Dialect dialect, const char* type, Window window) {
 
 TEST(ConnectorWindows, RefusesWhatBoundsNothing) {
     EXPECT_EQ(failure_of(Dialect::mysql, "varchar(20)", one_day),
-              "column \"fecha\" of type varchar(20) can't bound a window");
-    EXPECT_EQ(failure_of(Dialect::sqlserver, "time", one_day), "column \"fecha\" of type time can't bound a window");
+              "column \"fecha\" of type varchar(20) holds neither dates nor times");
+    EXPECT_EQ(failure_of(Dialect::sqlserver, "time", one_day),
+              "column \"fecha\" of type time holds neither dates nor times");
     EXPECT_EQ(failure_of(Dialect::mysql, "date", {"", "yesterday", std::nullopt}), "\"yesterday\" is no time");
     Relation relation;
     relation.columns = {column(Dialect::mysql, "fecha", "date")};

@@ -278,4 +278,8 @@ nlohmann::json OdbcSource::explain(const ReadRequest& request, FrameWriter& out)
     return Reader(connection(), request, out).explain();
 }
 
+nlohmann::json OdbcSource::measure(const MeasureRequest& request, FrameWriter& out) {
+    return Reader(connection(), request.rows, out).measure(request);
+}
+
 }  // namespace insync::odbc

@@ -18,6 +18,7 @@ class OdbcSource : public Source {
     nlohmann::json preview(const std::string& source, std::size_t rows, FrameWriter& out) override;
     nlohmann::json read(const ReadRequest& request, FrameWriter& out) override;
     nlohmann::json explain(const ReadRequest& request, FrameWriter& out) override;
+    nlohmann::json measure(const MeasureRequest& request, FrameWriter& out) override;
     bool is_disconnected() override { return connection_ != nullptr && connection_->is_dead(); }
 
   private:

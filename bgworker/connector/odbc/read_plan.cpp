@@ -3,137 +3,13 @@
 
 #include <algorithm>
 
+#include "bgworker/connector/odbc/statement_builder.hpp"
+
 namespace insync::odbc {
 
 namespace {
 
-constexpr const char* coalesced_name = "insync_watermark";
-
-// Collects a statement and its parameters in the order in which they stand in the text.
-class Builder {
-  public:
-    Builder(const ReadPlan& plan, const Bounds& bounds) : plan_(plan), bounds_(bounds) {}
-    Builder(const ReadPlan& plan, Bounds&& bounds) = delete;  // both are used until the end
-
-    Builder& add(const std::string& text) {
-        sql_ += text;
-        return *this;
-    }
-
-    // Starts the next condition: WHERE or AND.
-    Builder& condition() { return add(std::exchange(has_condition_, true) ? " AND " : " WHERE "); }
-
-    Builder& literal(std::size_t column, const std::string& value) {
-        parameters_.push_back(value);
-        return add(plan_.columns[column].parameter);
-    }
-
-    Builder& fragment(const Fragment& part) {
-        parameters_.insert(parameters_.end(), part.parameters.begin(), part.parameters.end());
-        return add(part.sql);
-    }
-
-    Builder& reference(std::size_t column) { return add(plan_.references[column]); }
-
-    // "<table> s" or "(<query>) s", the query's markers bound.
-    Builder& from() {
-        add(" FROM ");
-        if (!plan_.relation.has_marker) return add(plan_.relation.from).add(" s");
-        int markers = 0;
-        const SourceColumn* watermark = plan_.watermark ? &plan_.columns[*plan_.watermark] : nullptr;
-        const std::string text = query_text(plan_.relation, watermark ? watermark->parameter : "NULL", markers);
-        for (int i = 0; watermark != nullptr && i < markers; i++) parameters_.push_back(bounds_.marker.value_or(""));
-        return add("(").add(text).add(") s");
-    }
-
-    Builder& select_list() {
-        for (std::size_t i = 0; i < plan_.columns.size(); i++) {
-            const SourceColumn& column = plan_.columns[i];
-            if (i > 0) add(", ");
-            add(select_expression(column, plan_.references[i]));
-            if (!column.select.empty() || column.name == coalesced_name) {
-                add(" AS ").add(quote_name(plan_.dialect, column.name));
-            }
-        }
-        return *this;
-    }
-
-    Builder& key_is_not_null() {
-        for (std::size_t part : plan_.key) {
-            if (plan_.columns[part].nullable) condition().reference(part).add(" IS NOT NULL");
-        }
-        return *this;
-    }
-
-    Builder& in_window() {
-        if (!plan_.window) return *this;
-        const Fragment rows = window_condition(plan_.dialect, *plan_.window);
-        if (!rows.sql.empty()) condition().fragment(rows);
-        return *this;
-    }
-
-    // k1 IN (?, ?), or (k1 = ? AND k2 = ?) OR …, in parentheses.
-    void is_one_of(const std::vector<std::vector<std::string>>& keys) {
-        const bool single = plan_.key.size() == 1;
-        if (single) reference(plan_.key[0]).add(" IN ");
-        add("(");
-        for (std::size_t i = 0; i < keys.size(); i++) {
-            if (i > 0) add(single ? ", " : " OR ");
-            if (single) {
-                literal(plan_.key[0], keys[i][0]);
-                continue;
-            }
-            for (std::size_t part = 0; part < plan_.key.size(); part++) {
-                add(part == 0 ? "(" : " AND ").reference(plan_.key[part]).add(" = ");
-                literal(plan_.key[part], keys[i][part]);
-            }
-            add(")");
-        }
-        add(")");
-    }
-
-    // k1 >= ? AND (k1 > ? OR (k1 = ? AND (k2 > ?))): the first part lets every engine use the index.
-    void key_after(const std::vector<std::string>& key, std::size_t from_part = 0) {
-        const std::size_t column = plan_.key[from_part];
-        const bool last = from_part + 1 == plan_.key.size();
-        if (last) {
-            reference(column).add(" > ").literal(column, key[from_part]);
-            return;
-        }
-        reference(column).add(" >= ").literal(column, key[from_part]).add(" AND (");
-        reference(column).add(" > ").literal(column, key[from_part]).add(" OR (");
-        reference(column).add(" = ").literal(column, key[from_part]).add(" AND ");
-        key_after(key, from_part + 1);
-        add("))");
-    }
-
-    Builder& order_by(bool by_watermark) {
-        std::string list;
-        auto append = [&](std::size_t column) { list += (list.empty() ? "" : ", ") + plan_.references[column]; };
-        if (by_watermark) append(*plan_.watermark);
-        for (std::size_t part : plan_.key) append(part);
-        if (!list.empty()) add(" ORDER BY ").add(list);
-        return *this;
-    }
-
-    Builder& page_prefix() {
-        return add(plan_.page_rows == 0 ? "" : odbc::page_prefix(plan_.dialect, plan_.page_rows));
-    }
-    Builder& page_suffix() {
-        return add(plan_.page_rows == 0 ? "" : odbc::page_suffix(plan_.dialect, plan_.page_rows));
-    }
-
-    StatementText finish(std::string purpose) { return {std::move(purpose), std::move(sql_), std::move(parameters_)}; }
-
-  private:
-    const ReadPlan& plan_;
-    const Bounds& bounds_;
-    std::string sql_;
-    std::vector<std::string> parameters_;
-    bool has_condition_ = false;
-};
-
-void add_bounds(Builder& builder, const ReadPlan& plan, const Bounds& bounds) {
+void add_bounds(StatementBuilder& builder, const ReadPlan& plan, const Bounds& bounds) {
     // A query with a marker applies the low bound itself, in its own way.
     if (bounds.low && !plan.relation.has_marker) {
         builder.condition().reference(*plan.watermark).add(" >= ").literal(*plan.watermark, *bounds.low);
@@ -272,7 +148,7 @@ std::string lowest_literal(Dialect dialect, const SourceColumn& column, Watermar
 
 StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, bool only_null_watermarks,
                        const Bounds& bounds) {
-    Builder builder(plan, bounds);
+    StatementBuilder builder(plan, bounds);
     builder.add("SELECT ").page_prefix().select_list().from();
     if (only_null_watermarks) builder.condition().reference(*plan.watermark).add(" IS NULL");
     builder.in_window().key_is_not_null();
@@ -286,7 +162,7 @@ StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, 
 
 StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::optional<After>& after,
                            const Bounds& bounds) {
-    Builder builder(plan, bounds);
+    StatementBuilder builder(plan, bounds);
     builder.add("SELECT ").page_prefix().select_list().from().condition();
     builder.is_one_of(keys);
     builder.in_window();
@@ -299,7 +175,7 @@ StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::op
 }
 
 StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds) {
-    Builder builder(plan, bounds);
+    StatementBuilder builder(plan, bounds);
     const std::size_t watermark = *plan.watermark;
     builder.add("SELECT ").page_prefix().select_list().from();
     if (after) {
@@ -326,7 +202,7 @@ StatementText changes_page(const ReadPlan& plan, const std::optional<After>& aft
 }
 
 StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds) {
-    Builder builder(plan, bounds);
+    StatementBuilder builder(plan, bounds);
     builder.add("SELECT ").select_list().from();
     builder.condition().add("(");
     bool first = true;
@@ -348,7 +224,7 @@ StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds) {
 }
 
 StatementText max_watermark(const ReadPlan& plan, const std::optional<std::string>& cap, const Bounds& bounds) {
-    Builder builder(plan, bounds);
+    StatementBuilder builder(plan, bounds);
     const std::size_t watermark = *plan.watermark;
     const SourceColumn& column = plan.columns[watermark];
     builder.add("SELECT ").add(select_expression(column, "MAX(" + plan.references[watermark] + ")")).from();
@@ -357,14 +233,14 @@ StatementText max_watermark(const ReadPlan& plan, const std::optional<std::strin
 }
 
 StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds) {
-    Builder builder(plan, bounds);
+    StatementBuilder builder(plan, bounds);
     builder.add("SELECT COUNT(*)").from().condition().reference(*plan.watermark).add(" IS NULL");
     return builder.finish("count null watermarks");
 }
 
 StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key) {
     const Bounds none;
-    Builder builder(plan, none);
+    StatementBuilder builder(plan, none);
     std::string list, selected;
     for (std::size_t part : key) {
         list += (list.empty() ? "" : ", ") + plan.references[part];
@@ -377,7 +253,7 @@ StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>
 
 StatementText storage_classes(const ReadPlan& plan, std::size_t column) {
     const Bounds none;
-    Builder builder(plan, none);
+    StatementBuilder builder(plan, none);
     const std::string& reference = plan.references[column];
     builder.add("SELECT typeof(MIN(" + reference + ")), typeof(MAX(" + reference + "))").from();
     return builder.finish("storage classes");
@@ -385,7 +261,7 @@ StatementText storage_classes(const ReadPlan& plan, std::size_t column) {
 
 StatementText some_values(const ReadPlan& plan, const std::string& expression, std::size_t rows) {
     const Bounds none;
-    Builder builder(plan, none);
+    StatementBuilder builder(plan, none);
     builder.add("SELECT CASE typeof(" + expression + ") WHEN 'text' THEN " + expression + " END").from();
     builder.condition().add(expression + " IS NOT NULL").add(page_suffix(plan.dialect, rows));
     return builder.finish("some values");
@@ -393,7 +269,7 @@ StatementText some_values(const ReadPlan& plan, const std::string& expression, s
 
 StatementText preview_rows(const ReadPlan& plan, std::size_t rows) {
     const Bounds none;
-    Builder builder(plan, none);
+    StatementBuilder builder(plan, none);
     builder.add("SELECT ").add(page_prefix(plan.dialect, rows)).select_list().from();
     builder.add(page_suffix(plan.dialect, rows));
     return builder.finish("preview");

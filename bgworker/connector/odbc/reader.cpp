@@ -69,7 +69,7 @@ void Reader::prepare_plan() {
     if (connection_.dialect() == Dialect::sqlite) {
         for (std::size_t part : plan_.key) set_storage_class(part);
         if (plan_.watermark) set_storage_class(*plan_.watermark);
-        if (plan_.window) set_window_layout();
+        if (plan_.window) set_layout(plan_.window->time);
     }
     fetch_.emplace(plan_.columns);
     // Without a key no page can be run again, so every value has to be read whole the first time.

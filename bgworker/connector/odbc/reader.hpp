@@ -13,6 +13,7 @@
 
 #include "bgworker/connector/frame_writer.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
+#include "bgworker/connector/odbc/measures.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
 
 namespace insync::odbc {
@@ -33,6 +34,9 @@ class Reader {
     // The statements that run() would begin its phases with, and their bounds.
     nlohmann::json explain();
 
+    // Counts, sums and hashes of groups of rows, one result frame each; returns the members of the done frame.
+    nlohmann::json measure(const MeasureRequest& request);
+
     // At most `rows` rows and no positions.
     nlohmann::json preview(std::size_t rows);
 
@@ -42,7 +46,8 @@ class Reader {
 
     void prepare_plan();
     void set_storage_class(std::size_t column);
-    void set_window_layout();
+    void set_layout(TimeColumn& time);
+    void set_charsets(Measures& measures, const Bounds& bounds);
     void read_clock();
     void check_duplicate_keys();
     bool begins_with_load(const std::string& phase) const;

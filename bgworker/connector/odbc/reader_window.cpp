@@ -15,8 +15,7 @@ constexpr std::size_t values_looked_at = 100;
 }  // namespace
 
 // SQLite keeps what it was given; how a column is written says how it compares with a bound.
-void Reader::set_window_layout() {
-    TimeColumn& time = plan_.window->time;
+void Reader::set_layout(TimeColumn& time) {
     const StatementText probe = some_values(plan_, time.reference, values_looked_at);
     std::vector<std::optional<std::string>> values;
     for (TextRow& row : connection_.query(probe.sql, probe.parameters)) values.push_back(std::move(row.at(0)));

@@ -140,7 +140,8 @@ void require_sortable(const SourceColumn& column, const std::optional<std::strin
         is_plain && (time->offset_seconds.value_or(0) == 0 || (time->zone.size() == 6 && time->zone[3] == ':'));
     if (has_known_zone) return;
     throw Failure(
-        FailureClass::config, "column \"" + column.name + "\" of type " + column.source_type + " can't bound a window",
+        FailureClass::config,
+        "column \"" + column.name + "\" of type " + column.source_type + " can't be compared with times",
         "It holds \"" + value.value_or("a number or a blob") + "\", which isn't written as YYYY-MM-DD HH:MM:SS.",
         "Choose another column, or read a query that converts it.");
 }
@@ -153,9 +154,8 @@ TimeColumn time_column(Dialect dialect, const SourceColumn& column, std::string 
     const bool may_be_time = dialect == Dialect::sqlite && column.type == Transport::text;
     if (!is_time && !may_be_time) {
         throw Failure(FailureClass::config,
-                      "column \"" + column.name + "\" of type " + column.source_type + " can't bound a window",
-                      "It holds neither dates nor times.",
-                      "Name a column of dates or times, or read a query that converts this one.");
+                      "column \"" + column.name + "\" of type " + column.source_type + " holds neither dates nor times",
+                      "", "Name a column of dates or times, or read a query that converts this one.");
     }
     return {column, std::move(reference)};
 }

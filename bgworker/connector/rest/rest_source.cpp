@@ -170,4 +170,8 @@ nlohmann::json RestSource::explain(const ReadRequest& request, FrameWriter& out)
     return Reader(*session_, stream, request, out).explain();
 }
 
+nlohmann::json RestSource::measure(const MeasureRequest&, FrameWriter&) {
+    throw Failure(FailureClass::config, "the rows of an API can't be measured");
+}
+
 }  // namespace insync::rest

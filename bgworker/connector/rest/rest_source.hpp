@@ -23,6 +23,7 @@ class RestSource : public Source {
     nlohmann::json preview(const std::string& source, std::size_t rows, FrameWriter& out) override;
     nlohmann::json read(const ReadRequest& request, FrameWriter& out) override;
     nlohmann::json explain(const ReadRequest& request, FrameWriter& out) override;
+    nlohmann::json measure(const MeasureRequest& request, FrameWriter& out) override;
     // A request that was cut is sent again, so there is no connection to lose.
     bool is_disconnected() override { return false; }
 

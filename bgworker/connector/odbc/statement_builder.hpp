@@ -1,0 +1,140 @@
+// A statement in the making: its text, and its parameters in the order of their markers. Text only, no driver.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bgworker/connector/odbc/read_plan.hpp"
+
+namespace insync::odbc {
+
+// What several watermark columns, coalesced, are selected as.
+inline constexpr const char* coalesced_name = "insync_watermark";
+
+// Collects a statement and its parameters in the order in which they stand in the text.
+class StatementBuilder {
+  public:
+    StatementBuilder(const ReadPlan& plan, const Bounds& bounds) : plan_(plan), bounds_(bounds) {}
+    StatementBuilder(const ReadPlan& plan, Bounds&& bounds) = delete;  // both are used until the end
+
+    StatementBuilder& add(const std::string& text) {
+        sql_ += text;
+        return *this;
+    }
+
+    // Starts the next condition: WHERE or AND.
+    StatementBuilder& condition() { return add(std::exchange(has_condition_, true) ? " AND " : " WHERE "); }
+
+    StatementBuilder& literal(std::size_t column, const std::string& value) {
+        parameters_.push_back(value);
+        return add(plan_.columns[column].parameter);
+    }
+
+    StatementBuilder& fragment(const Fragment& part) {
+        parameters_.insert(parameters_.end(), part.parameters.begin(), part.parameters.end());
+        return add(part.sql);
+    }
+
+    StatementBuilder& reference(std::size_t column) { return add(plan_.references[column]); }
+
+    // "<table> s" or "(<query>) s", the query's markers bound.
+    StatementBuilder& from() {
+        add(" FROM ");
+        if (!plan_.relation.has_marker) return add(plan_.relation.from).add(" s");
+        int markers = 0;
+        const SourceColumn* watermark = plan_.watermark ? &plan_.columns[*plan_.watermark] : nullptr;
+        const std::string text = query_text(plan_.relation, watermark ? watermark->parameter : "NULL", markers);
+        for (int i = 0; watermark != nullptr && i < markers; i++) parameters_.push_back(bounds_.marker.value_or(""));
+        return add("(").add(text).add(") s");
+    }
+
+    StatementBuilder& select_list() {
+        for (std::size_t i = 0; i < plan_.columns.size(); i++) {
+            const SourceColumn& column = plan_.columns[i];
+            if (i > 0) add(", ");
+            add(select_expression(column, plan_.references[i]));
+            if (!column.select.empty() || column.name == coalesced_name) {
+                add(" AS ").add(quote_name(plan_.dialect, column.name));
+            }
+        }
+        return *this;
+    }
+
+    StatementBuilder& key_is_not_null() {
+        for (std::size_t part : plan_.key) {
+            if (plan_.columns[part].nullable) condition().reference(part).add(" IS NOT NULL");
+        }
+        return *this;
+    }
+
+    StatementBuilder& in_window() {
+        if (!plan_.window) return *this;
+        const Fragment rows = window_condition(plan_.dialect, *plan_.window);
+        if (!rows.sql.empty()) condition().fragment(rows);
+        return *this;
+    }
+
+    // k1 IN (?, ?), or (k1 = ? AND k2 = ?) OR …, in parentheses.
+    void is_one_of(const std::vector<std::vector<std::string>>& keys) {
+        const bool single = plan_.key.size() == 1;
+        if (single) reference(plan_.key[0]).add(" IN ");
+        add("(");
+        for (std::size_t i = 0; i < keys.size(); i++) {
+            if (i > 0) add(single ? ", " : " OR ");
+            if (single) {
+                literal(plan_.key[0], keys[i][0]);
+                continue;
+            }
+            for (std::size_t part = 0; part < plan_.key.size(); part++) {
+                add(part == 0 ? "(" : " AND ").reference(plan_.key[part]).add(" = ");
+                literal(plan_.key[part], keys[i][part]);
+            }
+            add(")");
+        }
+        add(")");
+    }
+
+    // k1 >= ? AND (k1 > ? OR (k1 = ? AND (k2 > ?))): the first part lets every engine use the index.
+    void key_after(const std::vector<std::string>& key, std::size_t from_part = 0) {
+        const std::size_t column = plan_.key[from_part];
+        const bool last = from_part + 1 == plan_.key.size();
+        if (last) {
+            reference(column).add(" > ").literal(column, key[from_part]);
+            return;
+        }
+        reference(column).add(" >= ").literal(column, key[from_part]).add(" AND (");
+        reference(column).add(" > ").literal(column, key[from_part]).add(" OR (");
+        reference(column).add(" = ").literal(column, key[from_part]).add(" AND ");
+        key_after(key, from_part + 1);
+        add("))");
+    }
+
+    StatementBuilder& order_by(bool by_watermark) {
+        std::string list;
+        auto append = [&](std::size_t column) { list += (list.empty() ? "" : ", ") + plan_.references[column]; };
+        if (by_watermark) append(*plan_.watermark);
+        for (std::size_t part : plan_.key) append(part);
+        if (!list.empty()) add(" ORDER BY ").add(list);
+        return *this;
+    }
+
+    StatementBuilder& page_prefix() {
+        return add(plan_.page_rows == 0 ? "" : odbc::page_prefix(plan_.dialect, plan_.page_rows));
+    }
+    StatementBuilder& page_suffix() {
+        return add(plan_.page_rows == 0 ? "" : odbc::page_suffix(plan_.dialect, plan_.page_rows));
+    }
+
+    StatementText finish(std::string purpose) { return {std::move(purpose), std::move(sql_), std::move(parameters_)}; }
+
+  private:
+    const ReadPlan& plan_;
+    const Bounds& bounds_;
+    std::string sql_;
+    std::vector<std::string> parameters_;
+    bool has_condition_ = false;
+};
+
+}  // namespace insync::odbc
