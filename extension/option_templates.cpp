@@ -31,8 +31,8 @@ bool can_be_header_name(std::string_view name) {
 
 }  // namespace
 
-ValueProblem check_template(std::string_view text, std::string_view what) {
-    TemplateText parsed = parse_template(text);
+ValueProblem check_template(std::string_view text, std::string_view what, bool in_slice) {
+    TemplateText parsed = parse_template(text, in_slice);
     if (parsed.problem.empty()) return {};
     std::string detail = what.empty() ? parsed.problem : "in " + std::string(what) + ", " + parsed.problem;
     detail[0] = static_cast<char>(detail[0] - 'a' + 'A');
@@ -42,10 +42,11 @@ ValueProblem check_template(std::string_view text, std::string_view what) {
 ValueProblem check_templates(const Option& option, std::string_view value) {
     if (option.type != ValueType::text_map) return check_template(value, "");
     const auto members = nlohmann::json::parse(value, nullptr, false);
+    const bool in_slice = option.name == "slice_query";
     for (const auto& [name, member] : members.items()) {
-        if (ValueProblem problem = check_template(name, name_of(name)); problem.found()) return problem;
+        if (ValueProblem problem = check_template(name, name_of(name), in_slice); problem.found()) return problem;
         if (!member.is_string()) continue;
-        ValueProblem problem = check_template(member.get_ref<const std::string&>(), value_of(name));
+        ValueProblem problem = check_template(member.get_ref<const std::string&>(), value_of(name), in_slice);
         if (problem.found()) return problem;
     }
     return {};

@@ -179,6 +179,15 @@ inline constexpr Option table[] = {
      .is_template = true,
      .description = "Parameters of the query, with placeholders, such as {\"updated_since\": \"[[{since:iso}]]\"}; one "
                     "whose value comes out empty is left out."},
+    {.name = "slice_query",
+     .type = text_map,
+     .where = both,
+     .kinds = rest,
+     .is_template = true,
+     .description =
+         "Parameters laid over params where a backfill or a verification asks for a stretch of time, such as "
+         "{\"{slice_column}_min\": \"[[{from:iso}]]\", \"{slice_column}_max\": \"[[{to:iso}]]\"}; its end "
+         "isn't part of it."},
     {.name = "headers",
      .type = text_map,
      .where = both,

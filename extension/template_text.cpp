@@ -62,6 +62,8 @@ std::string meant_by(std::string_view name) {
 
 class Parser {
   public:
+    explicit Parser(bool in_slice) : in_slice_(in_slice) {}
+
     TemplateText parse(std::string_view text) {
         int optional = 0;
         while (!text.empty() && !failed()) {
@@ -123,7 +125,10 @@ class Parser {
             const std::string_view inside = close == std::string_view::npos ? "" : text.substr(1, close - 1);
             const std::size_t colon = std::min(inside.find(':'), inside.size());
             const std::string_view name = inside.substr(0, colon);
-            if (is_placeholder(name)) {
+            const bool is_of_slice =
+                in_slice_ && std::find(std::begin(slice_placeholders), std::end(slice_placeholders), name) !=
+                                 std::end(slice_placeholders);
+            if (is_placeholder(name) || is_of_slice) {
                 const std::string_view format = inside.substr(std::min(colon + 1, inside.size()));
                 if (colon < inside.size()) check_format(name, format);
                 end_literal();
@@ -187,13 +192,14 @@ class Parser {
     }
 
     TemplateText result_;
+    bool in_slice_;
     bool has_close_behind_ = false;  // behind the next [[
 };
 
 }  // namespace
 
-TemplateText parse_template(std::string_view text) {
-    return Parser().parse(text);
+TemplateText parse_template(std::string_view text, bool in_slice) {
+    return Parser(in_slice).parse(text);
 }
 
 bool is_named_time_format(std::string_view format) {

@@ -29,10 +29,13 @@ struct TemplateText {
     std::string problem, hint;
 };
 
-// The parts of `text`; none where there is a problem.
-TemplateText parse_template(std::string_view text);
+// The parts of `text`; none where there is a problem. `in_slice`: it may have the placeholders of slices, too.
+TemplateText parse_template(std::string_view text, bool in_slice = false);
 
 inline constexpr std::string_view parent_prefix = "parent.";
+
+// Placeholders of the option slice_query alone, as other templates may hold such words in braces.
+inline constexpr std::string_view slice_placeholders[] = {"from", "to", "slice_column"};
 
 // True for the formats of times that have a name, such as iso_ms.
 bool is_named_time_format(std::string_view format);

@@ -474,11 +474,15 @@ TEST(RestOptions, MisspelledPlaceholdersAreFoundWhereTheyAreWritten) {
         }
         EXPECT_EQ(problem_of(Where::stream, name, "/{source}"), "") << name;
     }
-    for (const char* name : {"params", "headers"}) {
+    for (const char* name : {"params", "headers", "slice_query"}) {
         EXPECT_NE(problem_of(Where::server, name, R"({"X-{sorce}": "x"})"), "") << name;
         EXPECT_NE(problem_of(Where::server, name, R"({"X-Since": "[[{since}"})"), "") << name;
         EXPECT_EQ(problem_of(Where::server, name, R"({"X-{source}": "[[{since}]]", "n": 1})"), "") << name;
     }
+    // Words of a slice are words like any others elsewhere.
+    EXPECT_NE(problem_of(Where::stream, "slice_query", R"({"a": "[[{from:is}]]"})"), "");
+    EXPECT_EQ(problem_of(Where::stream, "slice_query", R"({"{slice_column}_min": "[[{from:iso}]]"})"), "");
+    EXPECT_EQ(problem_of(Where::stream, "params", R"({"route": "{from:x} {form}"})"), "");
     EXPECT_NE(problem_of(Where::server, "key_scan", R"({"params": {"fields": "{keyz}"}})").find("{keyz}"),
               std::string::npos);
     EXPECT_NE(problem_of(Where::stream, "parent", R"({"source": "a/{sorce}"})").find("In the value of \"source\""),

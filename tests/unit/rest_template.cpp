@@ -193,6 +193,14 @@ TEST(RestTimes, Formats) {
     EXPECT_EQ(time_of(literal, "%d.%m.%y %H:%M:%S,%f %% %z %s"), "31.01.26 08:00:00,123456 % +0000 1769846400");
 }
 
+TEST(RestTemplate, SlicesHavePlaceholdersOfTheirOwn) {
+    Values values;
+    values.texts = {{"from", "2026-01-05T00:00:00Z"}, {"slice_column", "day"}};
+    const char* text = "{slice_column}[[ ge {from:date}]][[ lt {to:date}]]";
+    EXPECT_EQ(Template(text, true).render(values, Place::plain), "day ge 2026-01-05");
+    EXPECT_EQ(Template("{from}{to}").render(values, Place::plain), "{from}{to}");
+}
+
 TEST(RestTimes, Literals) {
     EXPECT_EQ(time_of("2026-01-31", "iso"), "2026-01-31T00:00:00Z");
     EXPECT_EQ(time_of("2026-01-31 10:00:00", "iso"), "2026-01-31T10:00:00Z");

@@ -161,4 +161,18 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     return endpoint;
 }
 
+void add_slice_query(Endpoint& endpoint, const Settings& settings) {
+    const auto slice = settings.object("slice_query");
+    // Those that are laid over are told by their names as they were written.
+    const auto params = settings.object("params");
+    std::vector<std::pair<Template, Template>> parameters;
+    for (std::size_t i = 0; i < params.size(); i++) {
+        const bool is_replaced = std::any_of(slice.begin(), slice.end(),
+                                             [&](const auto& member) { return member.first == params[i].first; });
+        if (!is_replaced) parameters.push_back(std::move(endpoint.parameters[i]));
+    }
+    for (const auto& [name, value] : slice) parameters.emplace_back(Template(name, true), Template(value, true));
+    endpoint.parameters = std::move(parameters);
+}
+
 }  // namespace insync::rest

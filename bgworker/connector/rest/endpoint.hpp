@@ -52,4 +52,7 @@ struct Endpoint {
 Endpoint make_endpoint(const Settings& settings, const std::string& source, const std::vector<std::string>& key,
                        const std::vector<std::string>& watermark);
 
+// Lays the parameters of the option slice_query over the endpoint's.
+void add_slice_query(Endpoint& endpoint, const Settings& settings);
+
 }  // namespace insync::rest

@@ -39,6 +39,9 @@ class Pager {
     // How many rows all pages have together, if the last answer said so.
     std::optional<std::int64_t> total() const { return total_; }
 
+    // Whether that is of the rows that were asked for, beyond doubt.
+    bool total_is_sure() const { return total_is_sure_; }
+
     std::int64_t offset() const { return offset_; }
     void set_offset(std::int64_t offset) { offset_ = offset; }
 

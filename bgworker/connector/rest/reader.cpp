@@ -99,6 +99,7 @@ void Reader::prepare() {
     const std::string format = (parent.empty() ? settings_ : parent_settings_).text("watermark_format");
     if (format != "auto") epoch_ = format;
     add_known_columns();
+    if (request_.window) return prepare_slice();
     if (settings_.has("delete_feed")) feed_.emplace(session_, settings_, request_.position);
 }
 
@@ -110,6 +111,10 @@ ChangeMode Reader::change_mode() const {
 }
 
 nlohmann::json Reader::run() {
+    if (request_.only) {
+        throw Failure(FailureClass::config, "the rows of an API can't be read by their keys", "",
+                      "Read the windows of time that they are in.");
+    }
     prepare();
     watermark_ = text_member(request_.position, "watermark");
     if (!watermark_) watermark_ = request_.initial_watermark;
@@ -122,7 +127,9 @@ nlohmann::json Reader::run() {
     } else if (!columns_.empty()) {
         send_columns();
     }
-    if (request_.full) {
+    if (request_.window) {
+        run_slice();
+    } else if (request_.full) {
         run_full();
     } else if (mode == ChangeMode::anchored) {
         run_anchored();
@@ -395,6 +402,7 @@ nlohmann::json Reader::explain() {
         mode == ChangeMode::anchored || mode == ChangeMode::window ? low_bound() : std::nullopt;
     Values values = values_since(since);
     if (request_.full) values.order = request_.key;
+    if (request_.window) values = values_of_slice(request_.window->from, request_.window->to);
     if (mode == ChangeMode::token && watermark_) values.texts["since"] = *watermark_;
     add(purpose, begin(values).next_request());
     if (child_) {

@@ -39,6 +39,8 @@ class Reader {
 
     nlohmann::json run();
     nlohmann::json explain();
+    // How many rows there are in each bucket of time, by the source's own totals.
+    nlohmann::json measure(const MeasureRequest& request);
     // At most `rows` rows and no positions.
     nlohmann::json preview(std::size_t rows);
 
@@ -51,6 +53,11 @@ class Reader {
     ChangeMode change_mode() const;
 
     void run_full();
+    void run_slice();
+    void prepare_slice();
+    void read_time_slice(const std::optional<std::string>& from, const std::optional<std::string>& to);
+    std::string slice_literal(const std::string& bound) const;
+    Values values_of_slice(const std::optional<std::string>& from, const std::optional<std::string>& to) const;
     void run_anchored();
     void run_window();
     void run_newest();
@@ -118,6 +125,7 @@ class Reader {
     std::size_t max_value_bytes_ = 256u << 20;
 
     std::optional<DeleteFeed> feed_;
+    bool has_slice_query_ = false;  // of a read of a window: it is asked for by the option slice_query
 
     std::optional<Versions> versions_;  // of the rows that were sent, where they come in any order
     std::optional<std::size_t> version_field_;

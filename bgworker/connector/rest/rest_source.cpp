@@ -170,8 +170,11 @@ nlohmann::json RestSource::explain(const ReadRequest& request, FrameWriter& out)
     return Reader(*session_, stream, request, out).explain();
 }
 
-nlohmann::json RestSource::measure(const MeasureRequest&, FrameWriter&) {
-    throw Failure(FailureClass::config, "the rows of an API can't be measured");
+nlohmann::json RestSource::measure(const MeasureRequest& request, FrameWriter& out) {
+    const Settings stream = settings_for(request.rows);
+    ReadRequest rows = request.rows;
+    if (!rows.window && request.by_time) rows.window = Window{request.by_time->column, std::nullopt, std::nullopt};
+    return Reader(*session_, stream, rows, out).measure(request);
 }
 
 }  // namespace insync::rest

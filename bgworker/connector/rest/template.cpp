@@ -161,8 +161,8 @@ void check_path(const std::string& path) {
 
 }  // namespace
 
-Template::Template(std::string_view text) {
-    TemplateText parsed = parse_template(text);
+Template::Template(std::string_view text, bool in_slice) {
+    TemplateText parsed = parse_template(text, in_slice);
     if (!parsed.problem.empty()) fail(std::move(parsed.problem), std::move(parsed.hint));
     parts_ = std::move(parsed.parts);
     if (parts_.empty() || parts_[0].is_placeholder) return;

@@ -22,7 +22,7 @@ enum class Place { plain, path, json };
 // What the placeholders of one request stand for.
 struct Values {
     // By name: since, until, run_start, asof, last_key, offset, page, limit, page_token, source, select, watermark,
-    // key, keys, parent.x.
+    // key, keys, parent.x; of a slice also from, to, slice_column.
     std::map<std::string, std::string, std::less<>> texts;
     std::vector<std::string> order;  // fields to sort by, for {order:…}
 };
@@ -32,7 +32,7 @@ class Template {
     Template() = default;
     // Raises Failure (config) for an unknown format, a near miss of a placeholder, or one or an optional part without
     // an end.
-    explicit Template(std::string_view text);
+    explicit Template(std::string_view text, bool in_slice = false);
 
     // True if the placeholder `name` occurs, in an optional part or not.
     bool uses(std::string_view name) const;
