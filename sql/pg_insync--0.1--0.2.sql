@@ -277,11 +277,6 @@ COMMENT ON COLUMN insync.difference.bucket IS 'slice that the row is in, or is t
 COMMENT ON COLUMN insync.difference.kind IS
     'missing: the target hasn''t got it; extra: the source has it no more; changed: the target has other values';
 COMMENT ON COLUMN insync.difference.key IS 'the target''s key';
-CREATE FUNCTION insync.row_hash(format text, VARIADIC columns "any") RETURNS bigint
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'insync_row_hash';
-COMMENT ON FUNCTION insync.row_hash(text, "any") IS
-    'hash of a row, as its source reckons it: the format names the hash and how each column is written, as in crc32:i,n2,t,s';
-
 ALTER TABLE insync.ledger ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.slice ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.job ENABLE ROW LEVEL SECURITY;
