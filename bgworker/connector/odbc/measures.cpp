@@ -211,10 +211,11 @@ StatementText measure_statement(const ReadPlan& plan, const Measures& measures, 
         group = time.value;
         builder.add(time.shown).add(", ");
     }
-    builder.add(plan.dialect == Dialect::sqlserver ? "COUNT_BIG(*)" : "COUNT(*)");
+    const std::string count = plan.dialect == Dialect::sqlserver ? "COUNT_BIG" : "COUNT";
+    builder.add(count).add("(*)");
     if (measures.moving_from) {
-        builder.add(", SUM(CASE WHEN ").reference(*plan.watermark).add(" >= ");
-        builder.literal(*plan.watermark, *measures.moving_from).add(" THEN 1 ELSE 0 END)");
+        builder.add(", ").add(count).add("(CASE WHEN ").reference(*plan.watermark).add(" >= ");
+        builder.literal(*plan.watermark, *measures.moving_from).add(" THEN 1 END)");
     }
     for (const SourceColumn& column : measures.sums) builder.add(", ").add(sum_expression(plan, column));
     if (!measures.hash.empty()) builder.add(", ").add(hash_sum(plan.dialect, measures.hash));

@@ -73,8 +73,16 @@ nlohmann::json Reader::measure(const MeasureRequest& request) {
         out_.send(wire::FrameType::result, group_frame(measures, plan_.dialect, row));
     }
     nlohmann::json done = {{"complete", true}, {"source_now", text_or_null(clock_)}, {"hash_kind", nullptr}};
-    const bool hashes = !measures.hash.empty() || measures.blocks > 0;
-    if (hashes) done["hash_kind"] = name_of(hash_kind(plan_.dialect));
+    // What the target's side has to know to hash the same.
+    auto add_format = [&](const char* name, const std::vector<HashedColumn>& columns) {
+        if (columns.empty()) return;
+        RowFormat format{hash_kind(plan_.dialect), {}};
+        for (const HashedColumn& hashed : columns) format.columns.push_back(hashed.format);
+        done["hash_kind"] = name_of(format.kind);
+        done[name] = to_text(format);
+    };
+    add_format("hash_format", measures.hash);
+    add_format("key_format", measures.key);
     return done;
 }
 
