@@ -42,8 +42,7 @@ std::string by_time(Dialect dialect, const char* type, Unit unit) {
 
 TEST(ConnectorMeasures, ADayCostsWhatTheEnginesOwnGroupByCosts) {
     EXPECT_EQ(by_time(Dialect::mysql, "datetime(6)", Unit::day),
-              "SELECT IF(TO_DAYS(s.`fecha`), CAST(s.`fecha` AS DATE), NULL), COUNT(*) FROM `t` s GROUP BY "
-              "IF(TO_DAYS(s.`fecha`), CAST(s.`fecha` AS DATE), NULL)");
+              "SELECT CAST(s.`fecha` AS DATE), COUNT(*) FROM `t` s GROUP BY CAST(s.`fecha` AS DATE)");
     EXPECT_EQ(
         by_time(Dialect::postgresql, "timestamptz", Unit::day),
         "SELECT CAST(CAST(s.\"fecha\" AS date) AS text), COUNT(*) FROM \"t\" s GROUP BY CAST(s.\"fecha\" AS date)");
@@ -76,6 +75,9 @@ TEST(ConnectorMeasures, GroupsAreShownAsTimes) {
     EXPECT_EQ(time_of_group("2026010510"), "2026-01-05 10:00:00");
     EXPECT_EQ(time_of_group("202601051045"), "2026-01-05 10:45:00");
     EXPECT_EQ(time_of_group("infinity"), "infinity");
+    for (const char* zero : {"0", "0000-00-00", "2024-05-00", "2024050000", "202400050000"}) {
+        EXPECT_EQ(time_of_group(zero), std::nullopt) << zero;
+    }
 }
 
 TEST(ConnectorMeasures, OnlyWhatWasAskedForIsSelected) {
