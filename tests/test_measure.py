@@ -86,8 +86,10 @@ def test_times_with_offsets_are_grouped_in_utc(sqlite, connector):
 def test_zero_dates_have_no_group(mariadb, connector):
     mariadb.query("SET sql_mode = ''; CREATE TABLE t (id INT PRIMARY KEY, w INT, f DATE); INSERT INTO t VALUES (1, 1, '0000-00-00'), (2, 2, NULL), (3, 3, '2024-05-00'), (4, 4, '2024-05-01')")  # fmt: skip
     connector.open(**mariadb.server_options)
-    groups = measure(connector, group={"column": "f", "unit": "day"})
-    assert {g["group"]: g["rows"] for g in groups} == {None: 3, "2024-05-01 00:00:00": 1}
+    for unit in UNITS:
+        for more in ({}, {"sums": ["id"]}):
+            groups = measure(connector, group={"column": "f", "unit": unit}, moving_from="2", **more)
+            assert sorted((str(g["group"]), g["rows"], g["moving"]) for g in groups) == [("2024-05-01 00:00:00", 1, 1), ("None", 3, 2)]
 
 
 def test_decimals_are_added_up_exactly(mariadb, postgres, connector):

@@ -58,7 +58,7 @@ def source_hashes(connector, blocks, columns, key=("id",), **request):
     frames = connector.call(verb="measure", source="t", key=list(key), watermark=[], group={"blocks": blocks}, hash=columns, **request)
     assert frames[-1][0] == "D", frames
     hashes = {int(group["group"]): (group["rows"], Decimal(group["hash"])) for kind, group in frames if kind == "T"}
-    return frames[-1][1]["hash_kind"], hashes
+    return frames[-1][1], hashes
 
 
 def target_hashes(db, blocks, key, row):
@@ -71,8 +71,9 @@ def target_hashes(db, blocks, key, row):
 
 def assert_same_hashes(db, connector, kind, key_format, formats, count, blocks=20011):
     columns = list(formats)
-    found, source = source_hashes(connector, blocks, columns)
-    assert found == kind
+    done, source = source_hashes(connector, blocks, columns)
+    assert done["hash_kind"] == kind
+    assert (done["key_format"], done["hash_format"]) == (f"{kind}:{key_format}", f"{kind}:{','.join(formats.values())}")
     target = target_hashes(db, blocks, f"'{kind}:{key_format}', id", f"'{kind}:{','.join(formats.values())}', {', '.join(columns)}")
     assert sum(rows for rows, _ in target.values()) == count
     if source != target:

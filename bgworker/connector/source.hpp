@@ -114,7 +114,8 @@ class Source {
     // The statements that read() would send, and their bounds.
     virtual nlohmann::json explain(const ReadRequest& request, FrameWriter& out) = 0;
 
-    // One result frame for each group of rows: how many they are, and what else was asked for.
+    // One result frame for each group of rows: how many they are, and what else was asked for. The done frame names the
+    // formats (bgworker/value_format.hpp) of what was hashed.
     virtual nlohmann::json measure(const MeasureRequest& request, FrameWriter& out) = 0;
 
     // True once the connection was found dead; open() again then.

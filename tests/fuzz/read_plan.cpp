@@ -23,7 +23,7 @@ struct Request {
     std::vector<std::size_t> types;
     std::vector<bool> nullable;
     std::size_t keys, watermarks;  // how many columns, from the front and from the back
-    bool is_query, full_bounds, only_some;
+    bool is_query, full_bounds, only_some, has_window;
     std::size_t statement;
 };
 
@@ -43,6 +43,7 @@ StatementText make_statement(const Request& request, const std::vector<std::stri
     read.key.assign(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(request.keys));
     read.watermark.assign(names.end() - 1 - static_cast<std::ptrdiff_t>(request.watermarks), names.end() - 1);
     if (request.only_some) read.columns = std::vector<std::string>{names[0]};
+    if (request.has_window) read.window = Window{names[0], "2026-01-05 10:00:00.5", "2026-01-06"};
     ReadPlan plan = make_read_plan(request.dialect, relation, read);
     Bounds bounds;
     bounds.marker = "m";
@@ -50,6 +51,8 @@ StatementText make_statement(const Request& request, const std::vector<std::stri
     After after{"w", std::vector<std::string>(plan.key.size(), "k")};
     switch (request.statement) {
         case 0:
+            if (request.has_window && !plan.key.empty())
+                return rows_of_keys(plan, {after.key, after.key}, after, bounds);
             return key_page(plan, plan.key.empty() ? std::nullopt : std::optional(after), false, bounds);
         case 1:
             return plan.has_nullable_key() ? null_key_rows(plan, bounds) : preview_rows(plan, 10);
@@ -86,6 +89,7 @@ FUZZ_TARGET(read_plan) {
     request.is_query = (bits & 1) != 0;
     request.full_bounds = (bits & 2) != 0;
     request.only_some = (bits & 4) != 0;
+    request.has_window = (bits & 8) != 0;
     request.statement = input.below(8);
     std::vector<std::string> names, plain;
     std::set<std::string> taken{"insync_watermark"};
@@ -103,7 +107,7 @@ FUZZ_TARGET(read_plan) {
     try {
         harmless = make_statement(request, plain);
     } catch (const Failure&) {
-        refused = true;  // SQLite's blobs can't be keys
+        refused = true;  // SQLite's blobs can't be keys, nor what is no time bound a window
     }
     try {
         hostile = make_statement(request, names);

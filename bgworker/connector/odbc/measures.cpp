@@ -30,13 +30,15 @@ std::string sqlite_group(const TimeColumn& time, Unit unit) {
     return day + " || ' ' || " + hour + " || ':' || " + quarter + " || ':00'";
 }
 
-std::string mysql_group(const TimeColumn& time, Unit unit) {
+// What has a zero month or day arrives as NULL. Groups that are only counted can be put together afterwards, which
+// saves a look at each row.
+std::string mysql_group(const TimeColumn& time, Unit unit, bool only_counts) {
     const std::string& c = time.reference;
-    // Numbers are grouped twice as fast as texts. What has a zero month or day arrives as NULL.
+    // Numbers are grouped twice as fast as texts.
     std::string value = "CAST(" + c + " AS DATE)";
     if (unit != Unit::day) value = "EXTRACT(YEAR_MONTH FROM " + c + ") * 10000 + EXTRACT(DAY_HOUR FROM " + c + ")";
     if (unit == Unit::quarter) value = "(" + value + ") * 100 + EXTRACT(MINUTE FROM " + c + ") DIV 15 * 15";
-    return "IF(TO_DAYS(" + c + "), " + value + ", NULL)";
+    return only_counts ? value : "IF(TO_DAYS(" + c + "), " + value + ", NULL)";
 }
 
 GroupExpression postgresql_group(const TimeColumn& time, Unit unit) {
@@ -80,7 +82,7 @@ GroupExpression oracle_group(const TimeColumn& time, Unit unit) {
     return {value, "TO_CHAR(" + value + ", 'YYYY-MM-DD HH24:MI:SS')"};
 }
 
-GroupExpression time_group(Dialect dialect, const TimeColumn& time, Unit unit) {
+GroupExpression time_group(Dialect dialect, const TimeColumn& time, Unit unit, bool only_counts) {
     if (time.column.type == Transport::date && dialect != Dialect::sqlite) unit = Unit::day;
     switch (dialect) {
         case Dialect::sqlite: {
@@ -91,7 +93,7 @@ GroupExpression time_group(Dialect dialect, const TimeColumn& time, Unit unit) {
             return {value, value};
         }
         case Dialect::mysql: {
-            const std::string value = mysql_group(time, unit);
+            const std::string value = mysql_group(time, unit, only_counts);
             return {value, value};
         }
         case Dialect::postgresql:
@@ -207,14 +209,16 @@ StatementText measure_statement(const ReadPlan& plan, const Measures& measures, 
         group = plan.dialect == Dialect::oracle ? "MOD(" + hash + ", " + blocks + ")" : hash + " % " + blocks;
         builder.add(group).add(", ");
     } else if (measures.time) {
-        const GroupExpression time = time_group(plan.dialect, *measures.time, measures.unit);
+        const bool only_counts = measures.sums.empty() && measures.hash.empty();
+        const GroupExpression time = time_group(plan.dialect, *measures.time, measures.unit, only_counts);
         group = time.value;
         builder.add(time.shown).add(", ");
     }
-    builder.add(plan.dialect == Dialect::sqlserver ? "COUNT_BIG(*)" : "COUNT(*)");
+    const std::string count = plan.dialect == Dialect::sqlserver ? "COUNT_BIG" : "COUNT";
+    builder.add(count).add("(*)");
     if (measures.moving_from) {
-        builder.add(", SUM(CASE WHEN ").reference(*plan.watermark).add(" >= ");
-        builder.literal(*plan.watermark, *measures.moving_from).add(" THEN 1 ELSE 0 END)");
+        builder.add(", ").add(count).add("(CASE WHEN ").reference(*plan.watermark).add(" >= ");
+        builder.literal(*plan.watermark, *measures.moving_from).add(" THEN 1 END)");
     }
     for (const SourceColumn& column : measures.sums) builder.add(", ").add(sum_expression(plan, column));
     if (!measures.hash.empty()) builder.add(", ").add(hash_sum(plan.dialect, measures.hash));
@@ -237,18 +241,23 @@ StatementText charsets_statement(const ReadPlan& plan, const Measures& measures,
     return builder.finish("character sets");
 }
 
-std::string time_of_group(const std::string& group) {
+std::optional<std::string> time_of_group(const std::string& group) {
     const bool is_number = group.find('-') == std::string::npos &&
                            std::all_of(group.begin(), group.end(), [](unsigned char c) { return std::isdigit(c); });
-    if (is_number && group.size() >= 9) {
+    if (is_number && group.size() < 9) return std::nullopt;
+    std::string time = group.size() == 10 && group[4] == '-' ? group + " 00:00:00" : group;
+    if (is_number) {
         // YYYYMMDDHH, or with minutes behind it, without zeros in front.
         const std::size_t digits = group.size() <= 10 ? 10 : 12;
         const std::string padded = std::string(digits - std::min(digits, group.size()), '0') + group;
         const std::string minute = digits == 12 ? padded.substr(10, 2) : "00";
-        return padded.substr(0, 4) + "-" + padded.substr(4, 2) + "-" + padded.substr(6, 2) + " " + padded.substr(8, 2) +
+        time = padded.substr(0, 4) + "-" + padded.substr(4, 2) + "-" + padded.substr(6, 2) + " " + padded.substr(8, 2) +
                ":" + minute + ":00";
     }
-    return group.size() == 10 && group[4] == '-' ? group + " 00:00:00" : group;
+    const bool is_date = time.size() >= 10 && time[4] == '-';
+    const bool is_zero =
+        is_date && (time.starts_with("0000") || time.compare(5, 2, "00") == 0 || time.compare(8, 2, "00") == 0);
+    return is_zero ? std::nullopt : std::optional(time);
 }
 
 std::string number_text(const std::string& number) {

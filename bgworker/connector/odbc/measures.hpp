@@ -32,8 +32,9 @@ StatementText measure_statement(const ReadPlan& plan, const Measures& measures, 
 // MySQL: selects the character sets of the texts that are hashed. Without any an empty text.
 StatementText charsets_statement(const ReadPlan& plan, const Measures& measures, const Bounds& bounds);
 
-// A group as the statement selects it, as the beginning of its time: YYYY-MM-DD HH:MM:SS.
-std::string time_of_group(const std::string& group);
+// A group as the statement selects it, as the beginning of its time: YYYY-MM-DD HH:MM:SS; nothing for MySQL's dates
+// with a zero month or day.
+std::optional<std::string> time_of_group(const std::string& group);
 
 // A number as text, with a digit in front of the point.
 std::string number_text(const std::string& number);

@@ -18,7 +18,7 @@ nlohmann::json group_frame(const Measures& measures, Dialect dialect, const Text
     nlohmann::json frame = {{"group", nullptr}};
     if (measures.time || measures.blocks > 0) {
         const std::optional<std::string>& group = row.at(at++);
-        if (group) frame["group"] = measures.time ? time_of_group(*group) : *group;
+        if (group) frame["group"] = text_or_null(measures.time ? time_of_group(*group) : group);
     }
     auto count = [&] { return std::strtoll(row.at(at++).value_or("0").c_str(), nullptr, 10); };
     frame["rows"] = count();
@@ -69,12 +69,33 @@ nlohmann::json Reader::measure(const MeasureRequest& request) {
     if (plan_.dialect == Dialect::sqlite && measures.time) set_layout(*measures.time);
     if (plan_.dialect == Dialect::mysql) set_charsets(measures, bounds);
     const StatementText statement = measure_statement(plan_, measures, bounds);
+    nlohmann::json without_time;  // its counts may come in several groups
     for (const TextRow& row : connection_.query(statement.sql, statement.parameters)) {
-        out_.send(wire::FrameType::result, group_frame(measures, plan_.dialect, row));
+        const nlohmann::json group = group_frame(measures, plan_.dialect, row);
+        if (!measures.time || !group["group"].is_null()) {
+            out_.send(wire::FrameType::result, group);
+        } else if (without_time.is_null()) {
+            without_time = group;
+        } else {
+            for (const char* count : {"rows", "moving"}) {
+                if (group.contains(count)) {
+                    without_time[count] = without_time[count].get<std::int64_t>() + group[count].get<std::int64_t>();
+                }
+            }
+        }
     }
+    if (!without_time.is_null()) out_.send(wire::FrameType::result, without_time);
     nlohmann::json done = {{"complete", true}, {"source_now", text_or_null(clock_)}, {"hash_kind", nullptr}};
-    const bool hashes = !measures.hash.empty() || measures.blocks > 0;
-    if (hashes) done["hash_kind"] = name_of(hash_kind(plan_.dialect));
+    // What the target's side has to know to hash the same.
+    auto add_format = [&](const char* name, const std::vector<HashedColumn>& columns) {
+        if (columns.empty()) return;
+        RowFormat format{hash_kind(plan_.dialect), {}};
+        for (const HashedColumn& hashed : columns) format.columns.push_back(hashed.format);
+        done["hash_kind"] = name_of(format.kind);
+        done[name] = to_text(format);
+    };
+    add_format("hash_format", measures.hash);
+    add_format("key_format", measures.key);
     return done;
 }
 

@@ -117,7 +117,8 @@ std::string sqlserver_text(const HashedColumn& hashed) {
         default:
             break;
     }
-    std::string text = convert("nvarchar(max)", c);
+    // Columns of several collations can't be joined as they are.
+    std::string text = convert("nvarchar(max)", c) + " COLLATE DATABASE_DEFAULT";
     if (hashed.format.kind == Kind::padded) text = "RTRIM(" + text + ")";
     // LEN() would leave out blanks at the end.
     return or_null(convert("varchar(20)", "DATALENGTH(" + text + ") / 2") + " + '|' + " + text);
