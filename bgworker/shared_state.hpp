@@ -34,7 +34,8 @@ struct LiveStream {
     std::int64_t run_id;
     TimestampTz started_at, last_poll, quiet_since, next_run;
     std::int64_t batches, rows_read, written, bytes, polls;
-    double lag_seconds;  // NaN: unknown
+    TimestampTz wanted_until;  // until then no slice of a backfill begins, as somebody waits for the stream
+    double lag_seconds;        // NaN: unknown
     char message[256];
 };
 

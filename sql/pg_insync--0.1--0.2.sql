@@ -290,6 +290,34 @@ SELECT pg_catalog.pg_extension_config_dump('insync.slice', '');
 
 CREATE FUNCTION sync_profile(pattern text, OUT stream text, OUT run_id bigint)
     RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_profile';
+/* Runs that consist of pieces have several processes, or none at the moment. */
+CREATE OR REPLACE VIEW insync.progress WITH (security_invoker = true) AS
+SELECT s.name AS stream, live.run_id, live.state, live.pid, live.started_at,
+       pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) live.started_at AS elapsed,
+       live.batches, live.rows_read, live.written AS rows_written, live.bytes,
+       NULL::bigint AS slices, NULL::bigint AS slices_done, NULL::interval AS time_left
+  FROM insync.live() AS live JOIN insync.stream AS s ON s.id OPERATOR(pg_catalog.=) live.stream_id
+ WHERE live.state OPERATOR(pg_catalog.=) ANY (ARRAY['starting', 'running', 'processing'])
+UNION ALL
+SELECT s.name, r.id, r.mode, j.pid, r.started_at, pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) r.started_at,
+       r.batches, r.rows_read, r.inserted OPERATOR(pg_catalog.+) r.updated OPERATOR(pg_catalog.+) r.deleted, r.bytes, j.slices, j.done,
+       CASE WHEN j.done OPERATOR(pg_catalog.>) 0
+            THEN (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) r.started_at)
+                 OPERATOR(pg_catalog.*) ((j.slices OPERATOR(pg_catalog.-) j.done)::double precision OPERATOR(pg_catalog./) j.done::double precision)
+            END
+  FROM insync.run AS r JOIN insync.stream AS s ON s.id OPERATOR(pg_catalog.=) r.stream_id
+  JOIN LATERAL (SELECT pg_catalog.count(*) AS slices,
+                       pg_catalog.count(*) FILTER (WHERE x.status OPERATOR(pg_catalog.=) 'done') AS done,
+                       pg_catalog.min(x.pid) FILTER (WHERE x.status OPERATOR(pg_catalog.=) 'running') AS pid
+                  FROM insync.job AS x WHERE x.run_id OPERATOR(pg_catalog.=) r.id) AS j ON true
+ WHERE r.status OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running'])
+   AND r.mode OPERATOR(pg_catalog.=) ANY (ARRAY['backfill', 'verify', 'profile']);
+COMMENT ON COLUMN insync.progress.state IS 'starting, running (reading) or processing (applying); of work in pieces backfill, verify or profile';
+COMMENT ON COLUMN insync.progress.pid IS 'process that runs it, of several the first; NULL: it waits for a worker';
+COMMENT ON COLUMN insync.progress.slices IS 'pieces that it consists of; NULL: it isn''t in pieces';
+COMMENT ON COLUMN insync.progress.slices_done IS 'pieces that are done';
+COMMENT ON COLUMN insync.progress.time_left IS 'how long it will take as fast as it was until now';
+
 CREATE FUNCTION sync_verify(stream text, "from" timestamp DEFAULT NULL, "to" timestamp DEFAULT NULL, depth text DEFAULT 'rows',
                             repair boolean DEFAULT false, OUT slice timestamp, OUT state text, OUT rows bigint, OUT source_rows bigint,
                             OUT missing bigint, OUT extra bigint, OUT changed bigint, OUT keys jsonb)
