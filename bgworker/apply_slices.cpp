@@ -18,7 +18,9 @@ namespace {
 bool others_have_a_say(const Stream& stream, const Target& target) {
     // Of partitions as well; row triggers that fire before are those that change rows.
     return *pg::query(
-                "SELECT NOT has_schema_privilege($2::oid, 'insync', 'USAGE')"
+                "SELECT CASE WHEN has_schema_privilege($2::oid, 'insync', 'USAGE') THEN NOT "
+                "has_function_privilege($2::oid, "
+                "'insync.note(bigint, boolean, anyelement, boolean, anyelement)', 'EXECUTE') ELSE true END"
                 " OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = $1::oid AND c.relhasrules)"
                 " OR EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid IN (SELECT $1::oid UNION ALL SELECT p.relid"
                 " FROM pg_partition_tree($1::oid) AS p) AND NOT g.tgisinternal AND g.tgenabled <> 'D'"

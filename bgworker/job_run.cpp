@@ -13,7 +13,8 @@ namespace {
 
 void backfill(const Stream& stream, const Job& job, SourceSession& session, Transactions& transactions) {
     StreamLock lock(stream.id, 0, StreamLock::Until::scope_end, StreamLock::Sharing::backfills);
-    if (!lock.held()) throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + stream.name + "\" is running");
+    if (!lock.held() || shared::is_wanted(stream.id))
+        throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + stream.name + "\" is running");
     ConnectorProcess& connector = session.open(stream, transactions);
     try {
         Backfill(stream, job, transactions).execute(connector);

@@ -71,8 +71,11 @@ Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, 
 void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     std::map<std::string, std::vector<pg::Value>> types;
     for (auto& row : pg::query(types_query, {std::to_string(target.oid)}).rows) types[*row[0]] = row;
-    const bool may_hash =
-        !hash_kind_.empty() && *pg::query("SELECT has_schema_privilege('insync', 'USAGE')").first()[0] == "t";
+    const bool may_hash = !hash_kind_.empty() &&
+                          *pg::query(
+                               "SELECT CASE WHEN has_schema_privilege('insync', 'USAGE') THEN "
+                               "has_function_privilege('insync.row_hash(text, \"any\")', 'EXECUTE') ELSE false END")
+                                  .first()[0] == "t";
     hashes_ = may_hash && depth_ != Depth::counts;
     RowFormat format;
     format.kind = hash_kind_of(hash_kind_).value_or(HashKind::crc32);

@@ -355,6 +355,16 @@ std::optional<LiveStream> read_live(int stream_id) {
     return *item;
 }
 
+void want_stream(int stream_id, long ms) {
+    const TimestampTz until = GetCurrentTimestamp() + ms * 1000;
+    update_live(stream_id, [&](LiveStream& live) { live.wanted_until = until; });
+}
+
+bool is_wanted(int stream_id) {
+    const auto live = read_live(stream_id);
+    return live && live->wanted_until > GetCurrentTimestamp();
+}
+
 std::vector<LiveStream> all_live() {
     std::vector<LiveStream> result;
     if (state == nullptr) return result;

@@ -106,6 +106,9 @@ std::string clip_message(const std::string& message);
 void update_live(int stream_id, const std::function<void(LiveStream&)>& change);
 std::optional<LiveStream> read_live(int stream_id);
 std::vector<LiveStream> all_live();
+// For so long no slice of a backfill of the stream begins.
+void want_stream(int stream_id, long ms);
+bool is_wanted(int stream_id);
 // Marks what this process was running as idle; safe in an exit callback.
 void release_live() noexcept;
 

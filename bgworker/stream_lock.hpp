@@ -2,6 +2,7 @@
 // holder.
 #pragma once
 
+#include "bgworker/shared_state.hpp"
 #include "extension/pg/guard.hpp"
 
 extern "C" {
@@ -27,9 +28,11 @@ class StreamLock {
         : tag_{}, held_(false), until_(until), mode_(sharing == Sharing::none ? ExclusiveLock : ShareLock) {
         SET_LOCKTAG_ADVISORY(tag_, MyDatabaseId, lock_class, static_cast<uint32>(stream_id), lock_kind);
         for (long waited = 0; !held_; waited += step_ms) {
-            held_ = pg::call(
-                [&] { return LockAcquire(&tag_, mode_, until_ == Until::scope_end, true) != LOCKACQUIRE_NOT_AVAIL; });
-            if (held_ || waited >= patience_ms) break;
+            held_ = acquire(mode_);
+            if (held_ || patience_ms == 0) break;
+            // A slice of a backfill ends soon; the next one waits for who is waiting here.
+            if (mode_ == ExclusiveLock) shared::want_stream(stream_id, patience_ms);
+            if (waited >= (is_backfilled() ? backfill_patience_ms : patience_ms)) break;
             pg::call([] {
                 (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, step_ms, PG_WAIT_EXTENSION);
                 ResetLatch(MyLatch);
@@ -51,7 +54,19 @@ class StreamLock {
     static constexpr long short_patience_ms = 1000;
 
   private:
+    bool acquire(LOCKMODE mode) {
+        return pg::call(
+            [&] { return LockAcquire(&tag_, mode, until_ == Until::scope_end, true) != LOCKACQUIRE_NOT_AVAIL; });
+    }
+    // Who holds it shares it.
+    bool is_backfilled() {
+        if (mode_ != ExclusiveLock || !acquire(ShareLock)) return false;
+        LockRelease(&tag_, ShareLock, until_ == Until::scope_end);
+        return true;
+    }
+
     static constexpr long step_ms = 20;
+    static constexpr long backfill_patience_ms = 60000;
     static constexpr uint32 lock_class = 0x696e7379;  // "insy"
     static constexpr uint16 lock_kind = 3;            // pg_advisory_lock() makes 1 and 2: nobody can take ours with it
     LOCKTAG tag_;

@@ -1,5 +1,5 @@
-// What streams have coming beside their runs, by options: a part of their slices is verified (verify_schedule), and gaps
-// are read again (auto_repair). Here it is decided when that is, and what; it is queued as jobs.
+// What streams have coming beside their runs, by options: a part of their slices is verified (verify_schedule), and
+// gaps are read again (auto_repair). Here it is decided when that is, and what; it is queued as jobs.
 #pragma once
 
 #include <string>

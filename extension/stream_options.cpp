@@ -37,7 +37,8 @@ void check_stream_options(const nlohmann::json& options, Kind kind) {
     check_zone(options, "time_zone");
     check_zone(options, "source_time_zone");
     check_zone(options, "slice_time_zone");
-    if (map.contains("verify_schedule") && !options["verify_schedule"].is_null()) check_schedule(map["verify_schedule"]);
+    if (map.contains("verify_schedule") && !options["verify_schedule"].is_null())
+        check_schedule(map["verify_schedule"]);
 }
 
 void check_schedule(const std::string& schedule) {

@@ -175,3 +175,25 @@ def test_an_unreachable_source_is_tried_again(db, mariadb):
     run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-08')")["run_id"]
     assert db.wait(run_id) == "failed"
     assert db.query("SELECT DISTINCT status FROM insync.job WHERE run_id = %s ORDER BY 1", run_id) == [("cancelled",), ("failed",)]
+
+
+def test_a_backfill_lets_others_through(db, sqlite):
+    """Scheduled runs, pushed rows and verifications come between its slices; its progress is told."""
+    days = [FIRST + timedelta(n) for n in range(300)]
+    sqlite.execute("PRAGMA journal_mode = wal")
+    sqlite.execute("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE, importe INTEGER, tocado TIMESTAMP)")
+    sqlite.many("INSERT INTO ventas VALUES (?, ?, 1, ?)", [(n * 100 + i, str(d), f"{d} 12:00:00") for n, d in enumerate(days) for i in range(50)])
+    db.create_server("tienda", connections="2", **sqlite.server_options())
+    create(db)
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', %s, %s)", days[0], days[-1] + timedelta(1))["run_id"]
+    wait_for(lambda: db.value("SELECT count(*) FROM insync.job WHERE status = 'done'") > 5)
+    row = db.dict("SELECT * FROM insync.progress WHERE run_id = %s", run_id)
+    assert (row["state"], row["slices"]) == ("backfill", 300) and 0 < row["slices_done"] < 300 and row["time_left"].total_seconds() > 0
+    sqlite.execute("INSERT INTO ventas VALUES (99999, '2026-05-05', 1, '2026-05-05 12:00:00')")
+    assert db.run("ventas")["inserted"] == 1
+    db.execute("SELECT sync_ingest('ventas', '[{\"id\": 99998, \"fecha\": \"2026-05-05\", \"importe\": 2}]')")
+    db.execute("SELECT sync_verify('ventas', '2025-01-01', '2025-01-03')")
+    db.execute("CALL sync_run('ventas')")
+    assert db.value("SELECT count(*) FROM insync.job WHERE status = 'pending'") > 0, "all of that while slices were left"
+    assert db.wait(run_id) == "succeeded"
+    assert db.query("SELECT * FROM insync.progress") == [] and ledger(db) == held(db)

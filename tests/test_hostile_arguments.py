@@ -25,6 +25,8 @@ JSONS = ["null", "true", "5", "1e300", '"x"', "[]", '[{"columns": 1}]', "{}", DE
          '{"lookback": "-1 day"}', '{"max_rejects": "1000%"}', '{"deletes": "hard", "operation_column": "nada"}', '{"initial_watermark": "\'"}', '{"key": "x"}',
          '{"' + "k" * 10_000 + '": 1}', '{"columns": {"' + "k" * 200 + '": "1"}}']  # fmt: skip
 VALUES = {
+    "anyelement": ["1"],
+    '"any"': ["1", "x"],
     "text": TEXTS,
     "name": [text for text in TEXTS if len(text) < 1000],
     "jsonb": JSONS,
@@ -36,7 +38,7 @@ VALUES = {
     "timestamp without time zone": ["-infinity", "infinity", "4713-01-01 BC", "294276-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999"],
     "text[]": ["{}", "{NULL}", "{a}", "{=}", "{a=}", "{=a}", "{driver=SQLite3,driver=SQLite3}", "{{a=b,c=d},{e=f,g=h}}", "[0:1]={a=b,c=d}", '{"a=b\nc"}', "{driver=" + "x" * 100_000 + "}"],
 }  # fmt: skip
-SENSIBLE = {"text": "ventas", "name": "postgres", "jsonb": "{}", "integer": "1", "bigint": "1", "oid": "1417", "boolean": "false", "interval": "1 ms", "timestamp without time zone": "2026-01-01", "text[]": "{driver=SQLite3}"}
+SENSIBLE = {"anyelement": "1", '"any"': "1", "text": "ventas", "name": "postgres", "jsonb": "{}", "integer": "1", "bigint": "1", "oid": "1417", "boolean": "false", "interval": "1 ms", "timestamp without time zone": "2026-01-01", "text[]": "{driver=SQLite3}"}
 
 
 def call(function, arguments):

@@ -107,6 +107,6 @@ def assigns(statement, place):
     before = [text.lower() for _, text, _ in statement[:place]]
     if statement[place][1] != "=" or len(before) < 2:
         return False
-    if before[-1] in ("security_invoker", "security_barrier", "search_path"):
+    if before[-1] in ("security_invoker", "security_barrier", "search_path", "fillfactor"):
         return True
     return before[0] == "update" and not {"where", "from"} & set(before) and before[-2] in ("set", ",")
