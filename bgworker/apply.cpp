@@ -57,8 +57,9 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     count_slices(*target);
     // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
     if (first) {
-        target_is_empty_ = shape_.delete_condition.empty() &&
-                           *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+        const bool is_empty = *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+        target_is_empty_ = is_empty && shape_.delete_condition.empty();
+        if (is_empty && ledger_) empty_ledger(stream_.id);
     }
     if (kind != RowKind::whole) keep_keys();
     find_key_fields();

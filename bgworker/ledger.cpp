@@ -147,6 +147,12 @@ void distrust_ledger(int stream_id) {
               {std::to_string(stream_id)});
 }
 
+void empty_ledger(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.slice AS s SET rows = 0 WHERE s.stream_id = $1::integer AND s.rows <> 0",
+              {std::to_string(stream_id)});
+}
+
 Oid slice_type(const TargetColumn& column) {
     if (is_date(column)) return DATEOID;
     return column.base_type == naive ? TIMESTAMPOID : column.base_type == zoned ? TIMESTAMPTZOID : InvalidOid;

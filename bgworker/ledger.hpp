@@ -34,6 +34,9 @@ std::optional<Ledger> load_ledger(int stream_id);
 // What the target holds isn't known any more (its column is gone, say): nothing is said of it until it is counted.
 void distrust_ledger(int stream_id);
 
+// The target is empty, as one that somebody has truncated: nothing that was counted is there any more.
+void empty_ledger(int stream_id);
+
 // Adds what a batch did. Called through an Spi, in the transaction of the rows; `watermark` is the batch's, if it has
 // one.
 void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string& watermark);

@@ -264,3 +264,14 @@ def test_a_batch_that_fails_leaves_no_count(db, ventas):
     db.execute("DROP TRIGGER falla ON ventas")
     db.run("ventas")
     assert ledger(db) == held(db) == {"2026-01-05 00:00:00": 100}
+
+
+def test_a_table_that_was_emptied_is_counted_from_nothing(db, ventas, seed):
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1)
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+    db.run("ventas")
+    before = ledger(db)
+    db.execute("TRUNCATE ventas; SELECT sync_reset('ventas')")
+    db.run("ventas")
+    assert ledger(db) == held(db) == before
