@@ -5,6 +5,7 @@ extern "C" {
 #include "pgstat.h"
 }
 
+#include "bgworker/alert.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/server.hpp"
@@ -169,6 +170,7 @@ void Backfill::refuse(const DeletesRefused& error) {
     transactions_.run([&] {
         mark_slices(error.vanished);
         refuse_job(job_, error);
+        send_alert(stream_, "deletes_refused", error.message);
     });
 }
 

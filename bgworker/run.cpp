@@ -9,6 +9,7 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 
+#include "bgworker/alert.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/shared_state.hpp"
@@ -365,6 +366,8 @@ void Run::fail(const pg::Error& error) {
         if (!repeated) {
             record_start();
             finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, message);
+            if (dynamic_cast<const DeletesRefused*>(&error) != nullptr)
+                send_alert(stream_, "deletes_refused", error.message);
         }
         if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error, request_.trigger != "call")) {
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;

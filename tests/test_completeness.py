@@ -1,5 +1,6 @@
 """What is missing is known, and repaired: the whole of it, from sources to the table that people read at eight."""
 
+import json
 import math
 import random
 from datetime import datetime, timedelta, timezone
@@ -227,7 +228,12 @@ def test_a_source_that_lost_most_of_its_rows(db, sqlite):
     db.create_stream("ventas", "tienda", "ventas", options={"deletes": "hard"})
     db.run("ventas")
     sqlite.execute("DELETE FROM ventas WHERE id % 10 < 6")
+    listener = db.connect()
+    listener.execute("LISTEN insync")
     run = db.run("ventas", expect="failed")
+    alert = json.loads(next(listener.notifies()).payload)
+    assert (alert["event"], alert["stream"]) == ("deletes_refused", "ventas") and "600 of 1000 rows" in alert["message"]
+    listener.close()
     words = "600 of 1000 rows of public.ventas would vanish, more than option max_deletes allows (20%)"
     assert words in run["message"] and db.value("SELECT count(*) FROM ventas") == 1000
     assert words in db.status("ventas")["message"] and db.status("ventas")["state"] == "error"

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from harness import wait_for
 from test_backfill import FIRST, create, shop, target  # noqa: F401
 from test_ledger import held, ledger
 
@@ -207,3 +208,19 @@ def test_random_rows_of_all_kinds(db, shop, seed):
         assert {row["state"] for row in rows} <= {"missing", "short", "differs"}
         verify(db, repair=True)
         assert target(db) == shop.all() and verify(db) == [] and ledger(db) == held(db)
+
+
+def test_every_slice_is_verified_in_turn(db, shop):
+    """verify_schedule: a part of the slices each time, those first that it has been longest for; repaired where that is wanted."""
+    create(db, deletes="hard", max_deletes="50%", verify_schedule="1 second", verify_parts="5", auto_repair="true")
+    spoil(shop)
+    wait_for(lambda: db.value("SELECT count(*) FROM insync.slice WHERE verified_at IS NULL") == 0)
+    sizes = {size for (size,) in db.query("SELECT count(*) FROM insync.job WHERE kind = 'verify' GROUP BY run_id")}
+    assert sizes and max(sizes) <= 7, "six slices of thirty, in windows"
+    wait_for(lambda: target(db) == shop.all(), "the rows to be repaired")
+    db.alter_stream("ventas", verify_schedule=None)
+    wait_for(lambda: db.value("SELECT count(*) FROM insync.run WHERE status IN ('queued', 'running')") == 0)
+    assert verify(db) == [] and ledger(db) == held(db)
+    for options, words in (({"verify_schedule": "now and then"}, "invalid schedule"), ({"verify_parts": "0"}, "verify_parts"), ({"verify_depth": "deep"}, "verify_depth")):
+        with pytest.raises(Exception, match=words):
+            db.alter_stream("ventas", **options)
