@@ -158,7 +158,8 @@ class Applier {
     std::unique_ptr<SliceNotes> notes_;
     std::unique_ptr<pg::Plan> matches_;
     bool compares_slices_ = false;
-    std::string bucket_;  // SQL over t
+    bool ledger_is_void_ = false;  // the target is empty, whatever was counted, until a batch has committed
+    std::string bucket_;           // SQL over t
     std::string bucket_type_;
     std::size_t batch_rows_ = 0;
     SliceChanges slices_;
