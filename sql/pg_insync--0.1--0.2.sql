@@ -325,7 +325,7 @@ CREATE FUNCTION sync_verify(stream text, "from" timestamp DEFAULT NULL, "to" tim
                             OUT missing bigint, OUT extra bigint, OUT changed bigint, OUT keys jsonb)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_verify';
 COMMENT ON FUNCTION sync_verify(text, timestamp, timestamp, text, boolean) IS
-    'asks the source what it has between two times ("to" isn''t included; without them: all) and returns the slices in which the target has something else, with the first 100 keys; depth counts compares numbers of rows and sums, keys which rows there are, rows all values. Rows that the source has changed within option min_age, or since the stream''s last run, don''t count. With repair they are made right: read again, and deleted where the stream deletes';
+    'asks the source what it has between two times ("to" isn''t included; without them: all) and returns the slices in which the target has something else, with the first 100 keys; depth counts compares numbers of rows (and sums of whole numbers where the source can''t hash rows), keys which rows there are, rows all values. Rows that the source has changed within option min_age, or since the stream''s last run, don''t count. With repair they are made right: read again, and deleted where the stream deletes';
 REVOKE ALL ON FUNCTION sync_verify(text, timestamp, timestamp, text, boolean) FROM PUBLIC;
 
 COMMENT ON FUNCTION sync_profile(text) IS

@@ -79,6 +79,7 @@ struct MeasureRequest {
     std::size_t blocks = 0;  // groups of rows by a hash of their key; 0: none
     std::vector<std::string> sums;
     std::vector<std::string> hash;                             // columns over which a row is hashed
+    bool as_stored = false;                                    // cheaper: zero dates are hashed as their own text
     std::optional<std::string> moving_from;                    // a watermark: rows at or above it are counted apart
     std::vector<std::pair<std::string, std::string>> buckets;  // from and to, where each has to be asked for
 };

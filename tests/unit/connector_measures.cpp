@@ -43,6 +43,7 @@ std::string by_time(Dialect dialect, const char* type, Unit unit) {
 TEST(ConnectorMeasures, ADayCostsWhatTheEnginesOwnGroupByCosts) {
     EXPECT_EQ(by_time(Dialect::mysql, "datetime(6)", Unit::day),
               "SELECT CAST(s.`fecha` AS DATE), COUNT(*) FROM `t` s GROUP BY CAST(s.`fecha` AS DATE)");
+    EXPECT_EQ(by_time(Dialect::mysql, "date", Unit::day), "SELECT s.`fecha`, COUNT(*) FROM `t` s GROUP BY s.`fecha`");
     EXPECT_EQ(
         by_time(Dialect::postgresql, "timestamptz", Unit::day),
         "SELECT CAST(CAST(s.\"fecha\" AS date) AS text), COUNT(*) FROM \"t\" s GROUP BY CAST(s.\"fecha\" AS date)");
@@ -92,6 +93,15 @@ TEST(ConnectorMeasures, OnlyWhatWasAskedForIsSelected) {
                  request),
         "SELECT COUNT(*), COUNT(CASE WHEN s.`w` >= CAST(? AS DATETIME(6)) THEN 1 END), SUM(s.`n`) FROM `t` s "
         "WHERE s.`fecha` >= CAST(? AS DATE) -- 2026-02-01 00:00:00 -- 2026-01-05");
+}
+
+TEST(ConnectorMeasures, AQuickLookDoesNotSearchForZeroDates) {
+    MeasureRequest request;
+    request.hash = {"fecha", "n"};
+    request.as_stored = true;
+    const auto mysql = Dialect::mysql;
+    EXPECT_EQ(measured(mysql, {column(mysql, "fecha", "date"), column(mysql, "n", "int")}, request),
+              "SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', s.`fecha`, s.`n`))) FROM `t` s");
 }
 
 TEST(ConnectorMeasures, SumsAreExactAndDoNotOverflow) {

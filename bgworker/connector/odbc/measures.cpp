@@ -35,7 +35,7 @@ std::string sqlite_group(const TimeColumn& time, Unit unit) {
 std::string mysql_group(const TimeColumn& time, Unit unit, bool only_counts) {
     const std::string& c = time.reference;
     // Numbers are grouped twice as fast as texts.
-    std::string value = "CAST(" + c + " AS DATE)";
+    std::string value = time.column.type == Transport::date ? c : "CAST(" + c + " AS DATE)";
     if (unit != Unit::day) value = "EXTRACT(YEAR_MONTH FROM " + c + ") * 10000 + EXTRACT(DAY_HOUR FROM " + c + ")";
     if (unit == Unit::quarter) value = "(" + value + ") * 100 + EXTRACT(MINUTE FROM " + c + ") DIV 15 * 15";
     return only_counts ? value : "IF(TO_DAYS(" + c + "), " + value + ", NULL)";
@@ -191,6 +191,7 @@ Measures make_measures(const ReadPlan& plan, const MeasureRequest& request) {
     for (const std::string& name : request.hash) {
         const SourceColumn& hashed = column(name, "hash");
         measures.hash.push_back(hashed_column(hashed, reference_of(plan, hashed.name)));
+        measures.hash.back().as_stored = request.as_stored;
     }
     measures.moving_from = request.moving_from;
     if (measures.moving_from && !plan.watermark) {

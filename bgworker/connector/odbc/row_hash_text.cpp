@@ -19,7 +19,9 @@ std::string mysql_text(const HashedColumn& hashed) {
     const TypeName type = parse_type_name(column.source_type);
     auto or_null = [&](const std::string& text) { return column.nullable ? "IFNULL(" + text + ", 'N')" : text; };
     // What has a zero month or day isn't a number of days, and arrives as NULL.
-    auto unless_zero = [&](const std::string& text) { return "IF(TO_DAYS(" + c + "), " + text + ", 'N')"; };
+    auto unless_zero = [&](const std::string& text) {
+        return hashed.as_stored ? or_null(text) : "IF(TO_DAYS(" + c + "), " + text + ", 'N')";
+    };
     switch (hashed.format.kind) {
         case Kind::integer:
         case Kind::numeric: {

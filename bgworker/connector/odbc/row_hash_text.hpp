@@ -16,7 +16,8 @@ struct HashedColumn {
     SourceColumn column;
     std::string reference;
     ValueFormat format;
-    bool is_utf8 = true;  // MySQL: its texts need no conversion
+    bool is_utf8 = true;     // MySQL: its texts need no conversion
+    bool as_stored = false;  // MySQL: a date with a zero month or day isn't looked for; its text is none of a target's
 };
 
 // The engine's hash; nothing for engines that have none.
