@@ -87,6 +87,23 @@ def test_a_check_of_streams_can_fail(spoiled, statement, check):
 
 
 @pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM sales WHERE id = (SELECT min(id) FROM sales)",
+        "UPDATE sales SET changed = changed - interval '1 day' WHERE id = (SELECT min(id) FROM sales)",
+        "UPDATE insync.slice SET rows = rows + 1",
+        "DELETE FROM insync.slice",
+    ],
+)
+def test_the_check_of_the_ledger_can_fail(spoiled, statement):
+    streams = [stream for stream in spoiled.streams if stream.name == "sales_sqlite"]
+    checks.check_ledger(spoiled, streams[0])
+    spoiled.admin.execute(statement)
+    with pytest.raises(AssertionError, match="sales_sqlite"):
+        checks.check_ledger(spoiled, streams[0])
+
+
+@pytest.mark.parametrize(
     "statement, says",
     [
         (f"UPDATE insync.run SET status = 'running' WHERE id = {A_RUN}", "open"),

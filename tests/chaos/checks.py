@@ -30,6 +30,7 @@ def check_all(world):
         check_rejects(world, stream)
         check_watermark(world, stream)
         check_counts(world, stream)
+        check_ledger(world, stream)
     check_history(world)
     check_processes(world)
     check_database(world)
@@ -75,6 +76,24 @@ def check_watermark(world, stream):
                                   stream.name)  # fmt: skip
     top = stream.source.top(stream.table)
     assert canonical(watermark) == canonical(top), f"{stream.name}: the watermark is {watermark}, the source's highest {top}"
+
+
+def check_ledger(world, stream):
+    """The ledger has what counting gives. What users insert it doesn't see."""
+    found = world.admin.query(
+        "SELECT s.id, l.unit FROM insync.stream AS s JOIN insync.ledger AS l ON l.stream_id = s.id WHERE s.name = %s AND l.complete",
+        stream.name,
+    )
+    assert len(found) == (stream.table == "sales"), f"{stream.name}: ledgers: {found}"
+    if not found:
+        return
+    id, unit = found[0]
+    slices = dict(world.admin.query("SELECT bucket::text, rows FROM insync.slice WHERE stream_id = %s AND rows <> 0", id))
+    counted = f"SELECT coalesce(date_trunc('{unit}', changed), '-infinity')::text, count(*) FROM {stream.target} WHERE {stream.mine} GROUP BY 1"
+    held, users = dict(world.admin.query(counted)), world.inserted_by_users[stream.name]
+    if users:
+        slices, held = sum(slices.values()) + users, sum(held.values())
+    assert slices == held, f"{stream.name}: the ledger has {slices}, the target {held}"
 
 
 def check_counts(world, stream):

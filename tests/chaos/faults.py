@@ -244,6 +244,52 @@ def call(world, stream):
     return ", ".join(outcomes)
 
 
+def has_ledger(world, stream):
+    return stream.table == "sales" and not stream.source.is_rest
+
+
+@fault("backfill killed again and again", fits=has_ledger)
+def backfill(world, stream):
+    """A backfill goes on beside the runs, whatever happens to those who do it, and ends."""
+    since, until = "localtimestamp - interval '2 days'", "localtimestamp + interval '1 hour'"
+    run_id = world.db.value(f"SELECT run_id FROM sync_backfill(%s, {since}, {until})", stream.name)
+    killed = 0
+    for _ in range(world.chance.randint(1, 4)):
+        world.touch(stream, 200)
+        world.hold(0.1, 0.6)
+        victims = world.db.query("SELECT pid FROM insync.progress WHERE run_id = %s AND pid IS NOT NULL", run_id)
+        for (pid,) in victims:
+            connectors = [child for child in world.cluster.children(pid) if child in set(world.cluster.connectors())]
+            victim = world.chance.choice([pid, *connectors])
+            killed += bool(victim != pid and world.cluster.kill(victim))
+            if victim == pid:
+                world.admin.query("SELECT pg_terminate_backend(%s)", pid)
+                killed += 1
+    wait_for(lambda: world.db.value("SELECT ended_at FROM insync.run WHERE id = %s", run_id), "the backfill to end", timeout=90)
+    status, message = world.db.query("SELECT status, message FROM insync.run WHERE id = %s", run_id)[0]
+    assert status == "succeeded", f"the backfill {status}: {message}"
+    return f"{killed} killed"
+
+
+@fault("sync_verify beside the workers", fits=has_ledger)
+def verify(world, stream):
+    """The owner asks the source while it changes: he gets an answer, or is told that a run has the stream."""
+    import psycopg
+
+    world.touch(stream)
+    outcomes = []
+    with world.session() as session:
+        for _ in range(3):
+            depth, repair = world.chance.choice(("counts", "keys", "rows")), world.chance.random() < 0.5
+            try:
+                found = session.execute("SELECT * FROM sync_verify(%s, depth => %s, repair => %s)", (stream.name, depth, repair))
+                outcomes.append(f"{depth}: {found.rowcount} slices")
+            except psycopg.errors.ObjectInUse as error:
+                assert "is running" in str(error)
+                outcomes.append("busy")
+    return ", ".join(outcomes)
+
+
 @fault("CALL sync_run killed", fails=(INTERRUPTED, ("57P01", "terminating")))
 def terminate_call(world, stream):
     """The session in which a stream runs is terminated in the middle."""

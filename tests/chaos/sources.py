@@ -106,7 +106,7 @@ class Source:
         # Full reads are small; changes are read in several pages and many batches.
         sizes = {"batch_rows": 60, self.page_option: 200, "max_retries": 100, "retry_delay": "1 second", "retry_backoff": "fixed"}
         if table == "sales":
-            return "sales", {"watermark": "changed", "schedule": "1 second"}, sizes | {"lookback": f"{LOOKBACK_S} seconds"}
+            return "sales", {"watermark": "changed", "schedule": "1 second"}, sizes | {"lookback": f"{LOOKBACK_S} seconds", "slice": "hour"}
         if table == "stock":
             return "stock", {"schedule": "2 seconds"}, sizes | {"deletes": "hard", "max_deletes": "100%"}
         return self.log_source, {"watermark": "seq", "schedule": "1 second"}, sizes | {
