@@ -216,6 +216,8 @@ std::string merge_statement(const ApplyShape& shape, RowOrder order) {
 
 std::string insert_statement(const ApplyShape& shape, RowOrder order) {
     std::string rows = order == RowOrder::by_key ? mapped(shape) : mapped_rows(shape);
+    // Without OFFSET 0 the note would be made of the batch's rows before a filter that looks at other tables is asked.
+    if (!shape.slice_column.empty()) rows += " OFFSET 0";
     std::string text = "INSERT INTO " + shape.target + " (" + all_names(shape) + ")" +
                        (shape.override_identity ? " OVERRIDING SYSTEM VALUE" : "") + "\nSELECT " + all_names(shape) +
                        " FROM (\n  " + rows + "\n) AS s";

@@ -64,6 +64,10 @@ TARGETS = {
         "fecha::timestamp", "NOT borrado",
     ),
     "filter": (None, {"slice_column": "fecha", "filter": "importe > 0"}, "fecha::timestamp", "true"),
+    "filter-of-another-table": (
+        "CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric); CREATE TABLE pares AS SELECT 2 * g AS id FROM generate_series(1, 150) g",
+        {"slice_column": "fecha", "filter": "EXISTS (SELECT FROM public.pares p WHERE p.id = batch.id)"}, "fecha::timestamp", "true",
+    ),
     "expression": (
         "CREATE TABLE ventas (id bigint PRIMARY KEY, dia date, importe numeric)",
         {"columns": {"dia": "momento + interval '3 hours'"}}, "dia::timestamp", "true",
