@@ -161,6 +161,7 @@ class Applier {
     bool ledger_is_void_ = false;  // the target is empty, whatever was counted, until a batch has committed
     std::string bucket_;           // SQL over t
     std::string bucket_type_;
+    int bucket_digits_ = -1;  // to which the target rounds its times; -1: it doesn't
     std::size_t batch_rows_ = 0;
     SliceChanges slices_;
     // What a read of whole slices found at the source.

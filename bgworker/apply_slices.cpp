@@ -4,6 +4,7 @@
 extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/date.h"
+#include "utils/timestamp.h"
 }
 
 #include "bgworker/apply_scope.hpp"
@@ -29,9 +30,17 @@ bool others_have_a_say(const Stream& stream, const Target& target) {
                 .first()[0] == "t";
 }
 
-Datum datum_of(Transport transport, const Field& field) {
+// A time as a column with so many digits of the second's fraction (-1: all) takes it.
+Timestamp rounded(Timestamp time, int digits) {
+    if (digits < 0 || digits >= 6 || TIMESTAMP_NOT_FINITE(time)) return time;
+    Timestamp step = 1;
+    for (int i = digits; i < 6; i++) step *= 10;
+    return time >= 0 ? (time + step / 2) / step * step : -((-time + step / 2) / step * step);
+}
+
+Datum datum_of(Transport transport, const Field& field, int digits) {
     return transport == Transport::date ? DateADTGetDatum(wire::get_int32(field.data))
-                                        : Int64GetDatum(wire::get_int64(field.data));
+                                        : TimestampGetDatum(rounded(wire::get_int64(field.data), digits));
 }
 
 }  // namespace
@@ -53,6 +62,7 @@ void Applier::count_slices(const Target& target) {
     }
     const std::string quoted = pg::quote_identifier(column->name);
     bucket_type_ = column->base_type;
+    bucket_digits_ = type == DATEOID ? -1 : column->modifier;
     bucket_ = bucket_for("t");
     compares_slices_ = others_have_a_say(stream_, target);
     if (compares_slices_) return;
@@ -89,7 +99,7 @@ void Applier::count_matches(std::int64_t sign) {
     for (const auto& row : matches_->fetch().rows) slices_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
 }
 
-// COPY asks nobody about its rows, and takes times as they are.
+// COPY asks nobody about its rows. It takes times as they are, but for the digits that their column has.
 void Applier::count_copied(const Batch& batch) {
     if (!notes_) return;
     const auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(),
@@ -101,7 +111,8 @@ void Applier::count_copied(const Batch& batch) {
     for (std::size_t row = 0; row < batch.rows(); row++) {
         batch.read_row(row, fields.data());
         const Field& field = fields[index];
-        slices_[field.length < 0 ? SliceRule::no_time : notes_->rule().bucket_of(datum_of(source->transport, field))]++;
+        slices_[field.length < 0 ? SliceRule::no_time
+                                 : notes_->rule().bucket_of(datum_of(source->transport, field, bucket_digits_))]++;
     }
 }
 

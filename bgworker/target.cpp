@@ -274,10 +274,11 @@ std::optional<Target> describe_target(const std::string& schema, const std::stri
         column.identity_always = *row[4] == "t";
         column.equality = *row[5];
         column.compare_as_text = *row[6] == "t";
+        column.modifier = std::stoi(*row[8]);
         if (row[7]) {
             column.length_type = "pg_catalog." + pg::quote_identifier(*row[7]);
             column.length_function = column.length_type;
-            column.length_modifier = std::stoi(*row[8]);
+            column.length_modifier = column.modifier;
         }
         target.columns.push_back(std::move(column));
     }

@@ -21,6 +21,7 @@ struct TargetColumn {
     bool generated = false, identity_always = false;
     std::string length_function, length_type;  // see MappedColumn
     int length_modifier = -1;
+    int modifier = -1;  // of the type, domains resolved; of a time the digits of its second's fraction
     std::string equality;
     bool compare_as_text = false;
 };

@@ -254,6 +254,15 @@ def test_another_column_is_counted_anew(db, ventas, seed):
     assert db.query("SELECT count(*) FROM insync.slice UNION ALL SELECT count(*) FROM insync.ledger") == [(0,), (0,)]
 
 
+def test_times_count_as_the_target_rounds_them(db, ventas):
+    ventas.many("INSERT INTO ventas VALUES (?, NULL, ?, 1, 0, 1)", enumerate(["2026-01-05 23:59:59.7", "2026-01-05 23:59:59.4", None]))
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, momento timestamp(0))")
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "momento"})
+    db.run("ventas")
+    expected = {"-infinity": 1, "2026-01-05 00:00:00": 1, "2026-01-06 00:00:00": 1}
+    assert ledger(db) == held(db, "date_trunc('day', momento)") == expected
+
+
 def test_a_batch_that_fails_leaves_no_count(db, ventas):
     db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric)")
     for number in range(100):
