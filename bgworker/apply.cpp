@@ -59,7 +59,6 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     if (first) {
         const bool is_empty = *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
         target_is_empty_ = is_empty && shape_.delete_condition.empty();
-        ledger_is_void_ = is_empty;
     }
     if (kind != RowKind::whole) keep_keys();
     find_key_fields();
@@ -236,7 +235,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
     slices_.clear(), batch_source_slices_.clear();
-    if (ledger_is_void_ && ledger_) empty_ledger(stream_.id);
+    forget_emptied();
     batch_rows_ = batch.rows();
     std::vector<std::size_t> rows(batch.rows());
     std::iota(rows.begin(), rows.end(), 0);
@@ -298,7 +297,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
 }
 
 void Applier::committed() {
-    ledger_is_void_ = false;
+    has_begun_ = true;
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;

@@ -123,6 +123,8 @@ class Applier {
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
     std::string delete_scope() const;
     void count_slices(const Target& target);
+    void forget_emptied();
+    bool has_rows() const;
     void begin_counting();
     void end_counting();
     void cancel_counting();
@@ -158,8 +160,8 @@ class Applier {
     std::unique_ptr<SliceNotes> notes_;
     std::unique_ptr<pg::Plan> matches_;
     bool compares_slices_ = false;
-    bool ledger_is_void_ = false;  // the target is empty, whatever was counted, until a batch has committed
-    std::string bucket_;           // SQL over t
+    bool has_begun_ = false;  // a batch of this run has committed: what the ledger has is in the target
+    std::string bucket_;      // SQL over t
     std::string bucket_type_;
     int bucket_digits_ = -1;  // to which the target rounds its times; -1: it doesn't
     std::size_t batch_rows_ = 0;

@@ -9,6 +9,7 @@ extern "C" {
 
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/stream_rows.hpp"
 #include "bgworker/wire.hpp"
 
 namespace insync {
@@ -77,6 +78,21 @@ void Applier::count_slices(const Target& target) {
 
 std::string Applier::bucket_for(const char* alias) const {
     return bucket_expression(*ledger_, bucket_type_, alias + ("." + pg::quote_identifier(ledger_->column)));
+}
+
+bool Applier::has_rows() const {
+    const std::string scope = stream_scope(shape_, whole_columns_);
+    return *pg::query("SELECT EXISTS (SELECT FROM " + shape_.target + " AS t" +
+                      (scope.empty() ? "" : " WHERE " + scope) + ")")
+                .first()[0] == "t";
+}
+
+// Where the target has none of the stream's rows, as somebody has emptied it, what was counted is there no more. Other
+// slices of a backfill may find that at the same moment: whoever comes first is waited for, and has left rows.
+void Applier::forget_emptied() {
+    if (!ledger_ || has_begun_ || has_rows()) return;
+    lock_ledger(stream_.id);
+    if (!has_rows()) empty_ledger(stream_.id);
 }
 
 void Applier::begin_counting() {

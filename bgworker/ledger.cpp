@@ -147,6 +147,12 @@ void distrust_ledger(int stream_id) {
               {std::to_string(stream_id)});
 }
 
+void lock_ledger(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query("SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer FOR NO KEY UPDATE",
+              {std::to_string(stream_id)});
+}
+
 void empty_ledger(int stream_id) {
     Bookkeeping bookkeeping;
     pg::query("UPDATE insync.slice AS s SET rows = 0 WHERE s.stream_id = $1::integer AND s.rows <> 0",

@@ -34,6 +34,9 @@ std::optional<Ledger> load_ledger(int stream_id);
 // What the target holds isn't known any more (its column is gone, say): nothing is said of it until it is counted.
 void distrust_ledger(int stream_id);
 
+// Until the end of the transaction, nobody else does this.
+void lock_ledger(int stream_id);
+
 // The target is empty, as one that somebody has truncated: nothing that was counted is there any more.
 void empty_ledger(int stream_id);
 

@@ -203,6 +203,27 @@ def test_a_backfill_lets_others_through(db, sqlite):
     assert db.query("SELECT * FROM insync.progress") == [] and ledger(db) == held(db)
 
 
+def test_slices_that_fill_an_empty_target_together_count(db, sqlite):
+    """Both begin while it is empty; one has to apply its first batch again, after the other has committed."""
+    sqlite.execute("PRAGMA journal_mode = wal")
+    sqlite.execute("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
+    sqlite.many("INSERT INTO ventas VALUES (?, ?)", [(d * 100 + n, f"2025-01-0{d}") for d in (1, 2) for n in range(20)])
+    db.create_server("tienda", connections="2", **sqlite.server_options())
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date); CREATE SEQUENCE intentos;"
+               "CREATE FUNCTION espera() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('public.intentos') = 1 THEN"
+               " PERFORM pg_advisory_xact_lock_shared(42); RAISE serialization_failure; END IF; RETURN NULL; END $$;"
+               "CREATE TRIGGER espera AFTER INSERT ON ventas FOR EACH ROW WHEN (NEW.id = 200) EXECUTE FUNCTION espera()")  # fmt: skip
+    db.create_stream("ventas", "tienda", "ventas", options={"slice_column": "fecha"})
+    other = db.connect()
+    other.execute("SELECT pg_advisory_lock(42)")
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-01', '2025-01-03')")["run_id"]
+    wait_for(lambda: db.value("SELECT count(*) FROM insync.job WHERE status = 'done'") == 1)
+    wait_for(lambda: db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted") == 1)
+    other.close()
+    assert db.wait(run_id) == "succeeded"
+    assert ledger(db) == held(db) == {"2025-01-01 00:00:00": 20, "2025-01-02 00:00:00": 20}
+
+
 # ---- JSON APIs: the presets of two services, by a column that isn't the watermark
 
 APIS = {
