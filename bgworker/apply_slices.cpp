@@ -67,11 +67,7 @@ void Applier::count_slices(const Target& target) {
     bucket_ = bucket_for("t");
     compares_slices_ = others_have_a_say(stream_, target);
     if (compares_slices_) return;
-    const char* zone = ledger_->zone.c_str();
-    const SliceUnit unit = ledger_->unit;
-    std::optional<SliceRule> rule;
-    pg::call([&] { rule.emplace(type, unit, zone); });
-    notes_ = std::make_unique<SliceNotes>(*rule);
+    notes_ = std::make_unique<SliceNotes>(SliceRule(type, ledger_->unit, ledger_->zone.c_str()));
     shape_.slice_column = quoted;
     shape_.slice_type = column->base_type;
 }

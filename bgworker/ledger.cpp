@@ -166,14 +166,12 @@ Oid slice_type(const TargetColumn& column) {
 
 std::string bucket_expression(const Ledger& ledger, const std::string& base_type, const std::string& value) {
     std::string time = value;
-    if (base_type == "date") {
-        // Dates reach further than times.
-        time = "CASE WHEN " + value + " > '294276-12-31'::date THEN 'infinity'::timestamp ELSE " + value +
-               "::timestamp END";
-    } else if (base_type == zoned) {
-        time = "(" + value + ") AT TIME ZONE " + pg::quote_literal(ledger.zone);
-    }
-    return "coalesce(date_trunc('" + std::string(name_of(ledger.unit)) + "', " + time + "), '-infinity'::timestamp)";
+    if (base_type == "date") time = value + "::timestamp";
+    if (base_type == zoned) time = "(" + value + ") AT TIME ZONE " + pg::quote_literal(ledger.zone);
+    auto bound = [&](const char* at) { return pg::quote_literal(at) + "::" + base_type; };
+    return "CASE WHEN " + value + " >= " + bound(SliceRule::too_late) + " THEN 'infinity'::timestamp WHEN " + value +
+           " < " + bound(SliceRule::too_early) + " THEN '-infinity'::timestamp ELSE coalesce(date_trunc('" +
+           std::string(name_of(ledger.unit)) + "', " + time + "), '-infinity'::timestamp) END";
 }
 
 std::string bucket_number(const std::string& bucket) {

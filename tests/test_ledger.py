@@ -56,6 +56,10 @@ TARGETS = {
     "months": (None, {"slice_column": "momento", "slice": "month"}, "date_trunc('month', momento)", "true"),
     "zone": (None, {"slice_column": "momento", "source_time_zone": "Europe/Madrid"}, MADRID, "true"),
     "other-zone": (None, {"slice_column": "momento", "source_time_zone": "UTC", "slice_time_zone": "Europe/Madrid"}, MADRID, "true"),
+    "zone-and-abbreviation": (
+        None, {"slice_column": "momento", "source_time_zone": "UTC", "slice_time_zone": "CET"},
+        "date_trunc('day', momento AT TIME ZONE 'CET')", "true",
+    ),
     "hard-deletes": (None, {"slice_column": "fecha", "deletes": "hard", "deleted_when": "baja = 1"}, "fecha::timestamp", "true"),
     "soft-deletes": (
         "CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, momento timestamp, importe numeric, baja int, tocado bigint,"
@@ -261,6 +265,48 @@ def test_times_count_as_the_target_rounds_them(db, ventas):
     db.run("ventas")
     expected = {"-infinity": 1, "2026-01-05 00:00:00": 1, "2026-01-06 00:00:00": 1}
     assert ledger(db) == held(db, "date_trunc('day', momento)") == expected
+
+
+def times_of_a_postgres(db, postgres, values):
+    postgres.query("CREATE TABLE ventas (id int PRIMARY KEY, momento timestamptz, dia date)")
+    postgres.query("INSERT INTO ventas VALUES " + ",".join(f"({n}, {moment}, {day})" for n, (moment, day) in enumerate(values)))
+    options = dict(postgres.server_options)
+    db.create_server("tienda", user=options.pop("user"), password=options.pop("password"), **options)
+
+
+def run_and_profile(db, name, **options):
+    """What the ledger has after a first load, which a profile must find again."""
+    db.create_stream(name, "tienda", "ventas", target=name, options=options)
+    db.run(name)
+    counted = ledger(db, name)
+    assert db.wait(db.dict("SELECT * FROM sync_profile(%s)", name)["run_id"]) == "succeeded"
+    assert ledger(db, name) == counted
+    return counted
+
+
+def test_clocks_that_changed_at_odd_seconds(db, postgres):
+    changes = {"Europe/Paris": "1911-03-10 23:50:39", "Africa/Monrovia": "1972-01-07 00:44:30", "Europe/Amsterdam": "1937-06-30 23:40:28"}
+    times_of_a_postgres(db, postgres, [(f"timestamptz '{at}+00' + interval '{n} s'", "NULL") for at in changes.values() for n in range(-1200, 1200, 7)])
+    for number, zone in enumerate(changes):
+        counted = run_and_profile(db, f"ventas_{number}", slice_column="momento", slice_time_zone=zone, slice="hour")
+        assert counted == held(db, f"date_trunc('hour', momento AT TIME ZONE '{zone}')", f"ventas_{number}")
+
+
+@pytest.mark.parametrize("unit", ["hour", "day", "week", "month"])
+def test_times_at_the_ends_of_all_time(db, postgres, unit):
+    """They neither fail a run nor a profile: their slice is infinity or -infinity where none can be told."""
+    far = ["294276-12-31 23:59:59.999999+00", "4714-11-24 00:00:00+00 BC", "infinity", "-infinity"]
+    near = ["294276-11-30 12:00+00", "4713-01-02 00:00+00 BC", "0001-01-01 00:00+00 BC", "9999-12-31 23:59:59+00", "2026-01-01 00:00+00"]
+    days = ["5874897-12-31", "4714-11-24 BC", "infinity", "-infinity", "294276-11-30", "4713-01-02 BC", "0001-01-01 BC", "9999-12-31", "2026-01-01"]
+    times_of_a_postgres(db, postgres, [(f"'{moment}'", f"'{day}'") for moment, day in zip(far + near, days)])
+    for number, options in enumerate([{"slice_column": "dia"}] + [{"slice_column": "momento", "slice_time_zone": zone}
+                                                                  for zone in ("Asia/Tokyo", "America/New_York", "UTC")]):  # fmt: skip
+        counted = run_and_profile(db, f"ventas_{number}", slice=unit, **options)
+        times = "dia::text::timestamp" if number == 0 else f"momento AT TIME ZONE '{options['slice_time_zone']}'"
+        # The driver knows no dates beyond the year 9999: those were rejected.
+        expected = held(db, f"date_trunc('{unit}', {times})", f"ventas_{number}", "id >= 4")
+        expected |= held(db, "CASE WHEN id IN (0, 2) THEN 'infinity' ELSE '-infinity' END::timestamp", f"ventas_{number}", "id < 4")
+        assert counted == expected and {"infinity", "-infinity"} < set(counted)
 
 
 def test_a_batch_that_fails_leaves_no_count(db, ventas):
