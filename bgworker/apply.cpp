@@ -5,9 +5,15 @@
 #include <array>
 #include <numeric>
 
+extern "C" {
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+}
+
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/copy_batch.hpp"
 #include "bgworker/merge_counter.hpp"
+#include "bgworker/shared_state.hpp"
 
 namespace insync {
 
@@ -298,6 +304,8 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
 
 void Applier::committed() {
     has_begun_ = true;
+    if (needs_profile_) shared::make_due(MyDatabaseId, InvalidOid, GetCurrentTimestamp());
+    needs_profile_ = false;
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;

@@ -160,8 +160,9 @@ class Applier {
     std::unique_ptr<SliceNotes> notes_;
     std::unique_ptr<pg::Plan> matches_;
     bool compares_slices_ = false;
-    bool has_begun_ = false;  // a batch of this run has committed: what the ledger has is in the target
-    std::string bucket_;      // SQL over t
+    bool needs_profile_ = false;  // rows that committed are in no ledger
+    bool has_begun_ = false;      // a batch of this run has committed: what the ledger has is in the target
+    std::string bucket_;          // SQL over t
     std::string bucket_type_;
     int bucket_digits_ = -1;  // to which the target rounds its times; -1: it doesn't
     std::size_t batch_rows_ = 0;

@@ -9,6 +9,7 @@ extern "C" {
 
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/job.hpp"
 #include "bgworker/stream_rows.hpp"
 #include "bgworker/wire.hpp"
 
@@ -56,7 +57,7 @@ void Applier::count_slices(const Target& target) {
     const bool is_filled = std::any_of(shape_.columns.begin(), shape_.columns.end(),
                                        [&](const MappedColumn& item) { return item.plain_name == ledger_->column; });
     const Oid type = column != nullptr ? slice_type(*column) : InvalidOid;
-    if (!OidIsValid(type) || !is_filled) {
+    if (!OidIsValid(type) || !is_filled || counting_rule(*ledger_, target, shape_, whole_columns_) != ledger_->rule) {
         distrust_ledger(stream_.id);
         ledger_.reset();
         return;
@@ -159,8 +160,14 @@ std::int64_t Applier::write_counted(const std::string& statement, std::int64_t s
 }
 
 void Applier::add_slices(const std::string& watermark) {
-    if (ledger_) add_to_ledger(stream_.id, slices_, watermark);
+    const bool is_added = !ledger_ || add_to_ledger(stream_.id, *ledger_, slices_, watermark);
     slices_.clear();
+    if (is_added) return;
+    // The slices were defined anew since this run began; who did that may have seen none of its rows yet.
+    if (auto now = load_ledger(stream_.id); !now || !now->complete) return;
+    distrust_ledger(stream_.id);
+    queue_profile(stream_);
+    needs_profile_ = true;
 }
 
 }  // namespace insync

@@ -252,7 +252,7 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
     return true;
 }
 
-std::vector<std::int64_t> cancel_jobs(int stream_id) {
+std::vector<std::int64_t> cancel_jobs(int stream_id, const std::string& reason) {
     Bookkeeping bookkeeping;
     std::vector<std::int64_t> cancelled;
     for (const auto& row : pg::query("SELECT DISTINCT j.run_id FROM insync.job AS j WHERE j.stream_id = $1::integer AND"
@@ -260,7 +260,7 @@ std::vector<std::int64_t> cancel_jobs(int stream_id) {
                                      {number(stream_id)})
                                .rows) {
         const std::int64_t run_id = std::stoll(*row[0]);
-        end_run(run_id, "cancelled", nullptr, "cancelled");
+        end_run(run_id, "cancelled", nullptr, reason);
         end_pieces(run_id, "cancelled");
         cancelled.push_back(run_id);
     }

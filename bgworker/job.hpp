@@ -69,6 +69,6 @@ void refuse_job(const Job& job, const pg::Error& error);
 // The piece failed: it waits and is tried again, or the run fails with it. Returns true if it is tried again.
 bool fail_job(const Stream& stream, const Job& job, const pg::Error& error);
 // Ends the open runs of the stream that consist of pieces; returns their numbers.
-std::vector<std::int64_t> cancel_jobs(int stream_id);
+std::vector<std::int64_t> cancel_jobs(int stream_id, const std::string& reason = "cancelled");
 
 }  // namespace insync

@@ -9,6 +9,7 @@ extern "C" {
 
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/job.hpp"
 #include "bgworker/stream_rows.hpp"
 
 namespace insync {
@@ -70,7 +71,7 @@ const TargetColumn* choose_column(const Stream& stream, const Target& target, co
 }
 
 bool is_same(const Ledger& a, const Ledger& b) {
-    return a.column == b.column && a.unit == b.unit && a.zone == b.zone;
+    return a.column == b.column && a.unit == b.unit && a.zone == b.zone && a.rule == b.rule;
 }
 
 void forget_ledger(const std::string& stream_id) {
@@ -79,10 +80,12 @@ void forget_ledger(const std::string& stream_id) {
     pg::query("DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer", {stream_id});
 }
 
-// Has the target rows that nobody has counted? Those of a target that other streams fill as well are theirs.
-bool has_uncounted_rows(const Stream& stream, const ApplyShape& shape, bool is_shared) {
-    std::string scope = stream_scope(shape, stream.source_columns);
-    if (scope.empty() && is_shared) return false;
+// Has the target rows of the stream?
+bool has_rows(const Stream& stream, const ApplyShape& shape) {
+    pg::PinnedSettings settings;
+    pg::RunAs identity(stream.owner_oid);
+    pg::Spi spi;
+    const std::string scope = stream_scope(shape, stream.source_columns);
     return *pg::query("SELECT EXISTS (SELECT FROM " + shape.target + " AS t" +
                       (scope.empty() ? "" : " WHERE " + scope) + ")")
                 .first()[0] == "t";
@@ -99,46 +102,57 @@ std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, 
     if (zone.empty()) zone = stream.option("source_time_zone");
     if (zone.empty()) zone = stream.option("time_zone");
     if (zone.empty()) zone = "UTC";
-    return Ledger{column->name, *unit, zone};
+    Ledger ledger{column->name, *unit, zone, ""};
+    ledger.rule = counting_rule(ledger, target, shape, stream.source_columns);
+    return ledger;
 }
 
 bool settle_ledger(const Stream& stream) {
     std::optional<Ledger> ledger;
     const bool is_shared = target_is_shared(stream);
-    bool uncounted = false;
+    ApplyShape shape;
     {
         pg::PinnedSettings settings;
         pg::RunAs identity(stream.owner_oid);
         pg::Spi spi;
         const auto target = describe_target(stream.target_schema, stream.target_table);
         if (!target) return false;
-        const auto shape = build_shape(stream, stream.source_columns, *target);
+        shape = build_shape(stream, stream.source_columns, *target);
         ledger = choose_ledger(stream, *target, shape);
-        if (ledger) uncounted = has_uncounted_rows(stream, shape, is_shared);
     }
     const std::string id = std::to_string(stream.id);
-    if (const auto known = load_ledger(stream.id)) {
-        if (ledger && is_same(*known, *ledger)) return false;
+    const auto known = load_ledger(stream.id);
+    if (known && ledger && is_same(*known, *ledger)) return false;
+    // What a run commits at this moment is there then; what it hasn't written to the ledger yet, it won't.
+    lock_ledger(stream.id);
+    const bool can_count = !is_shared || !stream_scope(shape, stream.source_columns).empty();
+    const bool uncounted = ledger && can_count && has_rows(stream, shape);
+    if (known) {
         forget_ledger(id);
+        // Their windows are of other slices, and what they were about to record as well.
+        (void)cancel_jobs(stream.id, "the stream's slices were defined anew");
     }
     if (!ledger) return false;
+    const bool is_complete = !uncounted && (can_count || !known);
     Bookkeeping bookkeeping;
     pg::query(
-        "INSERT INTO insync.ledger (stream_id, column_name, unit, time_zone, complete)"
-        " VALUES ($1::integer, $2, $3, $4, $5::boolean)",
-        {id, ledger->column, std::string(name_of(ledger->unit)), ledger->zone, uncounted ? "false" : "true"});
+        "INSERT INTO insync.ledger (stream_id, column_name, unit, time_zone, rule, complete)"
+        " VALUES ($1::integer, $2, $3, $4, $5, $6::boolean)",
+        {id, ledger->column, std::string(name_of(ledger->unit)), ledger->zone, ledger->rule,
+         is_complete ? "true" : "false"});
     return uncounted;
 }
 
 std::optional<Ledger> load_ledger(int stream_id) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
-        "SELECT l.column_name, l.unit, l.time_zone, l.complete FROM insync.ledger AS l WHERE l.stream_id = $1::integer",
+        "SELECT l.column_name, l.unit, l.time_zone, l.rule, l.complete FROM insync.ledger AS l WHERE l.stream_id = "
+        "$1::integer",
         {std::to_string(stream_id)});
     if (rows.empty()) return std::nullopt;
     auto unit = slice_unit_of(*rows.first()[1]);
     if (!unit) return std::nullopt;
-    return Ledger{*rows.first()[0], *unit, *rows.first()[2], *rows.first()[3] == "t"};
+    return Ledger{*rows.first()[0], *unit, *rows.first()[2], *rows.first()[3], *rows.first()[4] == "t"};
 }
 
 void distrust_ledger(int stream_id) {
@@ -147,10 +161,15 @@ void distrust_ledger(int stream_id) {
               {std::to_string(stream_id)});
 }
 
+void set_ledger_rule(int stream_id, const std::string& rule) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.ledger AS l SET rule = $2 WHERE l.stream_id = $1::integer AND l.rule <> $2",
+              {std::to_string(stream_id), rule});
+}
+
 void lock_ledger(int stream_id) {
     Bookkeeping bookkeeping;
-    pg::query("SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer FOR NO KEY UPDATE",
-              {std::to_string(stream_id)});
+    pg::query("SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer FOR UPDATE", {std::to_string(stream_id)});
 }
 
 void empty_ledger(int stream_id) {
@@ -174,14 +193,22 @@ std::string bucket_expression(const Ledger& ledger, const std::string& base_type
            std::string(name_of(ledger.unit)) + "', " + time + "), '-infinity'::timestamp) END";
 }
 
+std::string counting_rule(const Ledger& ledger, const Target& target, const ApplyShape& shape,
+                          const std::vector<SourceColumn>& columns) {
+    const TargetColumn& column = *target.find(ledger.column);
+    const std::string scope = stream_scope(shape, columns);
+    return bucket_expression(ledger, column.base_type, "t." + pg::quote_identifier(column.name)) + " WHERE " +
+           living_condition(shape) + (scope.empty() ? "" : " AND " + scope);
+}
+
 std::string bucket_number(const std::string& bucket) {
     return "CASE " + bucket + " WHEN '-infinity'::timestamp THEN (-9223372036854775808) WHEN 'infinity'::timestamp" +
            " THEN 9223372036854775807 ELSE (extract(epoch FROM " + bucket +
            ") * 1000000)::bigint - 946684800000000 END";
 }
 
-void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string& watermark) {
-    if (changes.empty()) return;
+bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark) {
+    if (changes.empty()) return true;
     ExtensionIdentity identity;
     // Microseconds since PostgreSQL's epoch, as to print and read times would cost more than all else here.
     std::string buckets = "{", rows = "{";
@@ -190,16 +217,19 @@ void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string
         buckets += std::to_string(bucket);
         rows += std::to_string(count);
     }
-    pg::query(
-        "INSERT INTO insync.slice AS s (stream_id, bucket, rows, first_watermark, last_watermark)"
+    // The lock: so that the rule stays until this commits, and who changes it sees what was added.
+    auto added = pg::query(
+        "WITH same AS (SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer AND l.rule = $5 FOR KEY SHARE)"
+        " INSERT INTO insync.slice AS s (stream_id, bucket, rows, first_watermark, last_watermark)"
         " SELECT $1::integer, " +
             bucket_of_number("x.bucket") +
             ", x.rows, nullif($4, ''), nullif($4, '')"
-            " FROM unnest($2::bigint[], $3::bigint[]) AS x (bucket, rows)"
+            " FROM same CROSS JOIN unnest($2::bigint[], $3::bigint[]) AS x (bucket, rows)"
             " ON CONFLICT (stream_id, bucket) DO UPDATE SET rows = s.rows + excluded.rows,"
             " first_watermark = coalesce(s.first_watermark, excluded.first_watermark),"
             " last_watermark = coalesce(excluded.last_watermark, s.last_watermark), touched_at = clock_timestamp()",
-        {std::to_string(stream_id), buckets + "}", rows + "}", watermark});
+        {std::to_string(stream_id), buckets + "}", rows + "}", watermark, ledger.rule});
+    return added.processed > 0;
 }
 
 std::string bucket_of_number(const std::string& number) {

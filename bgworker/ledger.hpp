@@ -17,6 +17,7 @@ struct Ledger {
     std::string column;  // of the target
     SliceUnit unit = SliceUnit::day;
     std::string zone;       // in which times with a zone have their days
+    std::string rule;       // counting_rule(), as it was when counting began
     bool complete = false;  // the rows that were there before are counted as well
 };
 
@@ -34,18 +35,24 @@ std::optional<Ledger> load_ledger(int stream_id);
 // What the target holds isn't known any more (its column is gone, say): nothing is said of it until it is counted.
 void distrust_ledger(int stream_id);
 
-// Until the end of the transaction, nobody else does this.
+// All rows are going to be counted by this rule.
+void set_ledger_rule(int stream_id, const std::string& rule);
+
+// Until the end of the transaction nobody else does this, nor adds to the ledger.
 void lock_ledger(int stream_id);
 
 // The target is empty, as one that somebody has truncated: nothing that was counted is there any more.
 void empty_ledger(int stream_id);
 
 // Adds what a batch did. Called through an Spi, in the transaction of the rows; `watermark` is the batch's, if it has
-// one.
-void add_to_ledger(int stream_id, const SliceChanges& changes, const std::string& watermark);
+// one. False where rows are counted by another rule since `ledger` was loaded: nothing was added.
+bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark);
 
 // SQL of type timestamp: the bucket of `value`, SQL of this type without domains, as SliceRule has it.
 std::string bucket_expression(const Ledger& ledger, const std::string& base_type, const std::string& value);
+// By what a row t is counted, and which are: "bucket WHERE condition", SQL. Needs an Spi in scope.
+std::string counting_rule(const Ledger& ledger, const Target& target, const ApplyShape& shape,
+                          const std::vector<SourceColumn>& columns);
 // SQL of type bigint: a bucket as SliceChanges has it.
 std::string bucket_number(const std::string& bucket);
 

@@ -25,8 +25,9 @@ Ledger require_ledger(const Stream& stream) {
     throw error;
 }
 
-// Counts by bucket of the stream's rows in the target, as the stream's owner sees them.
-std::string count_statement(const Stream& stream, const Ledger& ledger) {
+// Counts by bucket of the stream's rows in the target, as the stream's owner sees them. Sets the ledger's rule, as the
+// target may have changed since it was chosen.
+std::string count_statement(const Stream& stream, Ledger& ledger) {
     const bool is_shared = target_is_shared(stream);
     pg::PinnedSettings settings;
     pg::RunAs identity(stream.owner_oid);
@@ -47,6 +48,7 @@ std::string count_statement(const Stream& stream, const Ledger& ledger) {
                         "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
                         "key 'shop,id'.");
     }
+    ledger.rule = counting_rule(ledger, *target, shape, stream.source_columns);
     const std::string bucket = bucket_expression(ledger, column->base_type, "t." + pg::quote_identifier(column->name));
     return "SELECT " + bucket_number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM " +
            shape.target + " AS t WHERE " + living_condition(shape) + (scope.empty() ? "" : " AND " + scope) +
@@ -66,6 +68,7 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
         statement = count_statement(stream, ledger);
         const std::string id = std::to_string(stream.id);
         distrust_ledger(stream.id);
+        set_ledger_rule(stream.id, ledger.rule);
         Bookkeeping bookkeeping;
         pg::query("UPDATE insync.slice AS s SET rows = 0 WHERE s.stream_id = $1::integer AND s.rows <> 0", {id});
     });
@@ -84,14 +87,13 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
     transactions.run([&] {
         const std::string id = std::to_string(stream.id);
         Bookkeeping bookkeeping;
-        auto same = pg::query(
-            "UPDATE insync.ledger AS l SET complete = true WHERE l.stream_id = $1::integer AND l.column_name = $2 AND "
-            "l.unit = $3 AND l.time_zone = $4",
-            {id, ledger.column, std::string(name_of(ledger.unit)), ledger.zone});
+        auto same =
+            pg::query("UPDATE insync.ledger AS l SET complete = true WHERE l.stream_id = $1::integer AND l.rule = $2",
+                      {id, ledger.rule});
         if (same.processed == 0)
             throw pg::Error(ERRCODE_T_R_SERIALIZATION_FAILURE,
                             "the stream's slices were defined anew while its target was counted");
-        add_to_ledger(stream.id, counted, "");
+        (void)add_to_ledger(stream.id, ledger, counted, "");
         pg::query(
             "DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer AND s.rows = 0 AND s.verified_at IS NULL",
             {id});

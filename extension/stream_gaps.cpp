@@ -56,7 +56,8 @@ Facts load_facts(const Stream& stream) {
     Facts facts;
     if (rows.empty()) return facts;
     const auto& row = rows.first();
-    if (row[0]) facts.ledger = Ledger{*row[0], slice_unit_of(*row[1]).value_or(SliceUnit::day), *row[2], row[3] == "t"};
+    if (row[0])
+        facts.ledger = Ledger{*row[0], slice_unit_of(*row[1]).value_or(SliceUnit::day), *row[2], "", row[3] == "t"};
     facts.created_us = *number(row[4]);
     facts.last_status = row[5].value_or("");
     facts.last_message = row[6].value_or("");

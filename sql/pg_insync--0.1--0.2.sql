@@ -175,6 +175,7 @@ CREATE TABLE insync.ledger (
     column_name name NOT NULL,
     unit text NOT NULL CHECK (unit OPERATOR(pg_catalog.=) ANY (ARRAY['hour', 'day', 'week', 'month'])),
     time_zone text NOT NULL,
+    rule text NOT NULL,
     complete boolean NOT NULL DEFAULT false
 );
 COMMENT ON COLUMN insync.ledger.stream_id IS 'the stream';
@@ -182,6 +183,8 @@ COMMENT ON COLUMN insync.ledger.column_name IS 'date or time of the target';
 COMMENT ON TABLE insync.ledger IS 'by which column of its target the rows of a stream are counted into slices, and how';
 COMMENT ON COLUMN insync.ledger.unit IS 'size of a slice: hour, day, week (from Monday) or month';
 COMMENT ON COLUMN insync.ledger.time_zone IS 'where times with a zone have their day';
+COMMENT ON COLUMN insync.ledger.rule IS
+    'SQL over a row t of the target: its slice, and whether it counts. Where another one would be right (the column''s type or the way to delete was changed, say), rows are to be counted anew';
 COMMENT ON COLUMN insync.ledger.complete IS 'the rows that the target held before are counted, too; see sync_profile()';
 
 CREATE TABLE insync.slice (

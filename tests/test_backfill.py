@@ -161,6 +161,18 @@ def test_a_backfill_is_cancelled(db, shop):
     backfill(db, "2025-01-05", "2025-01-06")
 
 
+def test_slices_that_were_defined_anew_are_no_longer_those_to_read(db, shop):
+    create(db)
+    db.execute("SELECT sync_pause('ventas')")
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-08')")["run_id"]
+    db.alter_stream("ventas", slice="month")
+    assert db.wait(run_id) == "cancelled"
+    assert "defined anew" in db.value("SELECT message FROM insync.run WHERE id = %s", run_id)
+    db.execute("SELECT sync_resume('ventas')")
+    run, slices = backfill(db, "2025-01-05", "2025-01-08")
+    assert slices == 1 and db.query("SELECT rows, source_rows FROM insync.slice WHERE rows > 0") == [(600, 600)]
+
+
 def test_an_unreachable_source_is_tried_again(db, mariadb):
     mariadb.query("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
     mariadb.query("INSERT INTO ventas VALUES (1, '2025-01-05')")

@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from harness import wait_for
+
 SOURCE = """CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE, momento TIMESTAMP, importe DECIMAL(10,2), baja INTEGER NOT NULL,
     tocado INTEGER NOT NULL)"""
 DAYS = [f"2026-{month:02}-{day:02}" for month, day in ((1, 31), (2, 1), (2, 28), (3, 1), (3, 29), (10, 25), (12, 31))]
@@ -156,8 +158,9 @@ def test_a_table_that_was_there_is_counted_in_the_background(db, ventas, seed):
     assert ledger(db) == held(db)
 
 
-def test_runs_go_on_while_rows_are_counted(db, ventas):
-    """What is applied after the profile's snapshot adds to what it counts, and nothing is counted twice."""
+@pytest.fixture
+def counting(db, ventas):
+    """A profile of 1000 rows that waits in the middle of its count, for advisory lock 42: (its run, who holds the lock)."""
     db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric)")
     db.execute("INSERT INTO ventas SELECT g, date '2020-01-01' + g % 50, 1 FROM generate_series(1, 1000) g")
     # The owner's policy is asked for each row that is counted: there the profile can be stopped.
@@ -173,19 +176,38 @@ def test_runs_go_on_while_rows_are_counted(db, ventas):
         other = db.connect()
         other.execute("SELECT pg_advisory_lock(42)")
         run_id = db.dict("SELECT * FROM sync_profile('ventas')")["run_id"]
-        from harness import wait_for
         wait_for(lambda: db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted") == 1)
-        for number in range(5000, 5040):
-            ventas.execute("INSERT INTO ventas VALUES (?, '2026-05-05', NULL, 1, 0, 1)", (number,))
-        assert db.run("ventas")["inserted"] == 40, "a run isn't kept waiting"
-        assert db.value("SELECT status FROM insync.run WHERE id = %s", run_id) == "running"
-        other.execute("SELECT pg_advisory_unlock(42)")
-        assert db.wait(run_id) == "succeeded"
-        assert ledger(db) == held(db)
+        yield run_id, other
         other.close()
     finally:
         db.execute("SELECT sync_drop('ventas')")
         db.execute("DROP OWNED BY contable; DROP ROLE contable")
+
+
+def test_runs_go_on_while_rows_are_counted(db, ventas, counting):
+    """What is applied after the profile's snapshot adds to what it counts, and nothing is counted twice."""
+    run_id, other = counting
+    for number in range(5000, 5040):
+        ventas.execute("INSERT INTO ventas VALUES (?, '2026-05-05', NULL, 1, 0, 1)", (number,))
+    assert db.run("ventas")["inserted"] == 40, "a run isn't kept waiting"
+    assert db.value("SELECT status FROM insync.run WHERE id = %s", run_id) == "running"
+    other.execute("SELECT pg_advisory_unlock(42)")
+    assert db.wait(run_id) == "succeeded"
+    assert ledger(db) == held(db)
+
+
+def test_slices_that_are_defined_anew_while_rows_are_counted(db, ventas, counting):
+    """Also where they are in the end what they were: a run between has been forgotten with the definition between."""
+    run_id, other = counting
+    for number in range(5000, 5040):
+        ventas.execute("INSERT INTO ventas VALUES (?, '2026-05-05', NULL, 1, 0, 1)", (number,))
+    assert db.run("ventas")["inserted"] == 40
+    for unit in ("month", "day"):
+        db.alter_stream("ventas", slice=unit)
+    other.execute("SELECT pg_advisory_unlock(42)")
+    assert db.wait(run_id) == "cancelled"
+    wait_for_runs(db)
+    assert is_complete(db) and ledger(db) == held(db)
 
 
 def test_streams_that_share_a_target_count_their_own(db, ventas, seed):
@@ -256,6 +278,70 @@ def test_another_column_is_counted_anew(db, ventas, seed):
     assert not is_complete(db), "what isn't counted any more isn't trusted"
     db.execute("SELECT sync_drop('ventas')")
     assert db.query("SELECT count(*) FROM insync.slice UNION ALL SELECT count(*) FROM insync.ledger") == [(0,), (0,)]
+
+
+@pytest.mark.parametrize("change", [{"slice": "month"}, {"columns": {"tienda": "'T02'"}}], ids=["slices", "rows"])
+def test_slices_that_are_defined_anew_while_a_run_applies(db, ventas, seed, change):
+    """The run goes on by what it began with; what it does to the target isn't added to slices of another kind."""
+    write_some(random.Random(seed), ventas, 1)
+    db.execute("CREATE TABLE ventas (tienda text, id bigint, fecha date, importe numeric, PRIMARY KEY (tienda, id));"
+               "CREATE FUNCTION espera() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END $$;"
+               "CREATE TRIGGER espera AFTER INSERT ON ventas FOR EACH ROW WHEN (NEW.id > 250) EXECUTE FUNCTION espera()")  # fmt: skip
+    db.create_stream("ventas", "tienda", "ventas", key="tienda,id", watermark="tocado",
+                     options={"slice_column": "fecha", "batch_rows": 20, "columns": {"tienda": "'T01'"}})  # fmt: skip
+    other = db.connect()
+    other.execute("SELECT pg_advisory_lock(42)")
+    run_id = db.trigger("ventas")
+    wait_for(lambda: db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted") == 1)
+    db.alter_stream("ventas", **change)
+    other.close()
+    assert db.wait(run_id) == "succeeded"
+    wait_for_runs(db)
+    bucket, where = ("date_trunc('month', fecha::timestamp)", "true") if "slice" in change else ("fecha::timestamp", "tienda = 'T02'")
+    assert is_complete(db) and ledger(db) == held(db, bucket, where=where)
+    db.run("ventas", "full")
+    assert is_complete(db) and ledger(db) == held(db, bucket, where=where) != {}
+
+
+def test_rows_that_count_otherwise_are_counted_anew(db, ventas, seed):
+    """Rows that were marked as deleted, where marks mean nothing any more; another shop's, as the stream is now of that."""
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1)
+    db.execute("CREATE TABLE ventas (tienda text, id bigint, fecha date, importe numeric, borrado boolean NOT NULL DEFAULT false,"
+               " PRIMARY KEY (tienda, id))")  # fmt: skip
+    options = {"slice_column": "fecha", "deletes": "soft", "deleted_column": "borrado", "max_deletes": "100%"}
+    db.create_stream("ventas", "tienda", "ventas", key="tienda,id", options=options | {"columns": {"tienda": "'T01'"}})
+    db.run("ventas")
+    ventas.execute("DELETE FROM ventas WHERE id % 4 = 1")
+    assert db.run("ventas")["deleted"] > 0 and ledger(db) == held(db, where="NOT borrado")
+    db.alter_stream("ventas", deletes="ignore", deleted_column=None)
+    wait_for_runs(db)
+    assert is_complete(db) and ledger(db) == held(db)
+    db.alter_stream("ventas", columns={"tienda": "'T02'"})
+    assert ledger(db) == {}
+    db.run("ventas")
+    assert is_complete(db) and ledger(db) == held(db, where="tienda = 'T02'")
+
+
+def test_a_column_of_another_type_is_counted_anew(db, ventas, seed):
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1)
+    options = {"slice_column": "momento", "slice_time_zone": "Asia/Tokyo"}
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options=options)
+    db.run("ventas")
+    assert ledger(db) == held(db, "date_trunc('day', momento)")
+    db.execute("ALTER TABLE ventas ALTER momento TYPE date")
+    db.run("ventas")
+    assert not is_complete(db), "a run finds it"
+    assert db.wait(db.dict("SELECT * FROM sync_profile('ventas')")["run_id"]) == "succeeded"
+    assert is_complete(db) and ledger(db) == held(db, "momento::timestamp")
+    write_some(chance, ventas, 2)
+    db.run("ventas")
+    assert is_complete(db) and ledger(db) == held(db, "momento::timestamp")
+    db.execute("ALTER TABLE ventas ALTER momento TYPE timestamptz USING momento::timestamp AT TIME ZONE 'UTC' + interval '20 hours'")
+    db.alter_stream("ventas", source_time_zone="UTC")
+    wait_for_runs(db)
+    assert is_complete(db) and ledger(db) == held(db, "date_trunc('day', momento AT TIME ZONE 'Asia/Tokyo')")
 
 
 def test_times_count_as_the_target_rounds_them(db, ventas):
