@@ -148,6 +148,20 @@ void Applier::count_source() {
 std::int64_t Applier::write_counted(const std::string& statement, std::int64_t sign) {
     if (!ledger_) return static_cast<std::int64_t>(pg::query(statement).processed);
     std::int64_t written = 0;
+    if (compares_slices_) {
+        // Who has a say in the rows may move them, too: all are counted before and after it.
+        const std::string all =
+            count_slices_statement(shape_, bucket_, bucket_number, stream_scope(shape_, whole_columns_));
+        auto count = [&](std::int64_t factor) {
+            for (const auto& row : pg::query(all).rows) slices_[std::stoll(*row[0])] += factor * std::stoll(*row[1]);
+        };
+        count(-1);
+        written = static_cast<std::int64_t>(pg::query(statement).processed);
+        count(1);
+        std::erase_if(slices_, [](const auto& slice) { return slice.second == 0; });
+        add_slices("");
+        return written;
+    }
     for (const auto& row : pg::query("WITH written AS (" + statement + " RETURNING " + bucket_ + " AS bucket) SELECT " +
                                      bucket_number("w.bucket") + ", count(*) FROM written AS w GROUP BY w.bucket")
                                .rows) {

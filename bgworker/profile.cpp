@@ -50,9 +50,7 @@ std::string count_statement(const Stream& stream, Ledger& ledger) {
     }
     ledger.rule = counting_rule(ledger, *target, shape, stream.source_columns);
     const std::string bucket = bucket_expression(ledger, column->base_type, "t." + pg::quote_identifier(column->name));
-    return "SELECT " + bucket_number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM " +
-           shape.target + " AS t WHERE " + living_condition(shape) + (scope.empty() ? "" : " AND " + scope) +
-           ") AS x GROUP BY x.bucket";
+    return count_slices_statement(shape, bucket, bucket_number, scope);
 }
 
 }  // namespace

@@ -269,6 +269,13 @@ std::string count_source_statement(const ApplyShape& shape, const std::string& b
            mapped_rows(shape) + "\n) AS t" + living + ") AS x GROUP BY x.bucket";
 }
 
+std::string count_slices_statement(const ApplyShape& shape, const std::string& bucket,
+                                   std::string (*number)(const std::string&), const std::string& scope) {
+    return "SELECT " + number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM " + shape.target +
+           " AS t WHERE " + living_condition(shape) + (scope.empty() ? "" : " AND " + scope) +
+           ") AS x GROUP BY x.bucket";
+}
+
 std::string differences_statement(const ApplyShape& shape, const std::string& bucket, bool only_keys) {
     const std::string differs = only_keys ? std::string() : changed(shape);
     std::string text = "SELECT " + bucket + " AS bucket, CASE WHEN t.tableoid IS NULL THEN 'missing' ELSE " +

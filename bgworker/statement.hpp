@@ -110,6 +110,10 @@ std::string living_condition(const ApplyShape& shape);
 std::string count_matches_statement(const ApplyShape& shape, const std::string& bucket,
                                     std::string (*number)(const std::string&));
 
+// Counts the living target rows in `scope` (SQL over t; empty: all) by `bucket` (SQL over t) as `number` writes it.
+std::string count_slices_statement(const ApplyShape& shape, const std::string& bucket,
+                                   std::string (*number)(const std::string&), const std::string& scope);
+
 // The relation of all keys that a full read has seen, and its columns k1, k2, …
 inline constexpr const char* seen_relation_name = "seen";
 

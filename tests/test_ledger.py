@@ -141,6 +141,24 @@ def test_rows_that_vanish_and_come_back_count(db, ventas, seed, deletes):
     assert db.value("SELECT count(*) FROM ventas WHERE NOT borrado") == ventas.query("SELECT count(*) FROM ventas")[0][0]
 
 
+@pytest.mark.parametrize("deletes", ["hard", "soft"])
+def test_rows_that_vanish_through_a_trigger_count(db, ventas, seed, deletes):
+    """One that moves rows to another slice as they are marked, or marks those that were to be deleted."""
+    chance = random.Random(seed)
+    write_some(chance, ventas, 1, rows=200)
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric, borrado boolean NOT NULL DEFAULT false);"
+               "CREATE FUNCTION mueve() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'DELETE' THEN"
+               " IF OLD.id % 8 = 1 THEN RETURN OLD; END IF; UPDATE public.ventas SET fecha = '1999-01-01' WHERE id = OLD.id; RETURN NULL; END IF;"
+               " IF NEW.borrado THEN NEW.fecha := '1999-01-01'; NEW.borrado := NEW.id % 8 = 1; END IF; RETURN NEW; END $$;"
+               "CREATE TRIGGER mueve BEFORE UPDATE OR DELETE ON ventas FOR EACH ROW EXECUTE FUNCTION mueve()")  # fmt: skip
+    options = {"deletes": deletes, "max_deletes": "100%", "slice_column": "fecha"} | ({"deleted_column": "borrado"} if deletes == "soft" else {})
+    db.create_stream("ventas", "tienda", "ventas", options=options)
+    db.run("ventas")
+    ventas.execute("DELETE FROM ventas WHERE id % 4 = 1")
+    db.run("ventas", "full")
+    assert "1999-01-01 00:00:00" in ledger(db) and ledger(db) == held(db, where="NOT borrado")
+
+
 def test_a_table_that_was_there_is_counted_in_the_background(db, ventas, seed):
     chance = random.Random(seed)
     write_some(chance, ventas, 1)
