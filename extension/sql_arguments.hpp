@@ -15,6 +15,7 @@ namespace insync {
 inline pg::Value argument_text(FunctionCallInfo call, int index, PGFunction output) {
     if (call->args[index].isnull) return std::nullopt;
     Datum value = call->args[index].value;
+    pg::PinnedSettings settings;  // the session may write days before months, which nobody here reads
     const char* text = pg::call([&] { return DatumGetCString(DirectFunctionCall1(output, value)); });
     return std::string(text);
 }

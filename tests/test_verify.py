@@ -202,6 +202,20 @@ def test_what_is_asked_for_is_checked(db, shop):
     db.execute("ROLLBACK")
 
 
+@pytest.mark.parametrize("style", ["SQL, DMY", "SQL, MDY", "German", "Postgres, DMY"])
+def test_the_sessions_style_of_dates_is_no_matter(db, shop, style):
+    create(db, deletes="hard")
+    db.execute("DELETE FROM ventas WHERE fecha = '2025-01-06'")
+    db.execute(f"SET DateStyle = '{style}'; SET IntervalStyle = 'sql_standard'; SET TimeZone = 'Asia/Tokyo'")
+    assert db.query("SELECT slice = '2025-01-06'::timestamp, missing FROM sync_verify('ventas', date '2025-01-05', date '2025-01-08')") == [(True, 20)]
+    (fix,) = (fix for kind, fix in db.query("SELECT kind, fix FROM sync_gaps('ventas')") if kind == "missing")
+    run_id, slices = db.query(fix.replace("SELECT ", "SELECT * FROM "))[0]
+    assert slices == 1 and db.wait(run_id) == "succeeded"
+    run_id, slices = db.query("SELECT * FROM sync_backfill('ventas', date '2025-01-02', date '2025-01-06', '2 days')")[0]
+    assert slices == 2 and db.wait(run_id) == "succeeded"
+    assert len(db.query("SELECT FROM ventas")) == 600 and len(db.query("SELECT FROM sync_verify('ventas')")) == 0
+
+
 def test_random_rows_of_all_kinds(db, shop, seed):
     """Whatever is done to both sides, what is found is what differs, and repaired it is equal."""
     chance = random.Random(seed)
