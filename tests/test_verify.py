@@ -135,6 +135,27 @@ def test_a_row_that_moved_to_another_day(db, shop):
     assert target(db) == shop.all() and verify(db) == []
 
 
+@pytest.mark.parametrize("column", ["fecha", "tocado"])
+def test_what_leaves_a_verified_day_is_not_missed(db, shop, column):
+    """Rows that move to another day, or that a run deletes, have left the source's day as well."""
+    create(db, deletes="hard", slice_column=column)
+    verify(db)
+    known = "SELECT kind, \"from\"::date::text, rows, expected FROM sync_gaps('ventas', NULL, '2025-01-31')"
+    assert db.query(known) == []
+    shop.write("UPDATE ventas SET fecha = '2025-02-01', tocado = '2025-02-01 12:00:00' WHERE id IN (500, 501)")
+    db.run("ventas")
+    assert db.query(known) == []
+    shop.write("DELETE FROM ventas WHERE id = 502 OR id = 600")
+    db.run("ventas", "full")
+    assert db.query(known) == [] and ledger(db) == held(db, f"date_trunc('day', {column}::timestamp)")
+    # What was missing before is missing still, and no more than that.
+    db.execute("DELETE FROM ventas WHERE id IN (700, 701)")
+    verify(db, "2025-01-08", "2025-01-09", "counts")
+    shop.write("UPDATE ventas SET fecha = '2025-02-01', tocado = '2025-02-01 12:00:01' WHERE id = 702")
+    db.run("ventas")
+    assert db.query(known) == [("short", "2025-01-08", 17, 19)]
+
+
 def test_what_others_did_to_the_target_is_found(db, shop):
     create(db, deletes="hard")
     db.execute("DELETE FROM ventas WHERE id = 500; UPDATE ventas SET importe = 0 WHERE id = 600; INSERT INTO ventas VALUES (5000, '2025-01-08', 1)")
