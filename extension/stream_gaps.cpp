@@ -76,17 +76,20 @@ Facts load_facts(const Stream& stream) {
     return facts;
 }
 
-// Of a stream that keeps what was deleted at the source, more rows than the source has are right.
-std::vector<Slice> load_slices(int stream_id, bool keeps_deleted) {
+// Of a stream that keeps what was deleted at the source, more rows than the source has are right. What the source had
+// of a slice that wasn't over yet is the least that it should hold, and settles nothing else.
+std::vector<Slice> load_slices(int stream_id, const Ledger& ledger, bool keeps_deleted) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
         "SELECT (extract(epoch FROM c.bucket) * 1000000)::bigint, c.rows, CASE WHEN $2::boolean AND "
         "c.differences = 0 AND c.source_rows < c.rows THEN c.rows ELSE c.source_rows END, c.differences,"
-        " (extract(epoch FROM c.verified_at) * 1000000)::bigint,"
+        " CASE WHEN c.rows < c.source_rows OR c.differences > 0 OR c.verified_at AT TIME ZONE $3 >= c.bucket + ('1 ' "
+        "|| "
+        "$4)::interval THEN (extract(epoch FROM c.verified_at) * 1000000)::bigint END,"
         " CASE WHEN c.verified_at IS NOT NULL THEN (extract(epoch FROM c.touched_at) * 1000000)::bigint END"
         " FROM insync.slice AS c WHERE c.stream_id = $1::integer"
         " AND c.bucket BETWEEN '4713-01-01 BC' AND '9999-12-31' ORDER BY c.bucket",
-        {std::to_string(stream_id), keeps_deleted ? "true" : "false"});
+        {std::to_string(stream_id), keeps_deleted ? "true" : "false", ledger.zone, std::string(name_of(ledger.unit))});
     std::vector<Slice> slices;
     slices.reserve(rows.rows.size());
     for (const auto& row : rows.rows) {
@@ -137,7 +140,7 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
     auto wall_of = [&](std::int64_t utc_us) { return utc_us + offset_at(utc_us, clock); };
     Series series;
     series.unit = found.unit;
-    series.slices = load_slices(stream.id, stream.option("deletes") == "ignore");
+    series.slices = load_slices(stream.id, *facts.ledger, stream.option("deletes") == "ignore");
     series.now = wall_of(now_us);
     series.short_below = parse_share_or_count(stream.option("short_below"))->share.value_or(0);
     std::optional<std::int64_t> due_us;

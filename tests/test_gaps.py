@@ -162,6 +162,19 @@ def test_a_verification_settles_what_was_guessed(db, make, today):
     assert gaps(db) == []
 
 
+def test_what_was_asked_before_a_day_was_over_settles_little(db, make, today):
+    """Neither that it is empty nor that it is whole, but which rows are missing."""
+    at = [today - n * DAY for n in range(60)]
+    make("t01", steps(at[59], at[5], rows=1000) | {at[4]: 10})
+    for number, rows in ((4, 10), (3, 0), (2, 0), (1, 0), (0, 0)):
+        verify(db, "t01", at[number], rows)
+    assert gaps(db) == []
+    db.execute("UPDATE insync.slice SET verified_at = bucket AT TIME ZONE 'UTC' + interval '10 hours' WHERE verified_at IS NOT NULL")
+    assert gaps(db) == [("short", at[4], at[3], 1), ("late", at[3], at[1], 2)]
+    verify(db, "t01", at[0], 7)
+    assert gaps(db)[2:] == [("missing", at[0], at[0] + DAY, 1)] or gaps(db)[1:] == [("missing", at[3], at[0] + DAY, 4)]
+
+
 def test_rows_without_a_time_or_from_the_future_are_no_slices(db, make, today):
     make("t01", steps(today - 9 * DAY, today) | {today + 400 * DAY: 3})
     db.execute("INSERT INTO insync.slice (stream_id, bucket, rows) SELECT id, x.bucket, 7 FROM insync.stream,"
