@@ -65,9 +65,14 @@ SliceWindow whole_slices(const std::optional<Ledger>& ledger, const SliceWindow&
     if (!ledger) return {};
     Bookkeeping bookkeeping;
     auto row = pg::query(
-        "SELECT date_trunc($1, $2::timestamp), CASE WHEN isfinite($3::timestamp) THEN date_trunc($1, $3::timestamp - "
-        "interval '1 microsecond') + ('1 ' || $1)::interval ELSE $3::timestamp END",
+        "SELECT date_trunc($1, nullif($2::timestamp, '-infinity')), date_trunc($1, nullif($3::timestamp, 'infinity') - "
+        "interval '1 microsecond') + ('1 ' || $1)::interval, coalesce($2::timestamp < $3::timestamp, true) AND "
+        "$2::timestamp IS DISTINCT FROM 'infinity' AND $3::timestamp IS DISTINCT FROM '-infinity'",
         {std::string(name_of(ledger->unit)), window.from, window.to});
+    if (row.first()[2] != "t")
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"from\" must be before \"to\"",
+                        "They are " + window.from.value_or("NULL") + " and " + window.to.value_or("NULL") +
+                            "; \"to\" itself isn't included.");
     return {row.first()[0], row.first()[1]};
 }
 

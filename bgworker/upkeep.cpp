@@ -23,18 +23,26 @@ constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 constexpr std::int64_t repair_interval_us = 10 * USECS_PER_MINUTE;
 
 // The slices that are to be verified next: those that it has been longest for, such that each comes within so many
-// times; those that follow each other as one window.
+// times; those that follow each other as one window. A slice comes with what is empty here after it, where the source
+// may have rows: until the next one, but for stretches of years, or until now.
 std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger) {
     const std::string unit(name_of(ledger.unit));
     Bookkeeping bookkeeping;
     auto rows = pg::query(
-        "WITH chosen AS (SELECT s.bucket FROM insync.slice AS s WHERE s.stream_id = $1::integer AND isfinite(s.bucket)"
-        " ORDER BY s.verified_at NULLS FIRST, s.bucket LIMIT (SELECT ceil(count(*) / $3::numeric)::bigint FROM "
-        "insync.slice AS c WHERE c.stream_id = $1::integer AND isfinite(c.bucket))),"
-        " parts AS (SELECT c.bucket, c.bucket - row_number() OVER (ORDER BY c.bucket) * ('1 ' || $2)::interval AS part "
-        "FROM chosen AS c)"
-        " SELECT min(p.bucket), max(p.bucket) + ('1 ' || $2)::interval FROM parts AS p GROUP BY p.part ORDER BY 1",
-        {std::to_string(stream.id), unit, stream.option("verify_parts")});
+        "WITH slices AS (SELECT s.bucket, s.verified_at, s.bucket + ('1 ' || $2)::interval AS ends, lead(s.bucket) "
+        "OVER "
+        "(ORDER BY s.bucket) AS next FROM insync.slice AS s WHERE s.stream_id = $1::integer AND isfinite(s.bucket)),"
+        " chosen AS (SELECT s.bucket, CASE WHEN s.next <= s.bucket + interval '366 days' THEN s.next WHEN s.next IS "
+        "NULL"
+        " THEN greatest(s.ends, date_trunc($2, clock_timestamp() AT TIME ZONE $4)) ELSE s.ends END AS ends FROM slices "
+        "AS s ORDER BY s.verified_at NULLS FIRST, s.bucket LIMIT (SELECT ceil(count(*) / $3::numeric)::bigint FROM "
+        "slices)),"
+        " parts AS (SELECT x.bucket, x.ends, count(*) FILTER (WHERE x.begins) OVER (ORDER BY x.bucket) AS part FROM "
+        "(SELECT c.bucket, c.ends, lag(c.ends) OVER (ORDER BY c.bucket) IS DISTINCT FROM c.bucket AS begins FROM "
+        "chosen "
+        "AS c) AS x)"
+        " SELECT min(p.bucket), max(p.ends) FROM parts AS p GROUP BY p.part ORDER BY 1",
+        {std::to_string(stream.id), unit, stream.option("verify_parts"), ledger.zone});
     std::vector<SliceWindow> windows;
     for (const auto& row : rows.rows) windows.push_back({row[0], row[1]});
     return windows;

@@ -310,23 +310,38 @@ void Verification::record(std::int64_t run_id) {
     const std::string within = " (x.bucket >= " + text_or_null(window_.from) + "::timestamp OR " +
                                text_or_null(window_.from) + " IS NULL) AND (x.bucket < " + text_or_null(window_.to) +
                                "::timestamp OR " + text_or_null(window_.to) + " IS NULL)";
-    // Slices that neither side has rows in are whole as well; where nothing was counted, the ledger's numbers stand in.
+    // Slices that neither side has rows in are whole as well, if they are over and no stretch of years that only rows
+    // with odd times make a part of the series; where nothing was counted, the ledger's numbers stand in.
     pg::query(
         "WITH found AS (SELECT " + bucket_of_number("f.b") +
             " AS bucket, f.s, f.d, f.h FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h "
             "bigint)),"
+            " held AS (SELECT f.bucket FROM found AS f WHERE f.s + f.h > 0 UNION SELECT x.bucket FROM insync.slice AS "
+            "x "
+            "WHERE x.stream_id = $1::integer AND x.rows > 0),"
+            " span AS (SELECT min(h.bucket) AS first, date_trunc($3, clock_timestamp() AT TIME ZONE $6) AS now FROM "
+            "held "
+            "AS h WHERE isfinite(h.bucket)),"
+            " stretch AS (SELECT h.bucket AS first, lead(h.bucket, 1, p.now) OVER (ORDER BY h.bucket) AS next, p.now "
+            "FROM "
+            "held AS h, span AS p WHERE isfinite(h.bucket) AND h.bucket < p.now),"
             " every AS (SELECT f.bucket FROM found AS f UNION SELECT x.bucket FROM insync.slice AS x WHERE x.stream_id "
             "= "
             "$1::integer AND" +
             within +
-            " UNION SELECT g FROM generate_series(date_trunc($3, $4::timestamp), $5::timestamp - interval '1 "
-            "microsecond', ('1 ' || $3)::interval) AS g)"
+            " UNION SELECT g FROM span AS p, generate_series(greatest(date_trunc($3, $4::timestamp), p.first), "
+            "least($5::timestamp, p.now) - interval '1 microsecond', ('1 ' || $3)::interval) AS g WHERE $4 IS NOT NULL "
+            "AND $5 IS NOT NULL AND p.first IS NOT NULL"
+            " UNION SELECT x.bucket FROM stretch AS t, generate_series(t.first, t.next - interval '1 microsecond', ('1 "
+            "' || $3)::interval) AS x (bucket) WHERE (t.next <= t.first + interval '366 days' OR t.next = t.now) AND" +
+            within +
+            ")"
             " INSERT INTO insync.slice AS s (stream_id, bucket, rows, verified_at, source_rows, differences)"
             " SELECT $1::integer, e.bucket, coalesce(f.h, 0), clock_timestamp(), coalesce(f.s, 0), coalesce(f.d, 0)"
             " FROM every AS e LEFT JOIN found AS f USING (bucket) WHERE isfinite(e.bucket) ORDER BY e.bucket"
             " ON CONFLICT (stream_id, bucket) DO UPDATE SET verified_at = excluded.verified_at, differences = "
             "excluded.differences, source_rows = excluded.source_rows, rows = excluded.rows",
-        {id, slices.dump(), unit, window_.from, window_.to});
+        {id, slices.dump(), unit, window_.from, window_.to, ledger_->zone});
     pg::query("DELETE FROM insync.difference AS x WHERE x.stream_id = $1::integer AND" + within, {id});
     pg::query("INSERT INTO insync.difference (stream_id, run_id, bucket, kind, key) SELECT $1::integer, $2::bigint, " +
                   bucket_of_number("k.b") +

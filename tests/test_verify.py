@@ -1,6 +1,7 @@
 """Verifications ask the source what it has, tell what differs, and repair it."""
 
 import random
+from datetime import timedelta
 
 import pytest
 
@@ -25,7 +26,7 @@ def found(rows):
 def test_what_is_equal_is_whole(db, shop, depth):
     create(db, deletes="hard")
     assert verify(db, depth=depth) == []
-    marks = db.query("SELECT count(*), count(verified_at), sum(rows), sum(source_rows), sum(differences) FROM insync.slice")
+    marks = db.query("SELECT count(*), count(verified_at), sum(rows), sum(source_rows), sum(differences) FROM insync.slice WHERE rows > 0")
     assert marks == [(30, 30, 600, 600, 0)]
     run = db.dict("SELECT * FROM insync.run WHERE mode = 'verify'")
     assert (run["status"], run["message"].split(";")[0]) == ("succeeded", "30 slices, 0 differ")
@@ -101,6 +102,27 @@ def test_an_empty_day_is_known_as_empty(db, shop):
     create(db)
     assert verify(db, "2025-01-01", "2025-02-01", "counts") == []
     assert db.query("SELECT rows, source_rows FROM insync.slice WHERE bucket = '2025-01-10'") == [(0, 0)]
+
+
+@pytest.mark.parametrize("bounds", [(), ("-infinity", "infinity"), ("1900-01-01", None), (None, "9999-12-31"), ("1900-01-01", "9999-12-31")])
+def test_to_ask_for_all_settles_the_empty_days(db, sqlite, bounds):
+    """From the first day with rows to yesterday, but not years of nothing before or after."""
+    days = [FIRST + timedelta(n) for n in range(30) if n not in (9, 14, 15)]
+    sqlite.execute("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
+    sqlite.many("INSERT INTO ventas VALUES (?, ?)", [(n * 100 + i, str(d)) for n, d in enumerate(days) for i in range(20)])
+    sqlite.execute("INSERT INTO ventas VALUES (9000, '1900-01-01'), (9001, '9999-01-01'), (9002, NULL)")
+    db.create_server("tienda", **sqlite.server_options())
+    db.create_stream("ventas", "tienda", "ventas")
+    db.run("ventas")
+    assert [(kind, buckets) for kind, buckets in db.query("SELECT kind, buckets FROM sync_gaps()")][:2] == [("missing", 1), ("missing", 2)]
+    db.query("SELECT FROM sync_verify('ventas', %s, %s)", *(bounds or (None, None)))
+    assert db.query("SELECT kind, buckets FROM sync_gaps()") == []
+    days = (db.value("SELECT current_date") - FIRST).days
+    count = db.value("SELECT count(*) FROM insync.slice WHERE bucket > '1900-01-01' AND bucket < '9999-01-01'")
+    assert count in (days, days + 1) if bounds[:1] != ("1900-01-01",) or bounds[1] is None else count < 50000
+    for begin, end in (("2025-01-06", "2025-01-05"), ("2025-01-05", "2025-01-05"), ("infinity", None), (None, "-infinity")):
+        with pytest.raises(Exception, match='"from" must be before "to"'):
+            db.execute("SELECT sync_verify('ventas', %s, %s)", begin, end)
 
 
 def test_rows_that_are_kept_are_no_difference(db, shop):
@@ -266,6 +288,18 @@ def test_random_rows_of_all_kinds(db, shop, seed):
         assert {row["state"] for row in rows} <= {"missing", "short", "differs"}
         verify(db, repair=True)
         assert target(db) == shop.all() and verify(db) == [] and ledger(db) == held(db)
+
+
+def test_empty_days_have_their_turn_too(db, shop):
+    """verify_schedule asks about the days between, and after, those that have rows here."""
+    shop.write("DELETE FROM ventas WHERE fecha IN ('2025-01-10', '2025-01-15', '2025-01-16')")
+    create(db)
+    shop.write("INSERT INTO ventas VALUES (9000, '2025-01-15', 1, '2025-01-01 12:00:00'), (9001, '2025-02-20', 1, '2025-01-01 12:00:00')")
+    db.alter_stream("ventas", verify_schedule="1 second", verify_parts="3")
+    expected = [("2025-01-15", 1, 1), ("2025-02-20", 1, 1)]
+    wait_for(lambda: db.query("SELECT \"from\"::date::text, buckets, expected FROM sync_gaps()") == expected, "both rows to be found, and no other gaps")
+    db.alter_stream("ventas", verify_schedule=None)
+    assert db.value("SELECT max(window_to)::date - current_date FROM insync.job") in (0, -1)
 
 
 def test_every_slice_is_verified_in_turn(db, shop):
