@@ -18,7 +18,8 @@ std::string these(const Gap& gap, SliceUnit unit) {
 }
 
 // sync_trigger() takes a pattern: a name that would mean others, too, is written so that it doesn't.
-std::string trigger(const Stream& stream, const std::string& more = "") {
+std::string trigger(const StreamGaps& found, const std::string& more = "") {
+    const Stream& stream = found.stream;
     std::string pattern = stream.name;
     if (matching_streams(pattern) != std::vector{stream.name}) {
         pattern.clear();
@@ -27,15 +28,15 @@ std::string trigger(const Stream& stream, const std::string& more = "") {
             pattern += c;
         }
     }
-    return "SELECT sync_trigger(" + pg::quote_literal(pattern) + more + ")";
+    return "SELECT " + found.functions + "sync_trigger(" + pg::quote_literal(pattern) + more + ")";
 }
 
 // Reads the slices of a gap again; where the source can't be asked for them, everything.
 std::optional<std::string> backfill(const StreamGaps& found, const Gap& gap) {
     if (found.stream.has_option("operation_column")) return std::nullopt;  // a log of changes has no rows of a time
-    if (!found.can_backfill) return trigger(found.stream, ", 'full'");
-    return "SELECT sync_backfill(" + pg::quote_literal(found.stream.name) + ", '" + slice_text(gap.begin, found.unit) +
-           "', '" + slice_text(gap.end, found.unit) + "')";
+    if (!found.can_backfill) return trigger(found, ", 'full'");
+    return "SELECT " + found.functions + "sync_backfill(" + pg::quote_literal(found.stream.name) + ", '" +
+           slice_text(gap.begin, found.unit) + "', '" + slice_text(gap.end, found.unit) + "')";
 }
 
 std::string first_line(const std::string& text) {
@@ -57,12 +58,12 @@ std::string capital(std::string text) {
 
 Advice advise_late(const StreamGaps& found, const std::string& why) {
     if (found.stream.paused) {
-        return {"The stream is paused; SELECT sync_resume(" + pg::quote_literal(found.stream.name) + ") lets it go on.",
+        return {"The stream is paused; SELECT " + found.functions + "sync_resume(" +
+                    pg::quote_literal(found.stream.name) + ") lets it go on.",
                 std::nullopt};
     }
     bool failed = found.last_status == "failed";
-    return {capital(why) + (failed ? "; when the cause is gone, run it again." : "; run it now."),
-            trigger(found.stream)};
+    return {capital(why) + (failed ? "; when the cause is gone, run it again." : "; run it now."), trigger(found)};
 }
 
 }  // namespace
@@ -131,7 +132,7 @@ std::string tell(const StreamGaps& found) {
                !why.empty() && (found.last_status == "failed" || found.never || found.coverage.days_behind > 0)) {
         add(why);
     }
-    if (others > 0) add("SELECT * FROM sync_gaps(" + pg::quote_literal(stream.name) + ")");
+    if (others > 0) add("SELECT * FROM " + found.functions + "sync_gaps(" + pg::quote_literal(stream.name) + ")");
     return text;
 }
 

@@ -4,6 +4,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "utils/timestamp.h"
 }
 
@@ -34,6 +35,8 @@ struct Facts {
     bool is_running = false;
     bool is_loading = false;  // the first load, by the key, has begun and not ended: any slice may still get rows
     pg::Value rows, last_verified;
+    Oid schema = InvalidOid;  // of the extension's functions
+    std::string schema_name;  // quoted
 };
 
 Facts load_facts(const Stream& stream) {
@@ -42,7 +45,7 @@ Facts load_facts(const Stream& stream) {
         "SELECT l.column_name, l.unit, l.time_zone, l.complete, (extract(epoch FROM s.created_at) * 1000000)::bigint,"
         " r.status, r.message, (extract(epoch FROM g.began) * 1000000)::bigint, x.rows, x.verified,"
         " EXISTS (SELECT FROM insync.run AS o WHERE o.stream_id = s.id AND o.status = 'running'"
-        " AND o.started_at > now() - interval '1 day'), w.position ->> 'phase'"
+        " AND o.started_at > now() - interval '1 day'), w.position ->> 'phase', n.oid, quote_ident(n.nspname)"
         " FROM insync.stream AS s LEFT JOIN insync.ledger AS l ON l.stream_id = s.id"
         " LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
         " LEFT JOIN LATERAL (SELECT o.status, o.message FROM insync.run AS o WHERE o.stream_id = s.id"
@@ -51,7 +54,9 @@ Facts load_facts(const Stream& stream) {
         " FROM insync.run AS o WHERE o.stream_id = s.id AND o.mode IN ('incremental', 'full')"
         " AND o.status = 'succeeded' ORDER BY o.id DESC LIMIT 1) AS g ON true"
         " LEFT JOIN LATERAL (SELECT sum(c.rows) AS rows, max(c.verified_at) AS verified FROM insync.slice AS c"
-        " WHERE c.stream_id = s.id) AS x ON true WHERE s.id = $1::integer",
+        " WHERE c.stream_id = s.id) AS x ON true"
+        " LEFT JOIN pg_extension AS e ON e.extname = 'pg_insync' LEFT JOIN pg_namespace AS n ON n.oid = e.extnamespace"
+        " WHERE s.id = $1::integer",
         {std::to_string(stream.id)});
     Facts facts;
     if (rows.empty()) return facts;
@@ -65,6 +70,7 @@ Facts load_facts(const Stream& stream) {
     facts.rows = row[8];
     facts.last_verified = row[9];
     facts.is_running = row[10] == "t";
+    if (row[12]) facts.schema = static_cast<Oid>(std::stoul(*row[12])), facts.schema_name = *row[13];
     facts.is_loading = row[11] == "load" || (row[11] == "full" && !facts.last_success_us);
     if (auto live = shared::read_live(stream.id)) {
         facts.is_running = live->pid != 0 && live->state != LiveState::idle;
@@ -120,6 +126,8 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
     found.last_message = facts.last_message;
     found.rows = facts.rows;
     found.last_verified = facts.last_verified;
+    const bool is_in_path = pg::call([&] { return list_member_oid(fetch_search_path(true), facts.schema); });
+    if (!is_in_path && !facts.schema_name.empty()) found.functions = facts.schema_name + ".";
     if (!facts.ledger) {
         found.unjudged =
             stream.option("slice") == "none"

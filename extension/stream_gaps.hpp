@@ -28,7 +28,8 @@ struct StreamGaps {
     std::optional<std::int64_t> never;
     // The last run, in the way of incremental or full.
     std::string last_status, last_message;
-    bool can_backfill = true;     // the source can be asked for slices
+    std::string functions;     // what to write before the names of functions where the caller's search_path lacks them
+    bool can_backfill = true;  // the source can be asked for slices
     bool read_since_due = false;  // a run succeeded since the data was due, and the last one did
 
     Severity severity() const;

@@ -454,6 +454,28 @@ def test_fixes_are_complete_statements(db, make, today, name):
     assert [row[0] for row in db.query(found[1]["fix"].replace("sync_trigger(", "stream FROM sync_trigger("))] == [name]
 
 
+def test_fixes_find_their_functions_in_any_schema(cluster, sqlite):
+    cluster.create_database("elsewhere", extension=False)
+    elsewhere = Database(cluster, "elsewhere")
+    elsewhere.execute('CREATE SCHEMA "My Ext"; CREATE EXTENSION pg_insync SCHEMA "My Ext"; SET search_path = "$user", public, "My Ext"')
+    sqlite.script("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
+    elsewhere.create_server("tienda", **sqlite.server_options())
+    for name in ("t01", "parada"):
+        elsewhere.create_stream(name, "tienda", "ventas", target=name)
+        fill(elsewhere, name, {datetime.datetime.now().replace(hour=0, minute=0, second=0, microsecond=0) - n * DAY: 10 for n in range(4, 40) if n != 20})
+    elsewhere.execute("SELECT sync_pause('parada')")
+    near = elsewhere.query("SELECT fix FROM sync_gaps('t01')")
+    elsewhere.execute("RESET search_path")
+    far = elsewhere.query('SELECT fix FROM "My Ext".sync_gaps(\'t01\')')
+    assert [fix.replace('"My Ext".', "", 1) for (fix,) in far] == [fix for (fix,) in near] and len(far) == 2
+    for (fix,) in far:
+        assert fix.startswith('SELECT "My Ext".sync_') and elsewhere.query(fix)
+    assert elsewhere.value("SELECT recommendation FROM insync.gaps WHERE stream = 'parada' AND fix IS NULL") == (
+        "The stream is paused; SELECT \"My Ext\".sync_resume('parada') lets it go on.")  # fmt: skip
+    elsewhere.close()
+    cluster.drop_database("elsewhere")
+
+
 def test_a_trigger_reaches_that_stream_alone(db, make, today):
     for name in ("t_1", "tx1", "t%"):
         make(name, steps(today - 20 * DAY, today - 10 * DAY))
