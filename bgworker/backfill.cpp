@@ -65,8 +65,13 @@ void Backfill::load() {
             if (column == nullptr)
                 throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
                                 "the target has no column \"" + ledger_.column + "\" any more");
-            window = source_window(stream_, ledger_, *column, job_.window);
-            target_window_ = target_window(ledger_, *column, job_.window);
+            if (job_.options.value("no_time", false)) {
+                window = {{"column", require_slice_source(stream_, ledger_).name}, {"null", true}};
+                target_window_ = "t." + pg::quote_identifier(column->name) + " IS NULL";
+            } else {
+                window = source_window(stream_, ledger_, *column, job_.window);
+                target_window_ = target_window(ledger_, *column, job_.window);
+            }
         }
         request_ = Run::read_request(stream_, "full", nullptr, 0);
         request_["window"] = std::move(window);
@@ -167,6 +172,7 @@ void Backfill::settle() {
 
 // The other slices go on: each of them is guarded for itself.
 void Backfill::refuse(const DeletesRefused& error) {
+    refusal_ = error;
     transactions_.run([&] {
         mark_slices(error.vanished);
         refuse_job(job_, error);

@@ -20,6 +20,10 @@ class Backfill {
     // Throws pg::Error; what was committed until then stays.
     void execute(ConnectorProcess& connector);
 
+    // That the guard of deletes held: what is here too much is still here.
+    const std::optional<pg::Error>& refusal() const { return refusal_; }
+    std::int64_t rejected_rows() const { return applier_ ? applier_->rejected_rows() : 0; }
+
   private:
     void load();
     void use_columns(const nlohmann::json& frame);
@@ -43,6 +47,7 @@ class Backfill {
     BatchReader reader_;
     std::int64_t source_rows_ = 0;
     std::string message_;
+    std::optional<pg::Error> refusal_;
 };
 
 }  // namespace insync

@@ -97,20 +97,20 @@ std::int64_t queue_jobs(const Stream& stream, JobKind kind, const std::vector<Sl
     return run_id;
 }
 
-Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window) {
+Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window, const nlohmann::json& options) {
     Job job;
     job.run_id = insert_run(stream, name_of(kind), "running", "call");
     job.stream_id = stream.id;
     job.kind = kind;
     job.window = window;
+    job.options = options;
     job.attempts = 1;
     Bookkeeping bookkeeping;
     auto rows = pg::query(
-        "INSERT INTO insync.job AS j (run_id, stream_id, kind, window_from, window_to, status, attempts, pid, "
-        "started_at) VALUES ($1::bigint, $2::integer, $3, $4::timestamp, $5::timestamp, 'running', 1, "
-        "pg_backend_pid(), "
-        "clock_timestamp()) RETURNING j.id",
-        {number(job.run_id), number(stream.id), name_of(kind), window.from, window.to});
+        "INSERT INTO insync.job AS j (run_id, stream_id, kind, window_from, window_to, options, status, attempts, "
+        "pid, started_at) VALUES ($1::bigint, $2::integer, $3, $4::timestamp, $5::timestamp, $6::jsonb, 'running', 1, "
+        "pg_backend_pid(), clock_timestamp()) RETURNING j.id",
+        {number(job.run_id), number(stream.id), name_of(kind), window.from, window.to, options.dump()});
     job.id = std::stoll(*rows.first()[0]);
     return job;
 }

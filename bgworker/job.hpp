@@ -40,7 +40,7 @@ struct Job {
 std::int64_t queue_jobs(const Stream& stream, JobKind kind, const std::vector<SliceWindow>& windows,
                         const nlohmann::json& options, const std::string& trigger);
 // A run of one piece that this process does at once.
-Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window);
+Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window, const nlohmann::json& options);
 // The run of this kind that is under way or waiting already; nothing: none.
 std::optional<std::int64_t> open_run(const Stream& stream, JobKind kind);
 // The target's rows are to be counted, unless they are going to be already. Returns the run.

@@ -266,6 +266,12 @@ std::vector<SliceWindow> Verification::broken_windows() {
     return windows;
 }
 
+bool Verification::differs_without_time() const {
+    return ledger_ && std::any_of(verdicts_.begin(), verdicts_.end(), [](const SliceVerdict& found) {
+               return found.bucket == SliceRule::no_time && !found.is_whole();
+           });
+}
+
 bool Verification::is_whole() const {
     return std::all_of(verdicts_.begin(), verdicts_.end(), [](const SliceVerdict& found) { return found.is_whole(); });
 }
@@ -338,7 +344,9 @@ void Verification::record(std::int64_t run_id) {
             ")"
             " INSERT INTO insync.slice AS s (stream_id, bucket, rows, verified_at, source_rows, differences)"
             " SELECT $1::integer, e.bucket, coalesce(f.h, 0), clock_timestamp(), coalesce(f.s, 0), coalesce(f.d, 0)"
-            " FROM every AS e LEFT JOIN found AS f USING (bucket) WHERE isfinite(e.bucket) ORDER BY e.bucket"
+            " FROM every AS e LEFT JOIN found AS f USING (bucket) WHERE isfinite(e.bucket) OR $4 IS NULL AND $5 IS "
+            "NULL ORDER BY "
+            "e.bucket"
             " ON CONFLICT (stream_id, bucket) DO UPDATE SET verified_at = excluded.verified_at, differences = "
             "excluded.differences, source_rows = excluded.source_rows, rows = excluded.rows",
         {id, slices.dump(), unit, window_.from, window_.to, ledger_->zone});

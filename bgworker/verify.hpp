@@ -39,6 +39,9 @@ class Verification {
     // The stretches of slices that aren't whole.
     std::vector<SliceWindow> broken_windows();
 
+    // Rows without a time are in none of these.
+    bool differs_without_time() const;
+
     const std::optional<Ledger>& ledger() const { return ledger_; }
     bool is_whole() const;
     std::int64_t source_rows() const;

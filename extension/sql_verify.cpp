@@ -21,7 +21,15 @@ namespace {
 
 constexpr std::size_t shown_keys = 100;
 
-// Reads again what differs, by slices where there are any.
+void warn(const std::string& message, const std::string& detail, const std::string& hint) {
+    const char *text = message.c_str(), *more = detail.c_str(), *advice = hint.c_str();
+    pg::call([&] {
+        ereport(WARNING, (errmsg_internal("%s", text), *more != '\0' ? errdetail_internal("%s", more) : 0,
+                          *advice != '\0' ? errhint("%s", advice) : 0));
+    });
+}
+
+// Reads again what differs, by slices where there are any. Says what it couldn't make right.
 void repair(const Stream& stream, Verification& verification, SourceSession& session,
             CallerTransactions& transactions) {
     if (!verification.ledger()) {
@@ -31,9 +39,22 @@ void repair(const Stream& stream, Verification& verification, SourceSession& ses
         run_stream(stream, request, session, transactions);
         return;
     }
-    for (const auto& window : verification.broken_windows()) {
-        Job job = transactions.run([&] { return begin_own_job(stream, JobKind::backfill, window); });
-        Backfill(stream, job, transactions).execute(session.open(stream, transactions));
+    std::int64_t rejected = 0;
+    auto read_again = [&](const SliceWindow& window, const nlohmann::json& options) {
+        Job job = transactions.run([&] { return begin_own_job(stream, JobKind::backfill, window, options); });
+        Backfill backfill(stream, job, transactions);
+        backfill.execute(session.open(stream, transactions));
+        rejected += backfill.rejected_rows();
+        if (const auto& refusal = backfill.refusal())
+            warn(stream.name + ": " + refusal->message, refusal->detail, refusal->hint);
+    };
+    for (const auto& window : verification.broken_windows()) read_again(window, nlohmann::json::object());
+    if (verification.differs_without_time()) read_again({}, {{"no_time", true}});
+    if (rejected > 0) {
+        warn(stream.name + ": " + std::to_string(rejected) + (rejected == 1 ? " row was" : " rows were") + " rejected",
+             "",
+             "SELECT * FROM insync.error says why; SELECT sync_replay(" + pg::quote_literal(stream.name) +
+                 ") applies them again.");
     }
 }
 

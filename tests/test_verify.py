@@ -157,6 +157,32 @@ def test_a_row_that_moved_to_another_day(db, shop):
     assert target(db) == shop.all() and verify(db) == []
 
 
+def test_rows_without_a_date_are_repaired_too(db, shop):
+    shop.write("INSERT INTO ventas VALUES (9000, NULL, 1, '2025-01-01 12:00:00'), (9001, NULL, 2, '2025-01-01 12:00:00'), (9002, NULL, 3, '2025-01-01 12:00:00')")
+    create(db, deletes="hard", max_deletes="100%")
+    db.execute("DELETE FROM ventas WHERE id = 9000; UPDATE ventas SET importe = 7 WHERE id = 9001")
+    shop.write("DELETE FROM ventas WHERE id = 9002")
+    shop.write("DELETE FROM ventas WHERE id = 500")
+    assert db.query("SELECT slice = '-infinity', missing, extra, changed FROM sync_verify('ventas', repair => true)") == [(True, 1, 1, 1), (False, 0, 1, 0)]
+    assert target(db) == shop.all() and verify(db) == []
+    assert db.query("SELECT rows FROM insync.slice WHERE bucket = '-infinity'") == [(2,)]
+
+
+def test_what_cannot_be_repaired_is_told(db, shop):
+    """What the guard of deletes kept, and what was rejected."""
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric CHECK (importe <> 7.5 OR fecha <> '2025-01-08'), tocado timestamp)")
+    create(db, deletes="hard", max_rejects="100%")
+    shop.write("DELETE FROM ventas WHERE id >= 500 AND id < 515")
+    told = []
+    with db.connect() as session:
+        session.add_notice_handler(lambda notice: told.append((notice.severity, notice.message_primary, notice.message_hint)))
+        session.execute("SELECT sync_verify('ventas', repair => true)")
+    warnings = [(message, hint) for severity, message, hint in told if severity == "WARNING"]
+    assert warnings[0][0].startswith("ventas: 15 of 20 rows of public.ventas would vanish, more than option max_deletes allows") and "max_deletes" in warnings[0][1]
+    assert warnings[1][0] == "ventas: 1 row was rejected" and "sync_replay('ventas')" in warnings[1][1]
+    assert len(warnings) == 2
+
+
 @pytest.mark.parametrize("column", ["fecha", "tocado"])
 def test_what_leaves_a_verified_day_is_not_missed(db, shop, column):
     """Rows that move to another day, or that a run deletes, have left the source's day as well."""
