@@ -66,9 +66,8 @@ Advice advise_late(const StreamGaps& found, const std::string& why) {
     return {capital(why) + (failed ? "; when the cause is gone, run it again." : "; run it now."), trigger(found)};
 }
 
-}  // namespace
-
-Advice advise(const StreamGaps& found, const Gap& gap) {
+// What to do about a gap, if nothing speaks against it.
+Advice advise_reading(const StreamGaps& found, const Gap& gap) {
     std::string range = these(gap, found.unit), again = "read " + range + " again.";
     if (found.stream.has_option("operation_column")) {
         again = "its source is a log of changes, of which sync_reset() has all read again.";
@@ -78,10 +77,8 @@ Advice advise(const StreamGaps& found, const Gap& gap) {
     std::string held = std::to_string(gap.rows);
     auto usual = [&] { return gap.expected ? std::to_string(*gap.expected) : std::string("?"); };
     switch (gap.kind) {
-        case Verdict::late: {
-            if (std::string why = why_late(found); !why.empty()) return advise_late(found, why);
+        case Verdict::late:
             return {"The source was read since, and had nothing newer; to settle that, " + again, backfill(found, gap)};
-        }
         case Verdict::missing:
             if (gap.verified)
                 return {"The source had " + usual() + " rows of " + range + "; " + again, backfill(found, gap)};
@@ -106,6 +103,29 @@ Advice advise(const StreamGaps& found, const Gap& gap) {
             break;
     }
     return {};
+}
+
+}  // namespace
+
+Advice advise(const StreamGaps& found, const Gap& gap) {
+    if (std::string why = why_late(found); gap.kind == Verdict::late && !why.empty()) return advise_late(found, why);
+    Advice advice = advise_reading(found, gap);
+    const std::string name = pg::quote_literal(found.stream.name);
+    for (const Refusal& refusal : found.refusals) {
+        if (gap.kind != Verdict::differs || refusal.begin >= gap.end || refusal.end <= gap.begin) continue;
+        advice.recommendation += " When that was last tried: " + first_line(refusal.message) + ".";
+        break;
+    }
+    // Rejected rows come again and are rejected again.
+    if (gap.verified && gap.kind != Verdict::differs && found.rejects > 0) {
+        advice.recommendation += " " + counted(found.rejects, "row") + " of the stream " +
+                                 (found.rejects == 1 ? "is" : "are") + " rejected: see insync.error, and SELECT " +
+                                 found.functions + "sync_replay(" + name + ").";
+    }
+    if (found.stream.paused && advice.fix)
+        advice.recommendation +=
+            " The stream is paused, and that waits for SELECT " + found.functions + "sync_resume(" + name + ").";
+    return advice;
 }
 
 Advice advise_never(const StreamGaps& found) {

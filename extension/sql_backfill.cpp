@@ -33,6 +33,14 @@ Ledger require_ledger(const Stream& stream) {
             pg::quote_literal(stream.name) + ", 'full').");
 }
 
+void tell_if_paused(const Stream& stream) {
+    if (!stream.paused) return;
+    const std::string message = "stream \"" + stream.name + "\" is paused, and this waits",
+                      hint = "SELECT sync_resume(" + pg::quote_literal(stream.name) + ") lets it go on.";
+    const char *text = message.c_str(), *advice = hint.c_str();
+    pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", text), errhint("%s", advice))); });
+}
+
 // The windows, newest first, at whole slices; those that wait already are left out.
 std::vector<SliceWindow> windows_of(const Stream& stream, const Ledger& ledger, const pg::Value& from,
                                     const pg::Value& to, const pg::Value& step) {
@@ -101,6 +109,7 @@ Datum sync_profile(PG_FUNCTION_ARGS) {
             if (!load_ledger(stream.id)) (void)settle_ledger(stream);
             (void)require_ledger(stream);
             result.add({name, std::to_string(queue_profile(stream))});
+            tell_if_paused(stream);
         }
         wake_all_at_commit();
         return Datum(0);
@@ -130,6 +139,7 @@ Datum sync_backfill(PG_FUNCTION_ARGS) {
             run_id = queue_jobs(stream, JobKind::backfill, windows, nlohmann::json::object(), "request");
         }
         wake_at_commit(stream.server);
+        tell_if_paused(stream);
         return record_result(fcinfo, {std::to_string(run_id), std::to_string(windows.size())});
     });
 }

@@ -35,6 +35,7 @@ struct Facts {
     bool is_running = false;
     bool is_loading = false;  // the first load, by the key, has begun and not ended: any slice may still get rows
     pg::Value rows, last_verified;
+    std::int64_t rejects = 0;
     Oid schema = InvalidOid;  // of the extension's functions
     std::string schema_name;  // quoted
 };
@@ -45,7 +46,8 @@ Facts load_facts(const Stream& stream) {
         "SELECT l.column_name, l.unit, l.time_zone, l.complete, (extract(epoch FROM s.created_at) * 1000000)::bigint,"
         " r.status, r.message, (extract(epoch FROM g.began) * 1000000)::bigint, x.rows, x.verified,"
         " EXISTS (SELECT FROM insync.run AS o WHERE o.stream_id = s.id AND o.status = 'running'"
-        " AND o.started_at > now() - interval '1 day'), w.position ->> 'phase', n.oid, quote_ident(n.nspname)"
+        " AND o.started_at > now() - interval '1 day'), w.position ->> 'phase', n.oid, quote_ident(n.nspname),"
+        " (SELECT count(*) FROM insync.error AS i WHERE i.stream_id = s.id)"
         " FROM insync.stream AS s LEFT JOIN insync.ledger AS l ON l.stream_id = s.id"
         " LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
         " LEFT JOIN LATERAL (SELECT o.status, o.message FROM insync.run AS o WHERE o.stream_id = s.id"
@@ -70,6 +72,7 @@ Facts load_facts(const Stream& stream) {
     facts.rows = row[8];
     facts.last_verified = row[9];
     facts.is_running = row[10] == "t";
+    facts.rejects = *number(row[14]);
     if (row[12]) facts.schema = static_cast<Oid>(std::stoul(*row[12])), facts.schema_name = *row[13];
     facts.is_loading = row[11] == "load" || (row[11] == "full" && !facts.last_success_us);
     if (auto live = shared::read_live(stream.id)) {
@@ -105,6 +108,23 @@ std::vector<Slice> load_slices(int stream_id, const Ledger& ledger, bool keeps_d
     return slices;
 }
 
+// What was tried last of each stretch, and failed.
+std::vector<Refusal> load_refusals(int stream_id) {
+    Bookkeeping bookkeeping;
+    std::vector<Refusal> refusals;
+    for (const auto& row :
+         pg::query(
+             "SELECT (extract(epoch FROM x.window_from) * 1000000)::bigint, (extract(epoch FROM x.window_to) * "
+             "1000000)::bigint, x.message FROM (SELECT DISTINCT ON (j.window_from) j.window_from, j.window_to, "
+             "j.status, j.message FROM insync.job AS j WHERE j.stream_id = $1::integer AND j.kind = 'backfill' AND "
+             "j.status IN ('done', 'failed') AND isfinite(j.window_from) AND isfinite(j.window_to)"
+             " ORDER BY j.window_from, j.id DESC) AS x WHERE x.status = 'failed'",
+             {std::to_string(stream_id)})
+             .rows)
+        refusals.push_back({*number(row[0]), *number(row[1]), row[2].value_or("")});
+    return refusals;
+}
+
 }  // namespace
 
 Severity StreamGaps::severity() const {
@@ -126,6 +146,7 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
     found.last_message = facts.last_message;
     found.rows = facts.rows;
     found.last_verified = facts.last_verified;
+    found.rejects = facts.rejects;
     const bool is_in_path = pg::call([&] { return list_member_oid(fetch_search_path(true), facts.schema); });
     if (!is_in_path && !facts.schema_name.empty()) found.functions = facts.schema_name + ".";
     if (!facts.ledger) {
@@ -181,6 +202,8 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
     auto judged = judge(series);
     std::erase_if(judged, [&](const Judged& item) { return item.end <= from || item.begin >= to; });
     found.gaps = find_gaps(judged);
+    if (std::any_of(found.gaps.begin(), found.gaps.end(), [](const Gap& gap) { return gap.kind == Verdict::differs; }))
+        found.refusals = load_refusals(stream.id);
     found.coverage = count_coverage(judged);
     return found;
 }

@@ -13,6 +13,12 @@
 
 namespace insync {
 
+// A stretch of slices that couldn't be read again when it was last tried, and why.
+struct Refusal {
+    WallUs begin = 0, end = 0;
+    std::string message;
+};
+
 struct StreamGaps {
     Stream stream;
     std::string unjudged;  // why the slices aren't judged, as a sentence without its end; empty: they are
@@ -29,7 +35,9 @@ struct StreamGaps {
     // The last run, in the way of incremental or full.
     std::string last_status, last_message;
     std::string functions;     // what to write before the names of functions where the caller's search_path lacks them
-    bool can_backfill = true;  // the source can be asked for slices
+    std::int64_t rejects = 0;  // rows in insync.error
+    std::vector<Refusal> refusals;
+    bool can_backfill = true;     // the source can be asked for slices
     bool read_since_due = false;  // a run succeeded since the data was due, and the last one did
 
     Severity severity() const;

@@ -101,6 +101,42 @@ def test_the_guard_holds_for_each_slice(db, shop):
     assert target(db) == shop.all() and ledger(db) == held(db)
 
 
+def test_gaps_say_why_a_fix_did_not_help(db, shop):
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric CHECK (importe <> 7.5 OR fecha <> '2025-01-09'), tocado timestamp)")
+    create(db, deletes="hard", max_rejects="100%")
+    shop.write("DELETE FROM ventas WHERE id >= 500 AND id < 515")
+    backfill(db, "2025-01-05", "2025-01-11", expect="failed")
+    differs, short = db.dicts("SELECT * FROM sync_gaps('ventas', NULL, '2025-01-31')")
+    assert (differs["kind"], short["kind"]) == ("differs", "short") and differs["fix"] and short["fix"]
+    assert differs["recommendation"] == (
+        "Of this day, 15 rows differed from the source's; read this day again. When that was last tried: 15 of 20 rows of public.ventas would vanish, "
+        "more than option max_deletes allows (20%).")  # fmt: skip
+    assert short["recommendation"] == (
+        "Of this day, 19 rows are here, where the source had 20; read this day again. 1 row of the stream is rejected: see insync.error, "
+        "and SELECT sync_replay('ventas').")  # fmt: skip
+    db.alter_stream("ventas", max_deletes="100%")
+    db.execute("ALTER TABLE ventas DROP CONSTRAINT ventas_check; SELECT sync_replay('ventas')")
+    run_id = db.query(differs["fix"].replace("SELECT ", "SELECT * FROM "))[0][0]
+    assert db.wait(run_id) == "succeeded"
+    assert db.dicts("SELECT * FROM sync_gaps('ventas', NULL, '2025-01-31')") == []
+
+
+def test_work_of_a_paused_stream_waits_and_says_so(db, shop):
+    create(db)
+    db.execute("DELETE FROM ventas WHERE fecha = '2025-01-06'; SELECT sync_pause('ventas')")
+    db.execute("SELECT sync_verify('ventas')")
+    (gap,) = db.dicts("SELECT * FROM sync_gaps()")
+    assert gap["recommendation"] == ("The source had 20 rows of this day; read this day again. The stream is paused, and that waits for "
+                                     "SELECT sync_resume('ventas').")  # fmt: skip
+    told = []
+    with db.connect(autocommit=True) as session:
+        session.add_notice_handler(lambda notice: told.append((notice.message_primary, notice.message_hint)))
+        run_id = session.execute(gap["fix"].replace("SELECT ", "SELECT run_id FROM ")).fetchone()[0]
+    assert told == [('stream "ventas" is paused, and this waits', "SELECT sync_resume('ventas') lets it go on.")]
+    db.execute("SELECT sync_resume('ventas')")
+    assert db.wait(run_id) == "succeeded" and target(db) == shop.all()
+
+
 def test_what_the_source_has_is_noted(db, shop):
     create(db, deletes="hard", max_deletes="100%")
     shop.write("DELETE FROM ventas WHERE fecha = '2025-01-06'")
