@@ -109,6 +109,9 @@ std::vector<Judged> judge(const Series& series) {
             item.verdict = series.left_out(begin) ? Verdict::closed
                            : begin > last_settled ? Verdict::late
                                                   : Verdict::missing;
+        } else if (begin == last_settled && series.read_at && *series.read_at < end && end <= series.due &&
+                   !series.left_out(begin)) {
+            item.verdict = Verdict::late;  // it broke off
         }
     }
     // The second look, at volumes, which are learned from the first. The first slice may have begun in its middle.
@@ -123,8 +126,8 @@ std::vector<Judged> judge(const Series& series) {
         } else if (band) {
             item.expected = std::llround(band->median);
         }
-        if (item.rows > 0 && item.begin != *first && band && static_cast<double>(item.rows) < band->lower &&
-            !series.left_out(item.begin)) {
+        if (item.rows > 0 && item.verdict == Verdict::whole && item.begin != *first && band &&
+            static_cast<double>(item.rows) < band->lower && !series.left_out(item.begin)) {
             item.verdict = Verdict::fewer;
         }
     }

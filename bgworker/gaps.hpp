@@ -30,6 +30,8 @@ struct Series {
     std::vector<Slice> slices;  // in order of time, without those of rows that have no time
     WallUs now = 0;             // slices that begin later aren't judged, whatever they hold
     WallUs due = 0;             // all that ends before or then should be here
+    // When the source was last read: what ends later, and is due, isn't all here. Nothing: not known.
+    std::optional<WallUs> read_at;
     double short_below = 0.25;  // share of the usual rows; 0: nothing is short
     std::function<bool(WallUs)> left_out = [](WallUs) { return false; };  // by the calendar
 };
@@ -40,7 +42,7 @@ enum class Verdict {
     missing,  // no rows
     fewer,    // than usual, or than the source has: short
     differs,  // rows that aren't the source's, or too many
-    late,     // no rows, nor any after it: the data hasn't come yet
+    late,     // no rows, or not all, nor any after it: the data hasn't come yet
 };
 
 struct Judged {

@@ -177,6 +177,7 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
         auto schedule = parse_schedule(*stream.schedule);
         if (schedule) due_us = data_due(*schedule, now_us, facts.is_running, clock_of(stream.option("time_zone")));
         series.due = due_us ? wall_of(*due_us) : earliest_wall;
+        if (facts.last_success_us && !facts.is_running) series.read_at = wall_of(*facts.last_success_us);
     } else {
         // One that is asked to run may be a slice behind.
         WallUs current = slice_of(series.now, series.unit);

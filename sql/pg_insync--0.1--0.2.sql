@@ -355,7 +355,7 @@ SELECT g.stream, g.kind, g."from", g."to", g.buckets, g.rows, g.expected, g.comp
 COMMENT ON VIEW insync.gaps IS 'what is missing in the targets of the current role''s streams; the view of sync_gaps()';
 COMMENT ON COLUMN insync.gaps.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.gaps.kind IS
-    'missing (no rows), short (fewer than usual, or than the source has), differs (from the source), or late (nothing after it has come, either)';
+    'missing (no rows), short (fewer than usual, or than the source has), differs (from the source), or late (they haven''t come, or not all, and nothing after them)';
 COMMENT ON COLUMN insync.gaps."from" IS 'beginning of the first slice, as a clock in the ledger''s zone shows it; NULL: the stream never held a row';
 COMMENT ON COLUMN insync.gaps."to" IS 'end of the last slice, which is no longer part of it';
 COMMENT ON COLUMN insync.gaps.buckets IS 'slices in which rows are expected';
@@ -394,7 +394,7 @@ COMMENT ON COLUMN insync.coverage.rows IS 'rows of the stream that the target ho
 COMMENT ON COLUMN insync.coverage.first_slice IS 'beginning of the first slice with rows, as a clock in the ledger''s zone shows it';
 COMMENT ON COLUMN insync.coverage.last_slice IS 'beginning of the last slice with rows that isn''t in the future';
 COMMENT ON COLUMN insync.coverage.days_behind IS
-    'days for which rows should have come by the stream''s schedule, after the last slice that has any; NULL: not known';
+    'days for which rows should have come by the stream''s schedule, after the last slice that has all; NULL: not known';
 COMMENT ON COLUMN insync.coverage.completeness IS
     'percent of the expected slices that are whole, rounded down; NULL: none is expected, or slices aren''t counted';
 COMMENT ON COLUMN insync.coverage.gaps IS 'rows that sync_gaps() has for the stream';

@@ -405,6 +405,29 @@ def test_late_by_the_schedules_own_rhythm(db, sqlite, yearly):
     assert coverage(db, "t01")["message"] is None
 
 
+def test_a_day_that_broke_off_is_late(db, sqlite, today):
+    """The source was last read at noon of it: what it holds isn't all."""
+    at = [today - n * DAY for n in range(61)]
+    sqlite.execute("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
+    sqlite.many("INSERT INTO ventas VALUES (?, ?)", [(n * 1000 + i, f"{at[n]:%Y-%m-%d}") for n in range(3, 61) for i in range(30 if n == 3 else 50)])
+    db.create_server("tienda", **sqlite.server_options())
+    db.create_stream("ventas", "tienda", "ventas")
+    db.run("ventas")
+    db.execute("UPDATE insync.stream SET schedule = '1 day'")  # without a worker that takes it up at once
+    assert gaps(db) == [("late", at[2], at[1], 1)]
+    db.execute("UPDATE insync.run SET started_at = %s, ended_at = %s", *[at[3] + 12 * HOUR] * 2)
+    found = db.dict("SELECT * FROM sync_gaps()")
+    assert [found[name] for name in ("kind", "from", "to", "buckets", "rows", "expected", "days_behind", "fix")] == [
+        "late", at[3], at[1], 2, 30, 100, 2, "SELECT sync_trigger('ventas')"]  # fmt: skip
+    assert coverage(db, "ventas")["message"] == "2 days behind; no run has succeeded since the data was due"
+    # A verification of the day after it was over knows better, and so does the next run.
+    verify(db, "ventas", at[3], 30)
+    assert gaps(db) == [("late", at[2], at[1], 1)]
+    db.execute("UPDATE insync.slice SET verified_at = NULL, source_rows = NULL")
+    db.run("ventas")
+    assert gaps(db) == [("late", at[2], at[1], 1)]
+
+
 @pytest.mark.parametrize("yearly", [{"zone": "Pacific/Honolulu", "options": {"time_zone": "Pacific/Kiritimati"}}], indirect=True)
 def test_the_schedules_zone_tells_what_is_due(db, yearly):
     """When it is five on New Year's Day in Kiritimati, it is five on the day before in Honolulu."""
