@@ -183,6 +183,17 @@ def test_what_cannot_be_repaired_is_told(db, shop):
     assert len(warnings) == 2
 
 
+def test_rows_that_cannot_be_converted_are_missing(db, mariadb):
+    mariadb.query("CREATE TABLE turnos (id INTEGER PRIMARY KEY, fecha DATE, hora TIME)")
+    mariadb.query("INSERT INTO turnos VALUES (1, '2025-01-01', '10:00'), (2, '2025-01-01', '-12:34:56'), (3, '2025-01-02', '11:00')")
+    options = dict(mariadb.server_options)
+    db.create_server("tienda", user=options.pop("user"), password=options.pop("password"), **options)
+    db.create_stream("turnos", "tienda", "turnos")
+    assert db.run("turnos")["rejected"] == 1
+    for depth in DEPTHS:
+        assert found(verify(db, name="turnos", depth=depth)) == {"2025-01-01": (1, 0, 0)}
+
+
 @pytest.mark.parametrize("column", ["fecha", "tocado"])
 def test_what_leaves_a_verified_day_is_not_missed(db, shop, column):
     """Rows that move to another day, or that a run deletes, have left the source's day as well."""
