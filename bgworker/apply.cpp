@@ -133,7 +133,7 @@ void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>
             continue;
         }
         columns_changed_ = true;
-        if (target.find(column.field) != nullptr || stream_.option("columns_only") == "true") continue;
+        if (target.find(column.field) != nullptr || stream_.is_on("columns_only")) continue;
         if (policy == "fail") {
             throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
                             "the source has a new column \"" + column.name + "\"", "",
@@ -146,8 +146,7 @@ void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>
     for (const auto& column : known_columns) {
         if (find_field(columns_, column.field) != nullptr) continue;
         columns_changed_ = true;
-        if (target.find(column.field) == nullptr || named.contains(column.field) ||
-            stream_.option("columns_only") == "true")
+        if (target.find(column.field) == nullptr || named.contains(column.field) || stream_.is_on("columns_only"))
             continue;
         throw pg::Error(
             ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,

@@ -27,7 +27,7 @@ void backfill(const Stream& stream, const Job& job, SourceSession& session, Tran
 
 // What differs is read again by a run of its own, if the workers are to repair.
 void repair(const Stream& stream, Verification& verification, Transactions& transactions) {
-    if (stream.option("auto_repair") != "true") return;
+    if (!stream.is_on("auto_repair")) return;
     const auto windows = verification.broken_windows();
     transactions.run([&] {
         if (!windows.empty()) queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");

@@ -67,6 +67,10 @@ std::string Stream::option(const char* name) const {
     return option != nullptr ? std::string(option->default_text) : std::string();
 }
 
+bool Stream::is_on(const char* name) const {
+    return parse_boolean(option(name)).value.value_or(false);
+}
+
 bool can_read_changes(const Stream& stream) {
     if (!stream.watermark.empty() || stream.has_option("response_watermark")) return true;
     if (!stream.has_option("parent")) return false;
@@ -282,7 +286,7 @@ std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error
     bool permanent = error.is_permanent();
     pg::Value retry_ms;
     // With auto_repair a run is tried until it succeeds.
-    const bool may_go_on = failures <= max_retries || stream.option("auto_repair") == "true";
+    const bool may_go_on = failures <= max_retries || stream.is_on("auto_repair");
     if (may_retry && may_go_on && !permanent && delay) {
         double ms = static_cast<double>(delay->count());
         if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(failures - 1, 20));

@@ -31,6 +31,8 @@ struct Stream {
 
     // An option's value as text, or its default from the options table (empty where that has none).
     std::string option(const char* name) const;
+    // Of a boolean option, however it is written.
+    bool is_on(const char* name) const;
     bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
 };
 

@@ -317,7 +317,7 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
     shape.filter = stream.option("filter");
     std::string zone = stream.option("source_time_zone");
     std::string operation = fold_name(stream.option("operation_column")), deleted = stream.option("deleted_column");
-    bool only_named = stream.option("columns_only") == "true";
+    bool only_named = stream.is_on("columns_only");
     nlohmann::json named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
 
     for (const auto& [name, expression] : named.items()) {

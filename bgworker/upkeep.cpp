@@ -104,7 +104,7 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
         Bookkeeping bookkeeping;
         rows = pg::query(
             "SELECT s.id, s.server, s.options ->> 'verify_schedule', s.options ->> 'time_zone', s.options ->> "
-            "'auto_repair' IN ('true', 'on', 'yes', '1'),"
+            "'auto_repair',"
             " (extract(epoch FROM coalesce(w.verify_planned_at, s.created_at)) * 1000000)::bigint,"
             " (extract(epoch FROM coalesce(w.repair_planned_at, s.created_at)) * 1000000)::bigint"
             " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
@@ -122,7 +122,7 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
                 coming.push_back(item);
             }
         }
-        if (row[4] == "t") {
+        if (row[4] && parse_boolean(*row[4]).value.value_or(false)) {
             item.kind = Upkeep::Kind::repair;
             item.due = std::stoll(*row[6]) + repair_interval_us - unix_epoch_us;
             coming.push_back(item);

@@ -255,7 +255,7 @@ std::map<std::string, std::string> check_expressions(const Stream& stream) {
 void create_stream_target(const Stream& stream, const std::map<std::string, std::string>& expression_types) {
     std::vector<NewColumn> columns;
     std::string zone = stream.option("source_time_zone");
-    bool only_named = stream.option("columns_only") == "true";
+    bool only_named = stream.is_on("columns_only");
     // Constants of the stream first, as they lead the key; then the source's columns in its order; then what is
     // computed.
     for (const auto& [name, type] : expression_types) {

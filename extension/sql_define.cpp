@@ -83,7 +83,7 @@ void tell_findings(const Stream& stream, const SourceDescription& description, c
                "These columns could be one: " + join(description.watermark_candidates) +
                    ". A watermark must change whenever its row does.");
     }
-    if (!existing || stream.option("columns_only") == "true") return;
+    if (!existing || stream.is_on("columns_only")) return;
     std::vector<std::string> ignored;
     auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
     for (const auto& column : stream.source_columns) {

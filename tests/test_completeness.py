@@ -272,6 +272,25 @@ def test_the_days_on_which_clocks_change(db, postgres):
     assert verify(db, name="lecturas") == [] and ledger(db, "lecturas") == held(db, bucket, "lecturas")
 
 
+@pytest.mark.parametrize("value", [True, "on", " Yes ", "t", "1", False, "off"])
+def test_auto_repair_however_it_is_written(db, mariadb, value):
+    """A run that failed is tried again, though no retries are left; and gaps are looked for."""
+    mariadb.query("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
+    mariadb.query("INSERT INTO ventas VALUES " + ", ".join(f"({n}, '2026-01-{n:02}')" for n in range(1, 29)))
+    options = dict(mariadb.server_options)
+    db.create_server("tienda", user=options.pop("user"), password=options.pop("password"), **options)
+    db.create_stream("ventas", "tienda", "ventas", options={"auto_repair": value, "max_retries": "0", "retry_delay": "1 hour"})
+    db.run("ventas")
+    is_on = value not in (False, "off")
+    db.execute("DELETE FROM ventas WHERE id = 10; SELECT sync_verify('ventas')")
+    db.execute("INSERT INTO insync.watermark AS w (stream_id, repair_planned_at) SELECT id, now() - interval '1 day' FROM insync.stream"
+               " ON CONFLICT (stream_id) DO UPDATE SET repair_planned_at = excluded.repair_planned_at")  # fmt: skip
+    db.execute("ALTER SERVER tienda OPTIONS (SET port '1')")
+    db.run("ventas", expect="failed")
+    assert db.value("SELECT retry_at IS NOT NULL FROM insync.watermark") == is_on
+    wait_for(lambda: (db.value("SELECT count(*) FROM insync.job WHERE kind = 'backfill'") > 0) == is_on)
+
+
 def test_a_stream_without_any_time(db, sqlite):
     sqlite.script("CREATE TABLE piezas (id INTEGER PRIMARY KEY, nombre TEXT); INSERT INTO piezas VALUES (1, 'a')")
     db.create_server("taller", **sqlite.server_options())
