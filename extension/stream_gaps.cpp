@@ -40,6 +40,7 @@ struct Facts {
     std::string schema_name;  // quoted
 };
 
+// It sees the same state of the ledger as load_slices(), or what a profile has set to nothing meanwhile were missing.
 Facts load_facts(const Stream& stream) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
@@ -59,7 +60,7 @@ Facts load_facts(const Stream& stream) {
         " WHERE c.stream_id = s.id) AS x ON true"
         " LEFT JOIN pg_extension AS e ON e.extname = 'pg_insync' LEFT JOIN pg_namespace AS n ON n.oid = e.extnamespace"
         " WHERE s.id = $1::integer",
-        {std::to_string(stream.id)});
+        {std::to_string(stream.id)}, pg::Sees::pushed_snapshot);
     Facts facts;
     if (rows.empty()) return facts;
     const auto& row = rows.first();
@@ -98,7 +99,8 @@ std::vector<Slice> load_slices(int stream_id, const Ledger& ledger, bool keeps_d
         " CASE WHEN c.verified_at IS NOT NULL THEN (extract(epoch FROM c.touched_at) * 1000000)::bigint END"
         " FROM insync.slice AS c WHERE c.stream_id = $1::integer"
         " AND c.bucket BETWEEN '4713-01-01 BC' AND '9999-12-31' ORDER BY c.bucket",
-        {std::to_string(stream_id), keeps_deleted ? "true" : "false", ledger.zone, std::string(name_of(ledger.unit))});
+        {std::to_string(stream_id), keeps_deleted ? "true" : "false", ledger.zone, std::string(name_of(ledger.unit))},
+        pg::Sees::pushed_snapshot);
     std::vector<Slice> slices;
     slices.reserve(rows.rows.size());
     for (const auto& row : rows.rows) {

@@ -2,6 +2,7 @@
 
 import datetime
 import subprocess
+import threading
 from decimal import Decimal
 
 import psycopg
@@ -537,6 +538,30 @@ def test_streams_that_are_not_judged_say_why(db, make, sqlite, today):
         "ninguna": ("slices aren't counted, as option slice is none", "info", None, None),
         "sin_fecha": ("slices aren't counted, as there is no date or time to count by; see option slice_column", "info", None, None),
     }
+
+
+def test_one_state_of_the_ledger_is_judged(db, make, today):
+    """A profile takes the ledger from counted to empty and back: what is shown is either, and no mixture."""
+    make("t01", steps(today - 300 * DAY, today))
+    stop = threading.Event()
+
+    def profile():
+        with db.connect(autocommit=False) as session:
+            while not stop.is_set():
+                for complete, rows in (("false", 0), ("true", 100)):
+                    session.execute(f"UPDATE insync.ledger SET complete = {complete}")
+                    session.execute(f"UPDATE insync.slice SET rows = {rows}")
+                    session.commit()
+
+    profiling = threading.Thread(target=profile)
+    profiling.start()
+    try:
+        told = {(row["message"], row["rows"], row["gaps"]) for row in (coverage(db, "t01") for _ in range(300))}
+    finally:
+        stop.set()
+        profiling.join()
+    uncounted = ("the rows that were here before are not counted yet; see sync_profile()", 0, None)
+    assert told <= {(None, 30100, 0), uncounted}
 
 
 def test_a_first_load_under_way_is_no_hole(db, make, sqlite, today):
