@@ -30,9 +30,11 @@ void judge_by_source(const Slice& slice, Judged& judged) {
     judged.expected = *slice.source_rows;
     judged.differences = slice.differences;
     bool untouched = slice.touched <= *slice.verified;
+    // Rows that are too many don't go because others come.
+    bool has_extra = slice.differences > 0 && slice.rows - *slice.source_rows >= slice.differences;
     if (slice.rows < *slice.source_rows) {
         judged.verdict = slice.rows == 0 ? Verdict::missing : Verdict::fewer;
-    } else if (untouched && (slice.differences > 0 || slice.rows > *slice.source_rows)) {
+    } else if (has_extra || (untouched && (slice.differences > 0 || slice.rows > *slice.source_rows))) {
         judged.verdict = Verdict::differs;
     }
 }

@@ -218,7 +218,8 @@ bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& chan
         rows += std::to_string(count);
     }
     // The lock: so that the rule stays until this commits, and who changes it sees what was added. Rows that leave a
-    // slice have left it at the source, too: they aren't missing of what it had when it was asked.
+    // slice have left it at the source, too: they aren't missing of what it had when it was asked, and no longer too
+    // many here.
     auto added = pg::query(
         "WITH same AS (SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer AND l.rule = $5 FOR KEY SHARE)"
         " INSERT INTO insync.slice AS s (stream_id, bucket, rows, first_watermark, last_watermark)"
@@ -227,6 +228,7 @@ bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& chan
             ", x.rows, nullif($4, ''), nullif($4, '')"
             " FROM same CROSS JOIN unnest($2::bigint[], $3::bigint[]) AS x (bucket, rows)"
             " ON CONFLICT (stream_id, bucket) DO UPDATE SET rows = s.rows + excluded.rows,"
+            " differences = s.differences - least(s.differences, greatest(0, -excluded.rows)),"
             " source_rows = s.source_rows + least(0, excluded.rows + greatest(0, s.rows - s.source_rows)),"
             " first_watermark = coalesce(s.first_watermark, excluded.first_watermark),"
             " last_watermark = coalesce(excluded.last_watermark, s.last_watermark), touched_at = clock_timestamp()",

@@ -122,7 +122,8 @@ void check_gaps(ResultSet& result) {
         }
         if (of_gaps != Severity::ok) {
             gaps.find(of_gaps, name + " (" + std::to_string(critical) + " critical, " + std::to_string(warnings) +
-                                   (warnings == 1 ? " warning)" : " warnings)"));
+                                   (warnings == 1 ? " warning)" : " warnings)") +
+                                   (found.refusals.empty() ? "" : ", " + first_line(found.refusals.front().message)));
         }
         auto days = found.never.value_or(found.coverage.days_behind);
         if (of_late != Severity::ok) {

@@ -114,6 +114,12 @@ def test_gaps_say_why_a_fix_did_not_help(db, shop):
     assert short["recommendation"] == (
         "Of this day, 19 rows are here, where the source had 20; read this day again. 1 row of the stream is rejected: see insync.error, "
         "and SELECT sync_replay('ventas').")  # fmt: skip
+    assert ("ventas (0 critical, 2 warnings), 15 of 20 rows of public.ventas would vanish, more than option max_deletes allows (20%)"
+            in db.value("SELECT message FROM sync_health() WHERE \"check\" = 'gaps'"))  # fmt: skip
+    # That another row comes is no reason to think that these have gone.
+    shop.write("INSERT INTO ventas VALUES (9000, '2025-01-06', 1, '2025-02-01 12:00:00')")
+    db.run("ventas")
+    assert db.query("SELECT kind, rows FROM sync_gaps('ventas', NULL, '2025-01-31')") == [("differs", 21), ("short", 19)]
     db.alter_stream("ventas", max_deletes="100%")
     db.execute("ALTER TABLE ventas DROP CONSTRAINT ventas_check; SELECT sync_replay('ventas')")
     run_id = db.query(differs["fix"].replace("SELECT ", "SELECT * FROM "))[0][0]

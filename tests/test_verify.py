@@ -207,6 +207,11 @@ def test_what_leaves_a_verified_day_is_not_missed(db, shop, column):
     shop.write("DELETE FROM ventas WHERE id = 502 OR id = 600")
     db.run("ventas", "full")
     assert db.query(known) == [] and ledger(db) == held(db, f"date_trunc('day', {column}::timestamp)")
+    shop.write("DELETE FROM ventas WHERE id IN (800, 801)")
+    verify(db)
+    assert [row[:1] for row in db.query(known)] == [("differs",)]
+    db.run("ventas", "full")
+    assert db.query(known) == []
     # What was missing before is missing still, and no more than that.
     db.execute("DELETE FROM ventas WHERE id IN (700, 701)")
     verify(db, "2025-01-08", "2025-01-09", "counts")
