@@ -83,7 +83,7 @@ Advice advise_reading(const StreamGaps& found, const Gap& gap) {
             if (gap.verified)
                 return {"The source had " + usual() + " rows of " + range + "; " + again, backfill(found, gap)};
             if (gap.usually_empty == gap.slices) {
-                return {"Such a " + std::string(name_of(found.unit)) +
+                return {(found.unit == SliceUnit::hour ? "Such an " : "Such a ") + std::string(name_of(found.unit)) +
                             " is usually empty: options open_days, holidays and calendar can say so; or " + again,
                         backfill(found, gap)};
             }

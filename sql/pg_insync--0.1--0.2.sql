@@ -211,8 +211,8 @@ COMMENT ON COLUMN insync.slice.first_watermark IS 'how far the stream had read w
 COMMENT ON COLUMN insync.slice.last_watermark IS 'the same, when it was last touched';
 COMMENT ON COLUMN insync.slice.touched_at IS 'when a row of it was last inserted, updated or deleted by a run, or counted by sync_profile()';
 COMMENT ON COLUMN insync.slice.verified_at IS 'when the source was last asked about it, by a verification or a backfill; NULL: never';
-COMMENT ON COLUMN insync.slice.source_rows IS 'rows that the source had in it then';
-COMMENT ON COLUMN insync.slice.differences IS 'rows that were missing, too many or not equal then';
+COMMENT ON COLUMN insync.slice.source_rows IS 'rows that the source had in it then, less those that have left it since';
+COMMENT ON COLUMN insync.slice.differences IS 'rows that were missing, too many or not equal then, less those that have left it since';
 COMMENT ON COLUMN insync.slice.repair_attempts IS 'how often auto_repair has tried to fill it since it last was whole';
 COMMENT ON COLUMN insync.slice.repair_at IS 'not before this time does auto_repair try again';
 

@@ -267,6 +267,16 @@ def test_what_is_usually_empty_is_no_alarm(db, make, today):
     assert coverage(db, "t01")["severity"] == "info"
 
 
+def test_hours_that_are_usually_empty(db, make, today):
+    first = today - 40 * DAY
+    nights = [hour for hour in steps(first, today, HOUR) if not 9 <= hour.hour < 21]
+    make("t01", steps(first + 9 * HOUR, today - HOUR, HOUR, without=nights), unit="hour")
+    found = db.dicts("SELECT * FROM sync_gaps('t01', NULL, %s)", today - DAY)
+    assert [(gap["buckets"], gap["severity"]) for gap in found] == [(12, "info")] * 38 + [(3, "info")]
+    assert {gap["recommendation"] for gap in found if gap["buckets"] == 12} == {
+        "Such an hour is usually empty: options open_days, holidays and calendar can say so; or read these 12 hours again."}  # fmt: skip
+
+
 def test_holidays(db, make, today):
     closed = [today - 30 * DAY, today - 29 * DAY, today - 12 * DAY]
     make("t01", steps(today - 60 * DAY, today, without=closed))
