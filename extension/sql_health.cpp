@@ -80,10 +80,18 @@ void check_runs(ResultSet& result) {
         pg::PinnedSettings settings;
         pg::Spi spi;
         rows = pg::query(
-            "SELECT s.stream, s.state, s.failures, s.rejects, d.paused, f.message FROM insync.status AS s"
+            "SELECT s.stream, s.state, s.failures, s.rejects, d.paused, f.message, w.failed FROM insync.status AS s"
             " JOIN insync.stream AS d ON d.name = s.stream"
             " LEFT JOIN LATERAL (SELECT r.message FROM insync.run AS r WHERE r.stream_id = d.id AND r.status = "
-            "'failed' ORDER BY r.id DESC LIMIT 1) AS f ON true ORDER BY s.stream");
+            "'failed' ORDER BY r.id DESC LIMIT 1) AS f ON true"
+            // Work beside the runs that failed when it was last tried, and not so long ago that nobody waits for it.
+            " LEFT JOIN LATERAL (SELECT string_agg(x.mode || ' failed: ' || split_part(x.message, chr(10), 1), ', ' "
+            "ORDER "
+            "BY x.mode) AS failed FROM (SELECT DISTINCT ON (r.mode) r.mode, r.status, r.message, r.ended_at FROM "
+            "insync.run AS r WHERE r.stream_id = d.id AND r.mode IN ('backfill', 'verify', 'profile') AND r.status IN "
+            "('succeeded', 'failed') ORDER BY r.mode, r.id DESC) AS x WHERE x.status = 'failed' AND x.ended_at > now() "
+            "- "
+            "interval '7 days') AS w ON true ORDER BY s.stream");
     }
     std::string all = std::to_string(rows.rows.size()) + (rows.rows.size() == 1 ? " stream" : " streams");
     Check runs("runs", rows.empty() ? "there are no streams" : "no stream fails, of " + all);
@@ -95,6 +103,7 @@ void check_runs(ResultSet& result) {
             Severity severity = row[1] == "recovering" ? Severity::warning : Severity::critical;
             runs.find(severity, stream + " (" + first_line(row[5].value_or("no message")) + ")");
         }
+        if (*row[2] == "0" && row[6]) runs.find(Severity::warning, stream + " (" + *row[6] + ")");
         if (*row[4] == "t") paused.find(Severity::warning, stream);
         if (*row[3] != "0") rejects.find(Severity::warning, stream + " (" + *row[3] + ")");
     }

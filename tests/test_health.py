@@ -72,6 +72,19 @@ def test_each_trouble_is_told_with_what_to_do(db, shop, health):
     assert found["late"] == ("critical", "1 late: tarde (5 days)", "SELECT * FROM sync_gaps() WHERE kind = 'late' says why.")
 
 
+def test_work_beside_the_runs_that_fails_is_told(db, shop, health):
+    db.create_stream("ventas", "tienda", "ventas")
+    db.run("ventas")
+    shop.execute("ALTER TABLE ventas RENAME TO otra")
+    run_id = db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-06')")["run_id"]
+    assert db.wait(run_id) == "failed"
+    status, message, _ = health()["runs"]
+    assert status == "warning" and message.startswith('1 of 1 stream failing: ventas (backfill failed: source "ventas" does not exist'), message
+    shop.execute("ALTER TABLE otra RENAME TO ventas")
+    assert db.wait(db.dict("SELECT * FROM sync_backfill('ventas', '2025-01-05', '2025-01-06')")["run_id"]) == "succeeded"
+    assert health()["runs"][0] == "ok"
+
+
 def test_a_calendar_that_fails_hides_nothing(db, shop, health):
     db.execute("CREATE TABLE libres (dia date)")
     for name in ("a", "b"):
