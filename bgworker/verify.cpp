@@ -102,6 +102,10 @@ const std::vector<SliceVerdict>& Verification::execute(SourceSession& session) {
 void Verification::load(const nlohmann::json& opened) {
     transactions_.run([&] {
         require_owner(stream_);
+        if (stream_.has_option("operation_column"))
+            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                            "stream \"" + stream_.name + "\" reads a log of changes, which can't be compared with rows",
+                            "", "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream_.name) + ").");
         is_odbc_ = kind_of_server(stream_.server) == Kind::odbc;
         ledger_ = load_ledger(stream_.id);
         moving_ = moving_from(stream_, opened);

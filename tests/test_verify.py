@@ -275,6 +275,17 @@ def test_shops_that_share_a_target_are_verified_each_for_itself(db, shop):
         assert found(verify(db, name="T02", depth=depth)) == {"2025-01-06": (1, 0, 0)}
 
 
+def test_a_log_of_changes_is_not_compared(db, sqlite):
+    sqlite.script("CREATE TABLE cambios (seq INTEGER PRIMARY KEY, id INTEGER, fecha DATE, op TEXT);"
+                  "INSERT INTO cambios VALUES (1, 1, '2025-01-01', 'I'), (2, 1, '2025-01-01', 'D'), (3, 2, '2025-01-03', 'I')")  # fmt: skip
+    db.create_server("tienda", **sqlite.server_options())
+    db.create_stream("cambios", "tienda", "cambios", key="id", watermark="seq", options={"operation_column": "op", "deletes": "hard"})
+    db.run("cambios")
+    for depth in DEPTHS:
+        with pytest.raises(Exception, match="reads a log of changes, which can't be compared with rows"):
+            verify(db, name="cambios", depth=depth)
+
+
 def test_what_is_asked_for_is_checked(db, shop):
     create(db)
     for call, words in (
