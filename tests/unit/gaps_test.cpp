@@ -68,6 +68,30 @@ TEST(Judge, TheTailIsLate) {
     EXPECT_EQ(gaps_of(days("555..", 3)), "");
 }
 
+TEST(Judge, ADayThatBrokeOffIsLate) {
+    auto series = days("5552..");
+    series.read_at = monday + 3 * wall_day + 12 * wall_hour;
+    EXPECT_EQ(gaps_of(series), "late 3-6");
+    series.read_at = monday + 4 * wall_day;
+    EXPECT_EQ(gaps_of(series), "late 4-6");
+    series.read_at = monday + 2 * wall_day;  // what came since came otherwise
+    EXPECT_EQ(gaps_of(series), "late 3-6");
+    series.due = monday + 3 * wall_day + 18 * wall_hour;  // not over when it was due
+    EXPECT_EQ(gaps_of(series), "");
+    series = days("5552");
+    series.read_at = monday + 3 * wall_day;
+    verify(series, 3, 200);
+    EXPECT_EQ(gaps_of(series), "");
+}
+
+TEST(Judge, RowsThatAreTooManyDoNotGoAsOthersCome) {
+    auto series = days("5595");
+    verify(series, 2, 500, 400, true);
+    EXPECT_EQ(gaps_of(series), "differs 2-3");
+    verify(series, 2, 500, 401, true);  // some have gone
+    EXPECT_EQ(gaps_of(series), "");
+}
+
 TEST(Judge, WhatIsNotDueIsNotJudged) {
     auto series = days("555.");
     series.due -= 1;  // the last day isn't over
