@@ -129,6 +129,9 @@ std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {
             return !item.field.empty() && item.field == fold_name(name);
         });
         if (column == shape_.columns.end()) return std::nullopt;
+        // No text of bytes is one that every source reads as these bytes.
+        const SourceColumn* source = find_field(whole_columns_, column->field);
+        if (source == nullptr || source->transport == Transport::bytea) return std::nullopt;
         list += (list.empty() ? "t." : "::text, t.") + column->name;
     }
     Scope scope(stream_, pg::Plans::any);

@@ -78,6 +78,39 @@ def test_a_row_that_moved_to_another_day_is_not_lost(db, shop):
     assert target(db) == shop.all() and ledger(db) == held(db)
 
 
+KEYS = {
+    ("sqlite", "TIMESTAMP"): lambda n: f"'2000-01-01T00:{n:02}:00Z'", ("sqlite", "DATETIME"): lambda n: f"'2000-01-01 00:{n:02}'",
+    ("sqlite", "DATE"): lambda n: f"'2000-01-{n + 1:02}'", ("sqlite", "TEXT"): lambda n: f"'o''x{n}'",
+    ("mariadb", "DATETIME(3)"): lambda n: f"'2000-01-01 00:00:00.{n:03}'", ("mariadb", "VARCHAR(20) CHARACTER SET latin1"): lambda n: f"'ñ{n} '",
+    ("mariadb", "VARBINARY(8)"): lambda n: f"x'00ff{n:04x}'", ("mariadb", "BIT(16)"): lambda n: f"{n}",
+    ("postgres", "timestamptz"): lambda n: f"timestamptz '2020-03-29 00:00:00.001+00' + {n} * interval '1 hour'",
+    ("postgres", "numeric(10,2)"): lambda n: f"{n}.50", ("postgres", "bytea"): lambda n: f"'\\x00ff{n:04x}'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, type_of_key", KEYS)
+def test_a_row_that_moved_is_found_by_its_key(db, request, kind, type_of_key):
+    """However the key is written; where nothing that can be asked for tells it, nothing is deleted."""
+    source = request.getfixturevalue(kind)
+    execute = source.execute if kind == "sqlite" else source.query
+    execute(f"CREATE TABLE ventas (k {type_of_key} NOT NULL PRIMARY KEY, n int, fecha DATE)")
+    execute("INSERT INTO ventas VALUES " + ",".join(f"({KEYS[kind, type_of_key](n)}, {n}, '2025-01-{n % 3 + 1:02}')" for n in range(30)))
+    options = source.server_options() if kind == "sqlite" else dict(source.server_options)
+    db.create_server("tienda", user=options.pop("user", None), password=options.pop("password", None), **options)
+    db.create_stream("ventas", "tienda", "ventas", options={"slice_column": "fecha", "deletes": "hard", "max_deletes": "100%"})
+    db.run("ventas")
+    execute("UPDATE ventas SET fecha = '2025-01-20' WHERE n IN (0, 3)")
+    execute("DELETE FROM ventas WHERE n = 6")
+    run, _ = backfill(db, "2025-01-01", "2025-01-02")
+    rows = db.query("SELECT n, fecha::text FROM ventas WHERE n IN (0, 3, 6) ORDER BY n")
+    if type_of_key in ("VARBINARY(8)", "BIT(16)", "bytea"):
+        assert len(rows) == 3 and "nothing was deleted" in run["message"]
+        execute("DELETE FROM ventas WHERE n = 9")
+        db.run("ventas", "full")
+        rows = db.query("SELECT n, fecha::text FROM ventas WHERE n IN (0, 3, 6) ORDER BY n")
+    assert rows == [(0, "2025-01-20"), (3, "2025-01-20")] and ledger(db) == held(db)
+
+
 def test_streams_that_keep_what_was_deleted_do(db, shop):
     create(db)
     before = target(db)

@@ -50,6 +50,12 @@ class StatementBuilder {
         return add("(").add(text).add(") s");
     }
 
+    bool has_layouts(std::size_t column) const {
+        const Transport type = plan_.columns[column].type;
+        return plan_.dialect == Dialect::sqlite &&
+               (type == Transport::date || type == Transport::timestamp || type == Transport::timestamptz);
+    }
+
     StatementBuilder& select_list() {
         for (std::size_t i = 0; i < plan_.columns.size(); i++) {
             const SourceColumn& column = plan_.columns[i];
@@ -76,9 +82,19 @@ class StatementBuilder {
         return *this;
     }
 
+    // SQLite keeps a time as it was written: the key's other way to write it must not hide the row. What SQLite can't
+    // read as a time may be any.
+    void is_key(std::size_t column, const std::string& value) {
+        reference(column).add(" = ").literal(column, value);
+        if (!has_layouts(column)) return;
+        const std::string begin = "strftime('%Y-%m-%d %H:%M:%f', ";
+        add(" OR coalesce(" + begin).reference(column).add(") = " + begin);
+        literal(column, value.ends_with("+00") ? value + ":00" : value).add("), 1)");
+    }
+
     // k1 IN (?, ?), or (k1 = ? AND k2 = ?) OR …, in parentheses.
     void is_one_of(const std::vector<std::vector<std::string>>& keys) {
-        const bool single = plan_.key.size() == 1;
+        const bool single = plan_.key.size() == 1 && !has_layouts(plan_.key[0]);
         if (single) reference(plan_.key[0]).add(" IN ");
         add("(");
         for (std::size_t i = 0; i < keys.size(); i++) {
@@ -88,8 +104,10 @@ class StatementBuilder {
                 continue;
             }
             for (std::size_t part = 0; part < plan_.key.size(); part++) {
-                add(part == 0 ? "(" : " AND ").reference(plan_.key[part]).add(" = ");
-                literal(plan_.key[part], keys[i][part]);
+                const bool layouts = has_layouts(plan_.key[part]);
+                add(part == 0 ? "(" : " AND ").add(layouts ? "(" : "");
+                is_key(plan_.key[part], keys[i][part]);
+                add(layouts ? ")" : "");
             }
             add(")");
         }
