@@ -73,6 +73,9 @@ class Applier {
     void count_source_slices();
     // Their counts in the batches that have committed; of rejected rows nobody knows the slice.
     const SliceChanges& source_slices() const { return source_slices_; }
+    // The stream's living rows in the target by slice, of those that the condition (SQL over t) selects; nothing where
+    // they can't be told from others'.
+    std::optional<SliceChanges> held_slices(const std::string& condition) const;
     // Only target rows in this stretch of slices can vanish; SQL over t.
     void limit_deletes(std::string condition) { delete_window_ = std::move(condition); }
     // The source's keys, in the order of the stream's, of the target rows that no batch had; nothing where the target's

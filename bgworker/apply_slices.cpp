@@ -144,6 +144,18 @@ void Applier::count_source() {
         batch_source_slices_[std::stoll(*row[0])] += std::stoll(*row[1]);
 }
 
+std::optional<SliceChanges> Applier::held_slices(const std::string& condition) const {
+    if (!ledger_) return std::nullopt;
+    Scope scope(stream_, pg::Plans::any);
+    std::string rows = stream_scope(shape_, whole_columns_);
+    if (rows.empty() && target_is_shared(stream_)) return std::nullopt;
+    if (!condition.empty()) rows += (rows.empty() ? "" : " AND ") + condition;
+    SliceChanges held;
+    for (const auto& row : pg::query(count_slices_statement(shape_, bucket_, bucket_number, rows)).rows)
+        held[std::stoll(*row[0])] = std::stoll(*row[1]);
+    return held;
+}
+
 // Runs a statement that deletes, marks or revives rows of the target; returns their number.
 std::int64_t Applier::write_counted(const std::string& statement, std::int64_t sign) {
     if (!ledger_) return static_cast<std::int64_t>(pg::query(statement).processed);

@@ -1,6 +1,8 @@
 // Reads and applies a slice; see backfill.hpp.
 #include "bgworker/backfill.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "pgstat.h"
 }
@@ -71,6 +73,10 @@ void Backfill::load() {
             } else {
                 window = source_window(stream_, ledger_, *column, job_.window);
                 target_window_ = target_window(ledger_, *column, job_.window);
+                // Where clocks go back at midnight, a bit of a day stands in the next one.
+                auto around = pg::query("SELECT $1::timestamp - interval '1 day', $2::timestamp + interval '1 day'",
+                                        {job_.window.from, job_.window.to});
+                target_surroundings_ = target_window(ledger_, *column, {around.first()[0], around.first()[1]});
             }
         }
         request_ = Run::read_request(stream_, "full", nullptr, 0);
@@ -107,8 +113,13 @@ void Backfill::apply(const Batch& batch) {
     if (!applier_) throw ProtocolError("rows without columns");
     for (int attempt = 0;; attempt++) {
         try {
-            transactions_.run([&] { add_progress(job_, applier_->apply(batch, [&] { return job_.run_id; })); });
+            const auto counts = transactions_.run([&] {
+                auto applied = applier_->apply(batch, [&] { return job_.run_id; });
+                add_progress(job_, applied);
+                return applied;
+            });
             applier_->committed();
+            written_ += counts.inserted + counts.updated;
             return;
         } catch (const pg::Error& error) {
             if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
@@ -117,26 +128,52 @@ void Backfill::apply(const Batch& batch) {
     }
 }
 
+// Has the ledger as many rows as the source in each slice of the window?
+bool Backfill::ledger_agrees() {
+    Bookkeeping bookkeeping;
+    SliceChanges held;
+    auto rows = pg::query("SELECT " + bucket_number("s.bucket") +
+                              ", s.rows FROM insync.slice AS s WHERE s.stream_id = $1::integer AND (s.bucket >= "
+                              "$2::timestamp OR $2 IS NULL) AND (s.bucket < $3::timestamp OR $3 IS NULL)",
+                          {std::to_string(stream_.id), job_.window.from, job_.window.to});
+    for (const auto& row : rows.rows) held[std::stoll(*row[0])] = std::stoll(*row[1]);
+    return std::all_of(held.begin(), held.end(), [&](const auto& slice) {
+        auto found = applier_->source_slices().find(slice.first);
+        return slice.second == (found != applier_->source_slices().end() ? found->second : 0);
+    });
+}
+
 // Where the target holds as many rows as the source in each slice of the window, and nothing was rejected, it holds the
 // same ones, as all of the source's are in it.
 bool Backfill::may_have_vanished() {
     if (applier_->rejected_rows() > 0) return true;
     return transactions_.run([&] {
-        Bookkeeping bookkeeping;
-        SliceChanges held;
-        auto rows = pg::query("SELECT " + bucket_number("s.bucket") +
-                                  ", s.rows FROM insync.slice AS s WHERE s.stream_id = $1::integer AND (s.bucket >= "
-                                  "$2::timestamp OR $2 IS NULL) AND (s.bucket < $3::timestamp OR $3 IS NULL)",
-                              {std::to_string(stream_.id), job_.window.from, job_.window.to});
-        for (const auto& row : rows.rows) held[std::stoll(*row[0])] = std::stoll(*row[1]);
         auto ledger = load_ledger(stream_.id);
-        if (!ledger || !ledger->complete) return true;
-        for (const auto& [bucket, count] : held) {
-            auto found = applier_->source_slices().find(bucket);
-            if (count != (found != applier_->source_slices().end() ? found->second : 0)) return true;
-        }
-        return false;
+        return !ledger || !ledger->complete || !ledger_agrees();
     });
+}
+
+// What somebody else had done to the target's rows, and was mended now, is counted as if it had not been done.
+// Not while all rows are being counted, as that adds to what is here.
+void Backfill::recount() {
+    const auto ledger = load_ledger(stream_.id);
+    if (!ledger || !ledger->complete) return;
+    const auto held = applier_->held_slices(target_surroundings_);
+    if (!held) return;
+    std::string buckets = "{", rows = "{";
+    for (const auto& [bucket, count] : *held) {
+        buckets += (buckets.size() > 1 ? "," : "") + std::to_string(bucket);
+        rows += (rows.size() > 1 ? "," : "") + std::to_string(count);
+    }
+    Bookkeeping bookkeeping;
+    pg::query(
+        "UPDATE insync.slice AS s SET rows = x.rows FROM (SELECT c.bucket, coalesce(h.rows, 0) AS rows FROM "
+        "insync.slice AS c LEFT JOIN (SELECT " +
+            bucket_of_number("u.bucket") +
+            " AS bucket, u.rows FROM unnest($4::bigint[], $5::bigint[]) AS u (bucket, rows)) AS h USING (bucket) WHERE "
+            "c.stream_id = $1::integer AND c.bucket >= $2::timestamp AND c.bucket < $3::timestamp) AS x"
+            " WHERE s.stream_id = $1::integer AND s.bucket = x.bucket AND s.rows <> x.rows",
+        {std::to_string(stream_.id), job_.window.from, job_.window.to, buckets + "}", rows + "}"});
 }
 
 // What the window no longer has may stand in another slice at the source now: such rows are read by their keys, and
@@ -163,7 +200,10 @@ void Backfill::settle() {
     for (const auto& [bucket, rows] : applier_ ? applier_->source_slices() : SliceChanges()) source_rows_ += rows;
     transactions_.run([&] {
         RunCounts counts;
+        const bool recounts = (deletes_ || written_ > 0) && !ledger_agrees();
+        if (recounts) lock_ledger(stream_.id);
         if (deletes_) counts.vanished = applier_->delete_vanished();
+        if (recounts) recount();
         mark_slices(0);
         add_progress(job_, counts);
         finish_job(job_, source_rows_, message_);

@@ -34,6 +34,8 @@ class Backfill {
     void refuse(const DeletesRefused& error);
     void mark_slices(std::int64_t refused);
     bool may_have_vanished();
+    bool ledger_agrees();
+    void recount();
 
     const Stream& stream_;
     const Job& job_;
@@ -41,11 +43,11 @@ class Backfill {
     Ledger ledger_;
     StreamState state_;
     nlohmann::json request_;
-    std::string target_window_;
+    std::string target_window_, target_surroundings_;
     bool deletes_ = false;
     std::optional<Applier> applier_;
     BatchReader reader_;
-    std::int64_t source_rows_ = 0;
+    std::int64_t source_rows_ = 0, written_ = 0;
     std::string message_;
     std::optional<pg::Error> refusal_;
 };

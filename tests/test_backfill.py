@@ -195,6 +195,15 @@ def test_rejected_rows_are_the_sources_all_the_same(db, shop):
     assert db.query("SELECT rows, source_rows FROM insync.slice WHERE bucket = '2025-01-06'") == [(20, 20)]
 
 
+@pytest.mark.parametrize("deletes", ["ignore", "hard"])
+def test_what_somebody_else_did_is_mended_in_the_ledger_too(db, shop, deletes):
+    create(db, deletes=deletes)
+    db.execute("DELETE FROM ventas WHERE id BETWEEN 600 AND 610")
+    backfill(db, "2025-01-06", "2025-01-10")
+    assert target(db) == shop.all() and ledger(db) == held(db)
+    assert db.query("SELECT DISTINCT rows, source_rows, differences FROM insync.slice WHERE verified_at IS NOT NULL") == [(20, 20, 0)]
+
+
 @pytest.mark.parametrize("unit, begin, end, slices", [
     ("month", "2025-01-15", "2025-03-01", 2), ("week", "2025-01-01", "2025-01-13", 2), ("day", "2025-01-30 12:00", "2025-02-01", 2),
 ])  # fmt: skip
