@@ -200,7 +200,7 @@ void Backfill::settle() {
     for (const auto& [bucket, rows] : applier_ ? applier_->source_slices() : SliceChanges()) source_rows_ += rows;
     transactions_.run([&] {
         RunCounts counts;
-        const bool recounts = (deletes_ || written_ > 0) && !ledger_agrees();
+        const bool recounts = job_.window.from && job_.window.to && (deletes_ || written_ > 0) && !ledger_agrees();
         if (recounts) lock_ledger(stream_.id);
         if (deletes_) counts.vanished = applier_->delete_vanished();
         if (recounts) recount();

@@ -2,6 +2,7 @@
 #include "bgworker/slice_rule.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/date.h"

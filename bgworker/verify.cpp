@@ -331,9 +331,12 @@ void Verification::record(std::int64_t run_id) {
                                text_or_null(window_.from) + " IS NULL) AND (x.bucket < " + text_or_null(window_.to) +
                                "::timestamp OR " + text_or_null(window_.to) + " IS NULL)";
     // Slices that neither side has rows in are whole as well, if they are over and no stretch of years that only rows
-    // with odd times make a part of the series; where nothing was counted, the ledger's numbers stand in.
+    // with odd times make a part of the series; where nothing was counted, the ledger's numbers stand in. While all
+    // rows are being counted, that adds to what is here.
     pg::query(
-        "WITH found AS (SELECT " + bucket_of_number("f.b") +
+        "WITH ledger AS (SELECT c.complete FROM insync.ledger AS c WHERE c.stream_id = $1::integer), found AS "
+        "(SELECT " +
+            bucket_of_number("f.b") +
             " AS bucket, f.s, f.d, f.h FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h "
             "bigint)),"
             " held AS (SELECT f.bucket FROM found AS f WHERE f.s + f.h > 0 UNION SELECT x.bucket FROM insync.slice AS "
@@ -357,12 +360,14 @@ void Verification::record(std::int64_t run_id) {
             within +
             ")"
             " INSERT INTO insync.slice AS s (stream_id, bucket, rows, verified_at, source_rows, differences)"
-            " SELECT $1::integer, e.bucket, coalesce(f.h, 0), clock_timestamp(), coalesce(f.s, 0), coalesce(f.d, 0)"
-            " FROM every AS e LEFT JOIN found AS f USING (bucket) WHERE isfinite(e.bucket) OR $4 IS NULL AND $5 IS "
-            "NULL ORDER BY "
-            "e.bucket"
+            " SELECT $1::integer, e.bucket, CASE WHEN l.complete THEN coalesce(f.h, 0) ELSE 0 END, clock_timestamp(),"
+            " coalesce(f.s, 0), coalesce(f.d, 0)"
+            " FROM every AS e LEFT JOIN found AS f USING (bucket) CROSS JOIN ledger AS l WHERE isfinite(e.bucket) OR "
+            "$4 IS NULL AND $5 IS NULL ORDER BY e.bucket"
             " ON CONFLICT (stream_id, bucket) DO UPDATE SET verified_at = excluded.verified_at, differences = "
-            "excluded.differences, source_rows = excluded.source_rows, rows = excluded.rows",
+            "excluded.differences, source_rows = excluded.source_rows, rows = CASE WHEN (SELECT l.complete FROM ledger "
+            "AS "
+            "l) THEN excluded.rows ELSE s.rows END",
         {id, slices.dump(), unit, window_.from, window_.to, ledger_->zone});
     pg::query("DELETE FROM insync.difference AS x WHERE x.stream_id = $1::integer AND" + within, {id});
     pg::query("INSERT INTO insync.difference (stream_id, run_id, bucket, kind, key) SELECT $1::integer, $2::bigint, " +

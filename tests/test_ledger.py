@@ -202,6 +202,16 @@ def counting(db, ventas):
         db.execute("DROP OWNED BY contable; DROP ROLE contable")
 
 
+def test_a_verification_while_rows_are_counted_adds_none(db, ventas, counting):
+    run_id, other = counting
+    db.execute("CREATE OR REPLACE FUNCTION espera(n bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN true; END $$")
+    db.query("SELECT * FROM sync_verify('ventas', '2020-01-01', '2020-01-05', 'counts')")
+    other.execute("SELECT pg_advisory_unlock(42)")
+    assert db.wait(run_id) == "succeeded"
+    assert is_complete(db)
+    assert ledger(db) == held(db)
+
+
 def test_runs_go_on_while_rows_are_counted(db, ventas, counting):
     """What is applied after the profile's snapshot adds to what it counts, and nothing is counted twice."""
     run_id, other = counting
