@@ -281,6 +281,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
             Stream stream = load_stream(name);
             clear_failures(stream.id);
             wake_at_commit(stream.server);
+            if (open_run(stream, JobKind::profile)) wake_all_at_commit();  // that needs no server
             result.add({name});
         }
         return Datum(0);

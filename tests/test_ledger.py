@@ -58,7 +58,7 @@ TARGETS = {
     "months": (None, {"slice_column": "momento", "slice": "month"}, "date_trunc('month', momento)", "true"),
     "zone": (None, {"slice_column": "momento", "source_time_zone": "Europe/Madrid"}, MADRID, "true"),
     "other-zone": (None, {"slice_column": "momento", "source_time_zone": "UTC", "slice_time_zone": "Europe/Madrid"}, MADRID, "true"),
-    "zone-and-abbreviation": (
+    "zone-and-abbreviation": (  # which not all systems have
         None, {"slice_column": "momento", "source_time_zone": "UTC", "slice_time_zone": "CET"},
         "date_trunc('day', momento AT TIME ZONE 'CET')", "true",
     ),
@@ -105,6 +105,9 @@ TARGETS = {
 def test_every_apply_counts(db, ventas, seed, kind):
     """First load (COPY where it can be), changes, deletes and full compares, in batches of 50, against the target itself."""
     table, options, bucket, where = TARGETS[kind]
+    zone = options.get("slice_time_zone")
+    if zone and not db.value("SELECT count(*) FROM pg_timezone_names WHERE name = %s", zone):
+        pytest.skip(f"this system knows no time zone {zone}")
     chance = random.Random(f"{seed} {kind}")
     write_some(chance, ventas, 1, rows=200)
     if table:
@@ -200,6 +203,16 @@ def counting(db, ventas):
     finally:
         db.execute("SELECT sync_drop('ventas')")
         db.execute("DROP OWNED BY contable; DROP ROLE contable")
+
+
+def test_a_paused_streams_rows_are_counted_once_it_goes_on(db, ventas):
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+    db.run("ventas")
+    db.execute("SELECT sync_pause('ventas')")
+    run_id = db.dict("SELECT * FROM sync_profile('ventas')")["run_id"]
+    wait_for(lambda: not db.cluster.workers(db.name), "all workers to leave", timeout=60)
+    db.execute("SELECT sync_resume('ventas')")
+    assert db.wait(run_id) == "succeeded"
 
 
 def test_a_verification_while_rows_are_counted_adds_none(db, ventas, counting):
