@@ -95,6 +95,8 @@ class Proxy:
                 client.close()
                 continue
             pair = (client, server)
+            for end in pair:  # what comes is passed on at once, as without a proxy
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.pairs.add(pair)
             threading.Thread(target=self._pump, args=(pair, client, server, False), daemon=True).start()
