@@ -13,6 +13,7 @@ extern "C" {
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/copy_batch.hpp"
 #include "bgworker/merge_counter.hpp"
+#include "bgworker/agenda.hpp"
 #include "bgworker/shared_state.hpp"
 
 namespace insync {

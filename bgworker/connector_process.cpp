@@ -79,7 +79,8 @@ pg::Error error_from_frame(const nlohmann::json& payload) {
     return error;
 }
 
-ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall, Oid server) : stall_(stall), server_(server) {
+ConnectorProcess::ConnectorProcess(std::chrono::milliseconds stall, Oid server)
+    : stall_(stall), server_(server), heard_(Clock::now()) {
     spawn();
     try {
         Frame hello = next_frame();
@@ -236,16 +237,39 @@ void ConnectorProcess::broken(const std::string& why) {
     throw error;
 }
 
-void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_point deadline) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) {
-        kill();
-        pg::Error error(ERRCODE_CONNECTION_FAILURE,
+void ConnectorProcess::limit(std::chrono::milliseconds limit) {
+    limited_ = {Clock::now() + limit, limit};
+}
+
+std::string ConnectorProcess::named(std::string text) const {
+    // The connector's own words of connections that fail.
+    for (const std::string phrase : {"connect to the source", "connection to the source"}) {
+        if (const std::size_t at = text.find(phrase); at != std::string::npos)
+            return text.replace(at + phrase.size() - std::strlen("the source"), std::strlen("the source"), source_);
+    }
+    return text;
+}
+
+void ConnectorProcess::timed_out() {
+    kill();
+    const bool connecting = limited_ && limited_->until <= Clock::now();
+    pg::Error error =
+        connecting
+            ? pg::Error(ERRCODE_CONNECTION_FAILURE,
+                        source_ + " gave no answer within " + rounded_duration(limited_->length),
+                        "The connection was not established, and the attempt was ended.",
+                        "Check that the server runs and can be reached; option connect_timeout says how long to wait.")
+            : pg::Error(ERRCODE_CONNECTION_FAILURE,
                         "the connector was silent for " + rounded_duration(stall_) + " and was killed", "",
                         "The source or its driver hangs; option query_timeout says how long a request may take.");
-        error.error_class = pg::ErrorClass::transient;
-        throw error;
-    }
+    error.error_class = pg::ErrorClass::transient;
+    throw error;
+}
+
+void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_point deadline) {
+    if (limited_) deadline = std::min(deadline, limited_->until);
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) timed_out();
     // A process that its driver started can hold the pipe open when the connector itself has gone. Asked first: what it
     // wrote before is in the pipe then.
     bool ended = has_ended(nullptr);
@@ -259,6 +283,8 @@ void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_poi
         return result;
     });
     if (ended && (happened & WL_TIMEOUT) != 0) lost();
+    if (while_silent_ && (happened & WL_TIMEOUT) != 0)
+        while_silent_(std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - heard_));
 }
 
 void ConnectorProcess::write_all(std::string_view bytes) {
@@ -277,6 +303,7 @@ void ConnectorProcess::write_all(std::string_view bytes) {
 
 void ConnectorProcess::request(const nlohmann::json& request) {
     (void)last_words();  // of the request before
+    heard_ = Clock::now();
     if (auto credentials = request.find("credentials"); credentials != request.end()) {
         secrets_.clear();
         for (const auto& [name, value] : credentials->items()) {
@@ -294,7 +321,10 @@ void ConnectorProcess::request(const nlohmann::json& request) {
 
 bool ConnectorProcess::fill() {
     ssize_t got = ::read(from_child_, frames_.reserve(read_bytes), read_bytes);
-    if (got > 0) frames_.commit(static_cast<std::size_t>(got));
+    if (got > 0) {
+        frames_.commit(static_cast<std::size_t>(got));
+        heard_ = Clock::now();
+    }
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
@@ -311,7 +341,11 @@ Frame ConnectorProcess::read_frame() {
             if (!fill()) lost();
             if (frames_.pending() == before) wait_for(from_child_, WL_SOCKET_READABLE, deadline);
         }
-        if (frame->type == wire::FrameType::error) throw error_from_frame(frame->json());
+        if (frame->type == wire::FrameType::error) {
+            pg::Error error = error_from_frame(frame->json());
+            error.message = named(error.message);
+            throw error;
+        }
         if (frame->type == wire::FrameType::log) {
             report(read_log_entry(frame->json()));
         } else if (frame->type == wire::FrameType::permit) {

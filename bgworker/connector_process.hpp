@@ -7,7 +7,9 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "bgworker/frame.hpp"
@@ -26,6 +28,21 @@ class ConnectorProcess {
 
     // Sends a request. Its answer is read with next_frame until `done` or `error`.
     void request(const nlohmann::json& request);
+
+    // What messages call the source: "server "shop" (host db.example)".
+    void name_source(std::string place) { source_ = std::move(place); }
+    // The text of a message with the source's name in it.
+    std::string named(std::string text) const;
+
+    // A deadline for what follows, beside that of silence: the connection to the source stands `limit` from now, or the
+    // connector is killed and a pg::Error says that the source gave no answer. Until no_limit().
+    void limit(std::chrono::milliseconds limit);
+    void no_limit() { limited_.reset(); }
+
+    // Called about every second while the connector is silent, with how long it has been; may throw, after which the
+    // connector is to be killed.
+    using Silence = std::function<void(std::chrono::milliseconds)>;
+    void while_silent(Silence action) { while_silent_ = std::move(action); }
 
     // Waits for the next frame. An error frame becomes a pg::Error with its class; so do the child's death, silence and
     // what the protocol doesn't allow, after which the connector is gone (alive() is false). Log frames are reported
@@ -63,6 +80,7 @@ class ConnectorProcess {
     void wait_for(int descriptor, unsigned events, std::chrono::steady_clock::time_point deadline);
     bool has_ended(std::string* how) const;
     std::string last_words();
+    [[noreturn]] void timed_out();
     [[noreturn]] void lost();
     [[noreturn]] void broken(const std::string& why);
 
@@ -73,6 +91,14 @@ class ConnectorProcess {
     FrameReader frames_;
     std::chrono::milliseconds stall_;
     Oid server_;
+    struct Limit {
+        std::chrono::steady_clock::time_point until;
+        std::chrono::milliseconds length;
+    };
+    std::string source_ = "the source";
+    std::optional<Limit> limited_;
+    Silence while_silent_;
+    std::chrono::steady_clock::time_point heard_;  // when it last sent anything, or was last asked
 };
 
 // Makes an Error of an error frame's payload.

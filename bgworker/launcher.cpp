@@ -7,12 +7,14 @@
 //   * a stream is created, altered, triggered or resumed: the session puts its server on the agenda at commit, never
 //     before, and not at all if it rolls back
 //   * no worker slot is free: said once, tried again when a worker ends, or after a while
+//   * a source hangs: its workers never hold more than a share of all; see reach.hpp
 //   * a worker dies: its server is tried again after a back-off that doubles from 5 seconds to 5 minutes
 //   * a database is dropped while its servers are on the agenda: they are forgotten
 //   * a standby: the launcher starts when recovery ends
 //   * pg_upgrade: there is no launcher, as what it had committed would be lost and its transaction ids used again
 #include <vector>
 
+#include "bgworker/agenda.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/worker.hpp"
 #include "extension/pg/guard.hpp"
@@ -139,6 +141,7 @@ bool Launcher::start(Place place) {
         MemoryContextSwitchTo(outer);
         return registered ? started : nullptr;
     });
+    shared::note_slot(handle != nullptr);
     if (handle == nullptr) {
         shared::start_failed(place, GetCurrentTimestamp() + retry_start);
         if (!said_full_) {

@@ -46,6 +46,12 @@ OptionMap to_map(List* options) {
     return map;
 }
 
+std::uint64_t hash_of(const OptionMap& options) {
+    std::string text;
+    for (const auto& [name, value] : options) text += name + '=' + value + '\n';
+    return std::hash<std::string>()(text);
+}
+
 std::chrono::milliseconds duration_option(const OptionMap& options, const char* name,
                                           std::chrono::milliseconds fallback) {
     auto found = options.find(name);
@@ -61,18 +67,23 @@ std::chrono::milliseconds request_timeout(const Server& server) {
                            *parse_duration(find_option(Where::server, "timeout")->default_text));
 }
 
-// The mapping of `role`, or PUBLIC's; nothing where there is neither (a SQLite file needs none).
-List* mapping_options(Oid role, Oid server) {
-    return pg::call([&]() -> List* {
+struct Mapping {
+    bool found;
+    List* options;
+};
+
+// The mapping of `role`, or PUBLIC's; there may be neither (a SQLite file needs none).
+Mapping mapping_options(Oid role, Oid server) {
+    return pg::call([&]() -> Mapping {
         HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server));
         if (!HeapTupleIsValid(tuple))
             tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
-        if (!HeapTupleIsValid(tuple)) return nullptr;
+        if (!HeapTupleIsValid(tuple)) return {false, nullptr};
         bool is_null = false;
         Datum datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &is_null);
         List* options = is_null ? nullptr : untransformRelOptions(datum);
         ReleaseSysCache(tuple);
-        return options;
+        return {true, options};
     });
 }
 
@@ -105,14 +116,21 @@ void check_driver(const Server& server) {
         }
     }
     if (driver.empty() || settings::driver_allowed(driver)) return;
-    pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + driver + "\" is not allowed",
-                    "The allowed drivers are: " + settings::odbc_drivers() + ".",
-                    "A superuser can add it to the setting insync.odbc_drivers.");
-    error.error_class = pg::ErrorClass::config;
-    throw error;
+    throw driver_not_allowed(driver);
 }
 
 }  // namespace
+
+pg::Error driver_not_allowed(const std::string& driver) {
+    const std::vector<std::string> allowed = settings::allowed_drivers();
+    const std::string near = closest(driver, allowed);
+    pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + driver + "\" is not allowed",
+                    "The allowed drivers are: " + settings::odbc_drivers() + ".",
+                    near.empty() ? "A superuser can add it to the setting insync.odbc_drivers."
+                                 : "Perhaps you meant the driver \"" + near + "\".");
+    error.error_class = pg::ErrorClass::config;
+    return error;
+}
 
 Server load_server(const std::string& name, Oid role) {
     const char* text = name.c_str();
@@ -138,7 +156,10 @@ Server load_server(const std::string& name, Oid role) {
         throw error;
     }
     server.options = to_map(found->options);
-    server.credentials = to_map(mapping_options(role, server.oid));
+    server.role = role;
+    auto mapping = mapping_options(role, server.oid);
+    server.has_mapping = mapping.found;
+    server.credentials = to_map(mapping.options);
     if (server.kind == Kind::odbc) check_driver(server);
     return server;
 }
@@ -160,6 +181,31 @@ std::chrono::milliseconds Server::stall() const {
     auto longest =
         std::max(duration_option(options, "connect_timeout", settings::connect_timeout()), request_timeout(*this));
     return longest + std::clamp<std::chrono::milliseconds>(longest / 4, shortest_margin, longest_margin);
+}
+
+std::chrono::milliseconds Server::connect_limit() const {
+    if (kind == Kind::rest) return stall();
+    return duration_option(options, "connect_timeout", settings::connect_timeout()) + shortest_margin;
+}
+
+std::string Server::place() const {
+    std::string where;
+    auto add = [&](const char* option) {
+        auto found = options.find(option);
+        if (found != options.end() && !found->second.empty())
+            where += (where.empty() ? "" : ", ") + std::string(option) + " " + found->second;
+    };
+    for (const char* option : {"host", "port", "dsn", "base_url"}) add(option);
+    if (where.empty()) add("database");
+    return "server \"" + name + "\"" + (where.empty() ? "" : " (" + where + ")");
+}
+
+std::uint64_t Server::definition() const {
+    return hash_of(options);
+}
+
+std::uint64_t definition_of_server(Oid server) {
+    return hash_of(to_map(pg::call([&] { return GetForeignServer(server)->options; })));
 }
 
 std::optional<Kind> kind_of_server(const std::string& name) {

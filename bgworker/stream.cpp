@@ -304,6 +304,16 @@ std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error
     return std::stoll(*rows.first()[0]);
 }
 
+void retry_unconnected(const std::string& server) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "UPDATE insync.watermark AS w SET retry_at = clock_timestamp() FROM insync.stream AS s"
+        " WHERE s.id = w.stream_id AND s.server = $1 AND w.failures > 0 AND w.retry_at > clock_timestamp()"
+        " AND (SELECT r.sqlstate FROM insync.run AS r WHERE r.stream_id = s.id AND r.mode NOT IN "
+        "('backfill', 'verify', 'profile', 'replay', 'ingest') ORDER BY r.id DESC LIMIT 1) = '08006'",
+        {server});
+}
+
 void clear_failures(int stream_id) {
     Bookkeeping bookkeeping;
     pg::query(

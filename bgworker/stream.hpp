@@ -102,6 +102,8 @@ bool repeat_failure(int stream_id, const std::string& message);
 // A run failed: counts it and, if it may be retried and that can help, sets when (microseconds since 1970).
 std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error, bool may_retry);
 void clear_failures(int stream_id);
+// Streams of the server that wait after a failure to connect are tried at once.
+void retry_unconnected(const std::string& server);
 // The stream was read in full: its option reconcile counts from here.
 void record_reconciled(int stream_id);
 

@@ -20,11 +20,13 @@ extern "C" {
 #include <algorithm>
 #include <map>
 
+#include "bgworker/agenda.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job_run.hpp"
 #include "bgworker/run.hpp"
+#include "bgworker/server.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
 #include "bgworker/stream_lock.hpp"
@@ -65,7 +67,7 @@ void log_failure(const std::string& stream, const pg::Error& error) {
 
 class Worker {
   public:
-    explicit Worker(const Agenda& agenda) : agenda_(agenda) {}
+    explicit Worker(const Agenda& agenda) : agenda_(agenda), session_(own_place) {}
 
     // Works until nothing is near; returns when the next run is due.
     TimestampTz work();
@@ -73,6 +75,7 @@ class Worker {
   private:
     bool may_run();
     TimestampTz survey();
+    std::vector<DueStream> due_now_and_later();
     void run(const DueStream& due);
     bool run_job(const std::string& server, const std::vector<int>& but);
     TimestampTz plan_due_upkeep();
@@ -80,6 +83,7 @@ class Worker {
 
     Agenda agenda_;
     std::string server_;
+    std::uint64_t definition_ = 0;  // of the server, as it is now
     WorkerTransactions transactions_;
     SourceSession session_;
     std::map<int, TimestampTz> polled_;  // when this worker last ran each stream
@@ -96,6 +100,7 @@ bool Worker::may_run() {
                 return false;
             }
             server_ = server->servername;
+            definition_ = definition_of_server(agenda_.server);
         }
         return is_home_database();
     });
@@ -146,6 +151,21 @@ TimestampTz Worker::survey() {
     return GetCurrentTimestamp() + crowded_pause;
 }
 
+// The server's streams, soonest due first. Where the server gives no answer, all but those that somebody asked for wait
+// together for the next attempt.
+std::vector<DueStream> Worker::due_now_and_later() {
+    auto due = transactions_.run([&] { return due_streams(server_, polled_); });
+    const auto breaker = shared::open_breaker(agenda_.server, definition_);
+    if (!breaker) return due;
+    for (auto& item : due) {
+        if (item.request.run_id != 0) continue;
+        item.due = std::max(item.due, breaker->next_attempt);
+        shared::update_live(item.stream_id, [&](LiveStream& entry) { entry.next_run = item.due; });
+    }
+    std::stable_sort(due.begin(), due.end(), [](const auto& a, const auto& b) { return a.due < b.due; });
+    return due;
+}
+
 TimestampTz Worker::work() {
     if (!may_run()) return DT_NOEND;
     if (!OidIsValid(agenda_.server)) return survey();
@@ -157,7 +177,7 @@ TimestampTz Worker::work() {
     for (bool worked = false;; worked = true) {
         if (!may_run()) return DT_NOEND;
         shared::clear_due(own_place.agenda);  // what was asked for until now is in the tables
-        auto due = transactions_.run([&] { return due_streams(server_, polled_); });
+        auto due = due_now_and_later();
         TimestampTz now = GetCurrentTimestamp();
         // Not for long: others may wait for a worker, and DROP DATABASE for this one.
         bool may_stay = now < arrived + longest_stay && !shared::somebody_waits();
@@ -165,6 +185,8 @@ TimestampTz Worker::work() {
         TimestampTz upkeep = plan_due_upkeep();
         next = std::min(next, upkeep);
         auto jobs = transactions_.run([&] { return open_jobs(server_); });
+        if (const auto breaker = shared::open_breaker(agenda_.server, definition_); breaker && !jobs.empty())
+            jobs.front().due = std::max(jobs.front().due, breaker->next_attempt);
         if (!jobs.empty()) next = std::min(next, std::max(jobs.front().due, now));
         if (worked && !may_stay) return next;
         auto ready = std::count_if(due.begin(), due.end(), [&](const auto& item) { return item.due <= now; });
@@ -180,6 +202,7 @@ TimestampTz Worker::work() {
             if (item.due > now) break;
             StreamLock lock(item.stream_id);
             if (!lock.held()) continue;  // somebody else is at it, and will see what we saw
+            if (item.request.run_id == 0 && !shared::take_attempt(agenda_.server, definition_)) break;
             run(item);
             ran = true;
             break;  // what is due may have changed meanwhile
@@ -189,7 +212,10 @@ TimestampTz Worker::work() {
         for (const auto& item : due) {
             if (item.due <= now) waiting.push_back(item.stream_id);
         }
-        if (!ran) ran = run_job(server_, waiting);
+        const bool jobs_due = !jobs.empty() && jobs.front().due <= now;
+        if (!ran && (!shared::open_breaker(agenda_.server, definition_) ||
+                     (jobs_due && shared::take_attempt(agenda_.server, definition_))))
+            ran = run_job(server_, waiting);
         if (!ran) return now + USECS_PER_SEC;
     }
 }
@@ -197,6 +223,7 @@ TimestampTz Worker::work() {
 void Worker::run(const DueStream& due) {
     std::string name;
     polled_[due.stream_id] = GetCurrentTimestamp();
+    const bool was_silent = shared::open_breaker(agenda_.server, definition_).has_value();
     try {
         auto stream = transactions_.run([&] {
             close_interrupted_runs(due.stream_id);
@@ -211,6 +238,9 @@ void Worker::run(const DueStream& due) {
         // What couldn't be recorded would be due again at once: leave, and come back after the launcher's back-off.
         if (!error.recorded) throw;
     }
+    // The others that failed for want of a connection needn't wait for the end of their own pauses.
+    if (was_silent && !shared::open_breaker(agenda_.server, definition_))
+        transactions_.run([&] { retry_unconnected(server_); });
     pg::call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
 }
 

@@ -139,6 +139,10 @@ std::string odbc_drivers() {
     return odbc_drivers_text;
 }
 
+std::vector<std::string> allowed_drivers() {
+    return split_list(odbc_drivers_text);
+}
+
 bool driver_allowed(const std::string& driver) {
     auto list = split_list(odbc_drivers_text);
     return std::any_of(list.begin(), list.end(),

@@ -24,6 +24,7 @@ std::chrono::milliseconds linger();  // how near the next run must be for a work
 int max_workers();
 int max_streams();
 std::vector<std::string> databases();  // whose streams run; a single "*": all databases
+std::vector<std::string> allowed_drivers();
 bool driver_allowed(const std::string& driver);
 std::string odbc_drivers();
 

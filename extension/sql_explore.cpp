@@ -61,16 +61,28 @@ Datum sync_test(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        std::string last_step;
         try {
             ConnectorProcess connector(server.stall(), server.oid);
-            for (const auto& step : connector.call(server.open_request("check"))) {
+            connector.name_source(server.place());
+            connector.limit(server.connect_limit());
+            connector.request(server.open_request("check"));
+            for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done;
+                 frame = connector.next_frame()) {
+                if (frame.type != wire::FrameType::result) continue;
+                const auto step = frame.json();
                 if (!step.contains("step")) continue;
-                result.add({text_of(step, "step"), text_of(step, "ok"), milliseconds(step), text_of(step, "message")});
+                const pg::Value name = text_of(step, "step");
+                last_step = name.value_or("");
+                if (last_step == "connect") connector.no_limit();
+                auto message = text_of(step, "message");
+                if (message) message = connector.named(*message);
+                result.add({name, text_of(step, "ok"), milliseconds(step), message});
             }
         } catch (const pg::Error& error) {
             // Only what the connector says: an error of this server has broken the transaction.
             if (error.error_class == pg::ErrorClass::database) throw;
-            result.add({"connector", "false", std::nullopt,
+            result.add({last_step == "driver" ? "connect" : "connector", "false", std::nullopt,
                         error.message + (error.detail.empty() ? "" : ": " + error.detail)});
         }
         return Datum(0);

@@ -4,10 +4,14 @@
 extern "C" {
 #include "access/xlog.h"
 #include "fmgr.h"
+#include "utils/timestamp.h"
 }
 
+#include "bgworker/agenda.hpp"
 #include "bgworker/due.hpp"
+#include "extension/option_values.hpp"
 #include "extension/result_set.hpp"
+#include "extension/settings.hpp"
 #include "extension/stream_gaps.hpp"
 #include "extension/wake.hpp"
 
@@ -16,6 +20,8 @@ using namespace insync;
 namespace {
 
 constexpr std::size_t most_names = 20;  // in one message
+// So long may a server that is due be without a worker before it is said.
+constexpr TimestampTz patience = 5 * USECS_PER_SEC;
 
 // What one check says: its worst finding, and the streams that it is about.
 class Check {
@@ -46,6 +52,38 @@ std::string first_line(const std::string& text) {
     return text.substr(0, text.find('\n'));
 }
 
+std::string how_long(TimestampTz since) {
+    return rounded_duration(
+        std::chrono::seconds(std::max<TimestampTz>(0, GetCurrentTimestamp() - since) / USECS_PER_SEC));
+}
+
+// What the workers do, by what is due and not served.
+void measure_workers(Check& check, std::string& hint) {
+    if (pg::call([] { return RecoveryInProgress(); })) return;
+    const shared::Load load = shared::read_load();
+    if (!shared::has_launcher()) check.find(Severity::critical, "the launcher of pg_insync is not running");
+    if (load.crashes > 2) {
+        check.find(Severity::critical, "workers of a server ended " + std::to_string(load.crashes) +
+                                           " times in a row before they had done their work");
+        hint = "The server log says why.";
+    }
+    if (load.slotless_since != DT_NOBEGIN) {
+        check.find(Severity::critical,
+                   "no background worker slot of the server has been free for " + how_long(load.slotless_since));
+        hint = "Raise max_worker_processes, and restart.";
+    }
+    const TimestampTz waited = load.waiting == 0 ? 0 : GetCurrentTimestamp() - load.longest_due;
+    if (waited > patience) {
+        check.find(waited > 12 * patience ? Severity::critical : Severity::warning,
+                   std::to_string(load.waiting) + (load.waiting == 1 ? " server is" : " servers are") +
+                       " due and not served, for up to " + how_long(load.longest_due) + ", with " +
+                       std::to_string(load.workers) + " of " + std::to_string(settings::max_workers()) +
+                       " workers busy");
+        if (hint.empty())
+            hint = "SELECT * FROM insync.progress shows what they do; raise insync.max_workers if they are needed.";
+    }
+}
+
 void check_workers(ResultSet& result) {
     Check check("workers", "workers run what is due");
     std::string hint;
@@ -56,7 +94,28 @@ void check_workers(ResultSet& result) {
         check.find(Severity::critical, error.message);
         hint = error.hint;
     }
+    if (hint.empty()) measure_workers(check, hint);
     check.add_to(result, "", hint);
+}
+
+// Servers that give no answer, each with what its last attempt said; its streams wait together for the next one.
+void check_servers(ResultSet& result) {
+    Check check("servers", "every server that was tried last answered");
+    pg::Rows rows;
+    {
+        pg::PinnedSettings settings;
+        pg::Spi spi;
+        rows = pg::query(
+            "SELECT u.server, to_char(u.failing_since, 'YYYY-MM-DD HH24:MI:SS'), u.attempts, u.failing_since < now() - "
+            "interval '5 minutes', u.message FROM insync.unreachable() AS u ORDER BY u.server");
+    }
+    for (const auto& row : rows.rows) {
+        const bool long_since = *row[3] == "t";
+        check.find(long_since ? Severity::critical : Severity::warning,
+                   *row[0] + " (since " + *row[1] + ", tried " + *row[2] + (*row[2] == "1" ? " time: " : " times: ") +
+                       first_line(*row[4]) + ")");
+    }
+    check.add_to(result, "without an answer", "SELECT * FROM sync_test('...') tells each step of reaching one.");
 }
 
 void check_database(ResultSet& result) {
@@ -154,6 +213,7 @@ Datum sync_health(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         check_workers(result);
+        check_servers(result);
         check_database(result);
         check_runs(result);
         check_gaps(result);

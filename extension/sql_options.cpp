@@ -15,6 +15,7 @@ extern "C" {
 #include "extension/connection_string.hpp"
 #include "extension/pg/guard.hpp"
 #include "extension/presets.hpp"
+#include "bgworker/server.hpp"
 #include "extension/result_set.hpp"
 #include "extension/settings.hpp"
 #include "extension/stream_options.hpp"
@@ -50,9 +51,7 @@ void require_superuser(Where where, Kind kind, const OptionMap& options) {
 void require_allowed_driver(const OptionMap& options) {
     auto found = options.find("driver");
     if (found == options.end() || settings::driver_allowed(found->second)) return;
-    throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "ODBC driver \"" + found->second + "\" is not allowed",
-                    "The allowed drivers are: " + settings::odbc_drivers() + ".",
-                    "A superuser can add it to the setting insync.odbc_drivers.");
+    throw driver_not_allowed(found->second);
 }
 
 // The body of both wrappers' validators.

@@ -13,6 +13,7 @@ extern "C" {
 
 #include <algorithm>
 
+#include "bgworker/agenda.hpp"
 #include "bgworker/shared_state.hpp"
 #include "extension/settings.hpp"
 

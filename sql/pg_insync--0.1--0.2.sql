@@ -91,12 +91,33 @@ ALTER TABLE insync.watermark DROP CONSTRAINT watermark_stream_id_fkey;
 ALTER TABLE insync.error DROP CONSTRAINT error_stream_id_fkey;
 ALTER TABLE insync.mended DROP CONSTRAINT mended_stream_id_fkey;
 
+CREATE FUNCTION insync.unreachable(OUT server name, OUT failing_since timestamptz, OUT attempts integer, OUT last_attempt timestamptz,
+                                   OUT next_attempt timestamptz, OUT message text)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'insync_unreachable';
+COMMENT ON FUNCTION insync.unreachable() IS
+    'servers that gave no answer when a connection was last tried, of those that the caller may use: since when, how many attempts failed, the last and the next attempt, and what the last one said. All streams of a server wait for one attempt at a time';
+REVOKE ALL ON FUNCTION insync.unreachable() FROM PUBLIC;
+/* The view below calls it: whoever could read the view goes on to. */
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT r.rolname FROM pg_catalog.pg_proc AS p, LATERAL pg_catalog.aclexplode(p.proacl) AS a
+          JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
+         WHERE p.oid OPERATOR(pg_catalog.=) 'insync.live()'::pg_catalog.regprocedure AND a.grantee OPERATOR(pg_catalog.<>) p.proowner
+    LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION insync.unreachable() TO %I', granted.rolname);
+    END LOOP;
+END $$;
+
 /* Why nothing runs is said where everybody looks: a copy waits for sync_resume(), a standby for its promotion. Not dropped
    and made again, as what was granted on it would be lost. */
 CREATE OR REPLACE VIEW insync.status WITH (security_invoker = true) AS
 SELECT s.name AS stream,
        CASE WHEN live.state OPERATOR(pg_catalog.=) ANY (ARRAY['starting', 'running', 'processing']) THEN live.state
             WHEN s.paused OR stopped.message IS NOT NULL THEN 'stopped'
+            WHEN s.schedule IS NOT NULL AND u.server IS NOT NULL THEN 'recovering'
             WHEN w.failures OPERATOR(pg_catalog.>) 0 AND w.retry_at IS NOT NULL THEN 'recovering'
             WHEN w.failures OPERATOR(pg_catalog.>) 0 THEN 'error'
             WHEN r.status OPERATOR(pg_catalog.=) 'queued' THEN 'starting'
@@ -111,11 +132,12 @@ SELECT s.name AS stream,
            OPERATOR(pg_catalog.+) CASE WHEN live.lag_seconds IS NOT NULL THEN pg_catalog.now() OPERATOR(pg_catalog.-) live.last_poll END AS lag,
        coalesce(greatest(live.last_poll, r.started_at), r.queued_at) AS last_run,
        r.status AS last_status,
-       CASE WHEN s.paused OR stopped.message IS NOT NULL THEN NULL ELSE coalesce(live.next_run, w.retry_at) END AS next_run,
+       CASE WHEN s.paused OR stopped.message IS NOT NULL THEN NULL WHEN s.schedule IS NULL THEN coalesce(live.next_run, w.retry_at)
+            ELSE greatest(coalesce(live.next_run, w.retry_at), u.next_attempt) END AS next_run,
        r.rows_read AS rows,
        coalesce(w.failures, 0) AS failures,
        (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id OPERATOR(pg_catalog.=) s.id) AS rejects,
-       coalesce(stopped.message, live.message, r.message) AS message
+       coalesce(stopped.message, u.message, live.message, r.message) AS message
   FROM insync.stream AS s
   CROSS JOIN (SELECT CASE
       WHEN NOT EXISTS (SELECT FROM insync.home AS h, pg_catalog.pg_control_system() AS c, pg_catalog.pg_database AS d
@@ -125,6 +147,7 @@ SELECT s.name AS stream,
       WHEN pg_catalog.pg_is_in_recovery()
       THEN 'this server is a standby; the stream goes on when it is promoted' END AS message) AS stopped
   LEFT JOIN insync.watermark AS w ON w.stream_id OPERATOR(pg_catalog.=) s.id
+  LEFT JOIN insync.unreachable() AS u ON u.server OPERATOR(pg_catalog.=) s.server
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
 

@@ -27,6 +27,7 @@ def count_slices(db, name, slices):
 def test_all_is_well(db, shop, health):
     well = {
         "workers": ("ok", "workers run what is due", None),
+        "servers": ("ok", "every server that was tried last answered", None),
         "database": ("ok", "the streams are at home in this database", None),
         "runs": ("ok", "there are no streams", None),
         "paused": ("ok", "no stream is paused", None),
@@ -60,7 +61,8 @@ def test_each_trouble_is_told_with_what_to_do(db, shop, health):
     count_slices(db, "tarde", {day: rows for day, rows in whole.items() if day < today - 6 * DAY})
     found = health()
     assert {check: row[0] for check, row in found.items()} == {
-        "workers": "ok", "database": "ok", "runs": "critical", "paused": "warning", "rejects": "warning", "gaps": "warning", "late": "critical"}  # fmt: skip
+        "workers": "ok", "servers": "ok", "database": "ok", "runs": "critical", "paused": "warning", "rejects": "warning",
+        "gaps": "warning", "late": "critical"}  # fmt: skip
     message = found["runs"][1]
     assert message.startswith("2 of 6 streams failing: guardada (") and "; rota (target public.rota does not exist)" in message, message
     assert "max_deletes" in message or "would" in message, message

@@ -11,7 +11,8 @@ from .faults import caught, fault
 # The rest of the words are the drivers'.
 LOST = (
     "08006",
-    r"the connection to the source was lost|could not connect to the source|could not begin a transaction"
+    r"the connection to server .* was lost|could not connect to server|gave no answer within|stopped answering"
+    r"|could not begin a transaction"
     r"|the connection to \S+ broke|could not reach",
 )
 # MariaDB's ODBC driver (3.1.15) reads through a null pointer in SQLExecDirect when the answer ends before its columns. That is
