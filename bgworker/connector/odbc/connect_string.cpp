@@ -7,6 +7,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
 #include "extension/connection_string.hpp"
 
 #include <odbcinst.h>
@@ -213,6 +214,9 @@ std::string build_connect_string(const OpenRequest& request) {
 
     ConnectString out;
     const std::string driver_name = !given.empty() ? driver_in(given) : !dsn.empty() ? driver_of_dsn(dsn) : driver;
+    const Tls tls = tls_of(request.server);
+    check_tls_words(driver_name, tls, !given.empty() ? given : option_text(request.server, "driver_options"));
+    const Keywords encryption = tls_keywords(driver_name, tls, option_text(request.server, "tls_ca"));
     // ODBC takes the first of several values of a key, so what the user wrote stands in front of our defaults.
     if (!given.empty()) {
         out.add_raw(given);
@@ -234,6 +238,7 @@ std::string build_connect_string(const OpenRequest& request) {
         throw Failure(FailureClass::config, "the server names no driver", "",
                       "Set one of the server options driver, dsn and connection_string.");
     }
+    for (const auto& [keyword, value] : encryption) out.add(keyword, value);
     add_credentials(out, driver_name, request);
     return out.text();
 }

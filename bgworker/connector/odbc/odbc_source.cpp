@@ -9,6 +9,7 @@
 #include "bgworker/connector/odbc/connect_string.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/row_hash_text.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
 #include "bgworker/connector/source_name.hpp"
 #include "bgworker/connector/watermark_names.hpp"
 #include "extension/near_miss.hpp"
@@ -167,6 +168,8 @@ void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
         return report("login", false, explain(error));
     }
     report("connect", true, connection_->info(SQL_DBMS_NAME) + " " + connection_->info(SQL_DBMS_VER));
+    if (connection_->dialect() != Dialect::sqlite)
+        report("tls", true, tls_words(tls_of(request.server), connection_->cipher()));
     report("login", true, request.user.empty() ? "no user given" : "logged in as " + request.user);
     const char* step = "read";
     try {
