@@ -13,6 +13,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/shared_state.hpp"
+#include "bgworker/target_rights.hpp"
 #include "extension/settings.hpp"
 
 namespace insync {
@@ -154,6 +155,8 @@ RunCounts Run::execute(ConnectorProcess& connector) {
                         ", after " + std::to_string(counts_.batches) + " batches with " +
                         std::to_string(counts_.rows_read) + " rows" +
                         (watermark_.empty() ? "" : ", watermark " + watermark_);
+        transactions_.rollback();
+        if (!error.is_interrupt()) transactions_.run([&] { name_lacking_rights(error, stream_); });
         fail(error);
         error.recorded = true;
         throw;

@@ -16,6 +16,7 @@ extern "C" {
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger.hpp"
 #include "bgworker/shared_state.hpp"
+#include "bgworker/target_rights.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
 #include "extension/pg/compat.hpp"
@@ -147,6 +148,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         stream.id = insert_stream(stream);
         record_owner(stream.id);
         const bool uncounted = settle_ledger(stream);
+        require_target_rights(stream);
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);
         if (uncounted) queue_profile(stream);
@@ -238,6 +240,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             queue_profile(stream);
             wake_all_at_commit();
         }
+        require_target_rights(stream);
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);
         wake_at_commit(stream.server);
