@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/job.hpp"
 #include "bgworker/stream_rows.hpp"
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -98,9 +99,9 @@ std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, 
     if (!unit) return std::nullopt;  // none
     const TargetColumn* column = choose_column(stream, target, shape);
     if (column == nullptr) return std::nullopt;
-    std::string zone = stream.option("slice_time_zone");
-    if (zone.empty()) zone = stream.option("source_time_zone");
-    if (zone.empty()) zone = stream.option("time_zone");
+    std::string zone = server_zone(stream.option("slice_time_zone"));
+    if (zone.empty()) zone = server_zone(stream.option("source_time_zone"));
+    if (zone.empty()) zone = server_zone(stream.option("time_zone"));
     if (zone.empty()) zone = "UTC";
     Ledger ledger{column->name, *unit, zone, ""};
     ledger.rule = counting_rule(ledger, target, shape, stream.source_columns);

@@ -2,6 +2,7 @@
 #include "bgworker/slice_window.hpp"
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -43,7 +44,7 @@ const SourceColumn& require_slice_source(const Stream& stream, const Ledger& led
 nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
                              const SliceWindow& window) {
     const SourceColumn& source = require_slice_source(stream, ledger);
-    const std::string zone = stream.option("source_time_zone");
+    const std::string zone = server_zone(stream.option("source_time_zone"));
     auto bound = [&](const std::optional<std::string>& local, const char* widen) -> nlohmann::json {
         if (!local) return nullptr;
         const std::string literal = pg::quote_literal(*local);

@@ -15,6 +15,7 @@ extern "C" {
 #include "bgworker/shared_state.hpp"
 #include "bgworker/slice_window.hpp"
 #include "bgworker/zone_clock.hpp"
+#include "bgworker/zone_name.hpp"
 #include "extension/calendar.hpp"
 
 namespace insync {
@@ -177,7 +178,8 @@ StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to) {
     std::optional<std::int64_t> due_us;
     if (stream.schedule) {
         auto schedule = parse_schedule(*stream.schedule);
-        if (schedule) due_us = data_due(*schedule, now_us, facts.is_running, clock_of(stream.option("time_zone")));
+        if (schedule)
+            due_us = data_due(*schedule, now_us, facts.is_running, clock_of(server_zone(stream.option("time_zone"))));
         series.due = due_us ? wall_of(*due_us) : earliest_wall;
         if (facts.last_success_us && !facts.is_running) series.read_at = wall_of(*facts.last_success_us);
     } else {
