@@ -143,6 +143,7 @@ Run::Run(const Stream& stream, const RunRequest& request, Transactions& transact
       started_at_(GetCurrentTimestamp()),
       retry_at_(DT_NOEND) {
     shared::update_live(stream.id, [&](LiveStream& live) {
+        if (live.polls > 0) quiet_reread_ = live.rows_read;  // all that a quiet poll reads is of the overlap
         live.state = LiveState::starting;
         live.pid = MyProcPid;
         live.started_at = started_at_;
@@ -283,9 +284,8 @@ void Run::record_start() {
     if (auto live = shared::read_live(stream_.id); live && live->polls > 0) {
         record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since),
                            to_unix_us(live->last_poll));
-        // All that a quiet poll reads is of the overlap.
         save_reread("(SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $2::integer)", stream_.id,
-                    live->rows_read);
+                    quiet_reread_);
         shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
     }
     if (request_.run_id != 0) {
