@@ -3,19 +3,39 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "pgstat.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 }
 
 namespace insync {
 
 namespace {
 
-bool is_same(const TriggerData* data) {
+// The columns that the statement's UPDATE sets, of one of its relations.
+Bitmapset* assigned_columns(const ModifyTable* plan, int relation) {
+    Bitmapset* columns = nullptr;
+    ListCell *action, *number;
+    foreach (action, static_cast<List*>(list_nth(plan->mergeActionLists, relation))) {
+        auto* merge = static_cast<MergeAction*>(lfirst(action));
+        foreach (number, merge->updateColnos) columns = bms_add_member(columns, lfirst_int(number));
+    }
+    return columns;
+}
+
+// That the row was touched is no change of it: a time of now, in a column that is nobody's but the trigger's.
+bool is_touch(Form_pg_attribute column, const Bitmapset* assigned, Datum after) {
+    return column->atttypid == TIMESTAMPTZOID && !bms_is_member(column->attnum, assigned) &&
+           DatumGetTimestampTz(after) == GetCurrentTransactionStartTimestamp();
+}
+
+bool is_same(const TriggerData* data, const Bitmapset* assigned) {
     TupleDesc descriptor = RelationGetDescr(data->tg_relation);
     for (int i = 0; i < descriptor->natts; i++) {
         Form_pg_attribute column = TupleDescAttr(descriptor, i);
@@ -24,6 +44,7 @@ bool is_same(const TriggerData* data) {
         bool old_is_null, new_is_null;
         Datum before = heap_getattr(data->tg_trigtuple, i + 1, descriptor, &old_is_null);
         Datum after = heap_getattr(data->tg_newtuple, i + 1, descriptor, &new_is_null);
+        if (!new_is_null && is_touch(column, assigned, after)) continue;
         if (old_is_null != new_is_null) return false;
         if (!old_is_null && !datum_image_eq(before, after, column->attbyval, column->attlen)) return false;
     }
@@ -33,7 +54,8 @@ bool is_same(const TriggerData* data) {
 // A trigger function: NULL has the row left alone.
 Datum skip_same(FunctionCallInfo call) {
     auto* data = reinterpret_cast<TriggerData*>(call->context);
-    return PointerGetDatum(is_same(data) ? nullptr : data->tg_newtuple);
+    return PointerGetDatum(is_same(data, static_cast<Bitmapset*>(call->flinfo->fn_extra)) ? nullptr
+                                                                                          : data->tg_newtuple);
 }
 
 template <typename Item>
@@ -69,6 +91,7 @@ void leave_same_rows_alone(ModifyTableState* merge) {
         function.fn_oid = F_SUPPRESS_REDUNDANT_UPDATES_TRIGGER;
         function.fn_stats = TRACK_FUNC_ALL;  // nothing to count
         function.fn_mcxt = CurrentMemoryContext;
+        function.fn_extra = assigned_columns(castNode(ModifyTable, merge->ps.plan), i);
     }
     MemoryContextSwitchTo(outer);
 }

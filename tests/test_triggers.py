@@ -154,6 +154,32 @@ def test_a_row_that_a_trigger_changes_is_not_written_again(db, source, partition
     assert db.run("piezas")["updated"] == 3, "and as the source has them, where nothing changes them any more"
 
 
+def test_the_time_at_which_a_row_was_touched_is_no_change_of_it(db, source):
+    db.execute("ALTER TABLE piezas ADD COLUMN tocada timestamptz, ADD COLUMN original text")
+    db.execute("CREATE FUNCTION toca() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+               " NEW.original := NEW.nombre; NEW.nombre := upper(NEW.nombre); NEW.tocada := now(); RETURN NEW; END $$;"
+               "CREATE TRIGGER m BEFORE INSERT OR UPDATE ON piezas FOR EACH ROW EXECUTE FUNCTION toca()")  # fmt: skip
+    db.create_stream("piezas", "taller", "piezas", target="piezas", options={"source_time_zone": "UTC"})
+    db.run("piezas")
+    before = versions(db)
+    assert db.counts(db.run("piezas")) == (0, 0, 3, 0, 0) and versions(db) == before
+    source.execute("UPDATE piezas SET nombre = 'Pieza 1' WHERE id = 1")
+    assert db.counts(db.run("piezas")) == (0, 1, 2, 0, 0), "what only the trigger keeps has changed"
+    assert db.value("SELECT original FROM piezas WHERE id = 1") == "Pieza 1"
+
+
+def test_a_soft_delete_at_this_very_time_is_a_change(db, source):
+    db.execute("ALTER TABLE piezas ADD COLUMN borrada timestamptz")
+    db.execute("CREATE FUNCTION nada() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;"
+               "CREATE TRIGGER n BEFORE UPDATE ON piezas FOR EACH ROW EXECUTE FUNCTION nada()")  # fmt: skip
+    options = {"source_time_zone": "UTC", "deletes": "soft", "deleted_column": "borrada", "deleted_when": "batch.nombre = 'baja'"}
+    db.create_stream("piezas", "taller", "piezas", target="piezas", options=options)
+    db.run("piezas")
+    source.execute("UPDATE piezas SET nombre = 'baja' WHERE id = 1")
+    db.run("piezas")
+    assert db.value("SELECT count(*) FROM piezas WHERE borrada IS NOT NULL") == 1
+
+
 def test_quiet_polls_stay_quiet_beside_such_a_trigger(db, source):
     db.execute("CREATE FUNCTION mayusculas() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nombre := upper(NEW.nombre); RETURN NEW; END $$;"
                "CREATE TRIGGER m BEFORE INSERT OR UPDATE ON piezas FOR EACH ROW EXECUTE FUNCTION mayusculas()")  # fmt: skip
