@@ -77,6 +77,18 @@ bool holds_source_key(const Stream& stream, const std::vector<std::string>& name
     });
 }
 
+bool takes_more_than_source_key(const Stream& stream, const std::vector<std::string>& names) {
+    const auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const auto key = source_key_of(stream);
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+        const auto expression = named.find(name);
+        if (expression == named.end()) return !key.contains(fold_name(name));
+        const auto fields = fields_of(expression->get<std::string>(), stream.source_columns);
+        return fields &&
+               !std::all_of(fields->begin(), fields->end(), [&](const auto& field) { return key.contains(field); });
+    });
+}
+
 bool source_key_identifies(const Stream& stream) {
     return stream.source_key_unique && holds_source_key(stream, stream.key);
 }

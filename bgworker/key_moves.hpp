@@ -23,6 +23,9 @@ void mark_moving(const Stream& stream, const std::vector<SourceColumn>& columns,
 // it is?
 bool holds_source_key(const Stream& stream, const std::vector<std::string>& names);
 
+// Is one of these target columns known to take another column of the source than those of its key?
+bool takes_more_than_source_key(const Stream& stream, const std::vector<std::string>& names);
+
 // Does the source's key tell which row of the target it is, whatever else the target's key has?
 bool source_key_identifies(const Stream& stream);
 

@@ -73,9 +73,12 @@ void adopt_key(Stream& stream, const Target& target) {
     auto is_all_filled = [&](const auto& key) { return std::all_of(key.begin(), key.end(), is_filled); };
     std::vector<std::string> own = stream.key;
     std::sort(own.begin(), own.end());
-    for (auto key : target.unique_keys) {
-        std::sort(key.begin(), key.end());
-        if (key == own) return;
+    for (const auto& key : target.unique_keys) {
+        auto names = key;
+        std::sort(names.begin(), names.end());
+        if (names != own) continue;
+        stream.key = key;
+        return;
     }
     for (const auto& key : target.unique_keys) {  // the primary key is the first
         if (!is_all_filled(key) || !holds_source_key(stream, key)) continue;
@@ -83,6 +86,10 @@ void adopt_key(Stream& stream, const Target& target) {
         return;
     }
     if (target.primary_key.empty() || !is_all_filled(target.primary_key)) return;
+    if (!takes_more_than_source_key(stream, target.primary_key)) {
+        stream.key = target.primary_key;
+        return;
+    }
     std::string keys[2];
     for (const auto& name : stream.source_key) keys[0] += (keys[0].empty() ? "" : ", ") + name;
     for (const auto& name : target.primary_key) keys[1] += (keys[1].empty() ? "" : ", ") + name;

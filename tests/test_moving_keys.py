@@ -159,6 +159,14 @@ def test_a_primary_key_without_the_sources_is_refused_with_the_ways_out(db, sour
     assert db.create_stream("ventas", "tienda", "ventas")["key_columns"] == "id"
 
 
+def test_a_primary_key_that_is_computed_of_the_sources_key_is_taken(db, source):
+    db.execute("CREATE TABLE ventas (codigo text PRIMARY KEY, dia date, total numeric)")
+    assert db.create_stream("ventas", "tienda", "ventas", options={"columns": {"codigo": "'V' || batch.id"}})["key_columns"] == "codigo"
+    db.run("ventas")
+    source.execute("UPDATE ventas SET dia = '2025-09-09' WHERE id = 5")
+    assert db.run("ventas")["updated"] == 1
+
+
 def test_a_narrow_key_on_a_wide_index_names_the_wide_one(db, source):
     db.execute(PARTITIONED)
     with pytest.raises(psycopg.Error) as refused:

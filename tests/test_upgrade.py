@@ -148,8 +148,8 @@ def test_an_update_warns_of_targets_that_can_not_be_filled(older):
     older.connection.add_notice_handler(lambda notice: notices.append((notice.severity, notice.message_primary)))
     older.execute("ALTER EXTENSION pg_insync UPDATE")
     assert sorted(notices) == [
-        ("WARNING", 'stream "desviada" will not run: target desviada has the rule r'),
-        ("WARNING", 'stream "vista" will not run: vista is not a table'),
+        ("WARNING", 'stream "desviada" will not run: target public.desviada has the rule r'),
+        ("WARNING", 'stream "vista" will not run: public.vista is not a table'),
     ]
 
 
