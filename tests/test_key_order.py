@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
-from harness import Connector, assert_equal_tables
+from harness import Connector
 
 WORDS = [
     "a", "A", "b", "B", "ab", "aB", "Ab", "AB", "abc", "Z", "z", "zz", "_", "-", "a-b", "a b", "a.b", "co-op", "coop", "Co-op", "ä", "Ä", "à", "é",
@@ -214,35 +214,27 @@ def check_pages(connector, source, table, key, unique, what):
     positions = read_ids(connector, expected, what + ", full", mode="full", **request)
     read_ids(connector, expected, what + ", changes", mode="incremental", watermark=["w"], initial_watermark="-1", lookback="0", **request)
     # From where any batch ended, the rest is what a read from there on has.
-    done = 0
     for position in positions[:3]:
         if position["phase"] != "full":
             continue
         rows, frames = connector.read(columns=["id"], page_rows=7, batch_rows=5, mode="full", position=position, **request)
         assert frames[-1][0] == "D", what
-        done = len(expected) - len(rows)
-        assert done > 0, (what, position)
+        assert len(rows) < len(expected), (what, position)
 
 
-def check_look_ups(connector, source, case, what):
-    by_id = {int(row[0]) for row in source.query("SELECT id FROM t")}
-    for number, text in enumerate(case.texts, 1):
-        if number not in by_id:
-            continue
-        rows, frames = connector.read(source="t", key=["k"], key_is_unique=True, mode="full", columns=["id"], page_rows=7, only=[[text]])
-        assert frames[-1][0] == "D", (what, text, frames[-1])
-        assert number in [int.from_bytes(row[0], "big") for row in rows], (what, text)
-        if engine_has_pairs(source):
-            rows, _ = connector.read(source="pairs", key=["k", "n"], key_is_unique=True, mode="full", columns=["id"], page_rows=7, only=[[text, "2"]])
-            assert number * 10 + 2 in [int.from_bytes(row[0], "big") for row in rows], (what, text)
-
-
-def engine_has_pairs(source):
-    try:
-        source.query("SELECT 1 FROM pairs")
-    except Exception:
-        return False
-    return True
+def check_look_ups(connector, source, case, pairs, what):
+    """The rows of some keys, as the target writes them; more rows than those do no harm."""
+    there = {int(row[0]) for row in source.query("SELECT id FROM t")}
+    texts = {number: text for number, text in enumerate(case.texts, 1) if number in there}
+    if not texts:
+        return
+    rows, frames = connector.read(source="t", key=["k"], key_is_unique=True, mode="full", columns=["id"], page_rows=7, only=[[text] for text in texts.values()])
+    assert frames[-1][0] == "D", (what, frames[-1])
+    missing = set(texts) - {int.from_bytes(row[0], "big") for row in rows}
+    assert not missing, (what, [texts[number] for number in missing])
+    if pairs:
+        rows, _ = connector.read(source="pairs", key=["k", "n"], key_is_unique=True, mode="full", columns=["id"], page_rows=7, only=[[text, "2"] for text in texts.values()])  # fmt: skip
+        assert {number * 10 + 2 for number in texts} <= {int.from_bytes(row[0], "big") for row in rows}, what
 
 
 def check(connector, source, engine, name, case, generator):
@@ -256,7 +248,7 @@ def check(connector, source, engine, name, case, generator):
         check_pages(connector, source, "pairs", ["k", "n"], True, what + " pairs")
         check_pages(connector, source, "pairs", ["n", "k"], True, what + " pairs, the other way round")
         check_pages(connector, source, "SELECT * FROM pairs", ["k", "n"], False, what + " pairs query")
-    check_look_ups(connector, source, case, what)
+    check_look_ups(connector, source, case, pairs, what)
 
 
 @pytest.mark.parametrize("name", MARIADB)
