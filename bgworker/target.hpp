@@ -16,14 +16,17 @@ namespace insync {
 
 struct TargetColumn {
     std::string name;
-    std::string type;       // as SQL, schema-qualified, with modifier
-    std::string base_type;  // the same without domains and modifier: for deciding about zones
+    std::string type;           // as SQL, schema-qualified, with modifier
+    std::string base_type;      // the same without domains and modifier: for deciding about zones
+    Oid base_oid = InvalidOid;  // of that type
     bool generated = false, identity_always = false;
     std::string length_function, length_type;  // see MappedColumn
     int length_modifier = -1;
     int modifier = -1;  // of the type, domains resolved; of a time the digits of its second's fraction
     std::string equality;
     bool compare_as_text = false;
+    std::string collation;  // quoted; where it takes texts of other bytes for equal, else empty
+    bool is_hashable = false;
 };
 
 struct Target {

@@ -18,6 +18,7 @@ extern "C" {
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job.hpp"
+#include "bgworker/key_origins.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
@@ -299,6 +300,7 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
         if (watermark) check_watermark(stream, *watermark);
         Bookkeeping bookkeeping;
+        if (!watermark) forget_origins(stream.id);
         nlohmann::json position;
         if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
         pg::query(

@@ -54,6 +54,8 @@ struct SourceColumn : Column {
     std::string parameter = "?";   // how a literal of this column is written in a condition
     Affinity affinity = Affinity::none;
     bool is_rowversion = false;
+    bool is_padded = false;  // to its length with blanks, which mean nothing; they are left out
+    bool is_key = false;     // its values tell rows apart: none is changed
 };
 
 // The column's transport type and handling. `declared_type` is the engine's full type name from its catalog, empty
