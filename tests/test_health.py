@@ -71,7 +71,7 @@ def test_each_trouble_is_told_with_what_to_do(db, shop, health):
     assert found["rejects"][1] == "1 of 6 streams with rejected rows: rechazos (2)"
     assert found["gaps"] == ("warning", "1 with gaps: huecos (0 critical, 2 warnings)",
                              "SELECT * FROM sync_gaps() shows them; SELECT fix FROM sync_gaps() \\gexec repairs them.")  # fmt: skip
-    assert found["late"] == ("critical", "1 late: tarde (5 days)", "SELECT * FROM sync_gaps() WHERE kind = 'late' says why.")
+    assert found["late"] == ("critical", "1 late: rota (never loaded)", "SELECT * FROM sync_gaps() WHERE kind = 'late' says why.")
 
 
 def test_work_beside_the_runs_that_fails_is_told(db, shop, health):
@@ -164,7 +164,7 @@ def test_one_row_a_day(db, shop):
     told = {day: [row[name] for name in ("streams", "succeeded", "failed", "retried", "rows", "rejected", "open", "gaps")] for day, row in days.items()}
     today = str(db.value("SELECT current_date"))
     assert told == {
-        today: [0, 0, 0, 0, 0, 0, None, 0],
+        today: [0, 0, 0, 0, 0, 0, None, 1],  # c was never loaded
         "2026-03-05": [1, 1, 0, 0, 0, 0, None, None],
         "2026-03-04": [2, 1, 1, 0, 0, 0, "c", None],
         "2026-03-03": [3, 2, 1, 0, 1, 0, "c", None],
@@ -189,4 +189,4 @@ def test_today(db, shop):
     today = datetime.datetime.combine(db.value("SELECT current_date"), datetime.time())
     count_slices(db, "a", {today - n * DAY: 50 for n in range(40) if n not in (10, 20)})
     row = db.dict("SELECT * FROM insync.daily WHERE day = current_date")
-    assert (row["streams"], row["succeeded"], row["failed"], row["rows"], row["open"], row["overdue"], row["gaps"]) == (2, 1, 1, 5, "b", None, 2)
+    assert (row["streams"], row["succeeded"], row["failed"], row["rows"], row["open"], row["overdue"], row["gaps"]) == (2, 1, 1, 5, "b", None, 3)  # b was never loaded

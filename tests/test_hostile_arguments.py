@@ -36,9 +36,10 @@ VALUES = {
     "boolean": ["true", "false"],
     "interval": ["0", "-1 second", "-178000000 years", "178000000 years", "1 microsecond"],
     "timestamp without time zone": ["-infinity", "infinity", "4713-01-01 BC", "294276-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999"],
+    "timestamp with time zone": ["-infinity", "infinity", "4713-01-01 BC", "294276-12-31 23:59:59.999999+00", "1969-12-31 23:59:59.999999+00"],
     "text[]": ["{}", "{NULL}", "{a}", "{=}", "{a=}", "{=a}", "{driver=SQLite3,driver=SQLite3}", "{{a=b,c=d},{e=f,g=h}}", "[0:1]={a=b,c=d}", '{"a=b\nc"}', "{driver=" + "x" * 100_000 + "}"],
 }  # fmt: skip
-SENSIBLE = {"anyelement": "1", '"any"': "1", "text": "ventas", "name": "postgres", "jsonb": "{}", "integer": "1", "bigint": "1", "oid": "1417", "boolean": "false", "interval": "1 ms", "timestamp without time zone": "2026-01-01", "text[]": "{driver=SQLite3}"}
+SENSIBLE = {"anyelement": "1", '"any"': "1", "text": "ventas", "name": "postgres", "jsonb": "{}", "integer": "1", "bigint": "1", "oid": "1417", "boolean": "false", "interval": "1 ms", "timestamp without time zone": "2026-01-01", "timestamp with time zone": "2026-01-01 00:00+00", "text[]": "{driver=SQLite3}"}
 
 
 def call(function, arguments):

@@ -109,4 +109,6 @@ def assigns(statement, place):
         return False
     if before[-1] in ("security_invoker", "security_barrier", "search_path", "fillfactor"):
         return True
+    if before[0] == "insert" and "conflict" in before and "set" in before:  # ON CONFLICT … DO UPDATE SET column = …
+        before = ["update", *before[len(before) - 1 - before[::-1].index("set") :]]
     return before[0] == "update" and not {"where", "from"} & set(before) and before[-2] in ("set", ",")
