@@ -78,8 +78,8 @@ def test_a_stream_waits_for_a_free_worker_slot(cluster_of, shops):
     """Said once, and the stream runs as soon as a slot is free."""
     db = cluster_of(max_worker_processes=2, max_logical_replication_workers=0, max_parallel_workers=0)  # launcher and one
     db.create_server("otra", **shops.server_options())
-    db.create_stream("t0", "tienda", "t0")
-    db.create_stream("t1", "otra", "t1")
+    db.create_stream("t0", "tienda", "t0", options={"slice": "none"})
+    db.create_stream("t1", "otra", "t1", options={"slice": "none"})
     with db.cluster.log_of() as log:
         blocker, run_id = held_run(db, "t0", 1)
         waiting = db.trigger("t1")

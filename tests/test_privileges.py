@@ -108,7 +108,7 @@ def test_a_stream_of_somebody_elses_is_refused(theirs, stranger, call):
 
 
 @pytest.mark.parametrize("call", ["sync_trigger('%%')", "sync_trigger('s%%')", "sync_pause('%%')", "sync_resume('%%')", "sync_cancel('%%')", "sync_status('%%')",
-                                  "sync_status('\\_%%')", "sync_trigger('______a')", "sync_gaps('%%')", "sync_coverage('%%')", "sync_coverage('______a')"])  # fmt: skip
+                                  "sync_status('\\_%%')", "sync_trigger('%%______a')", "sync_gaps('%%')", "sync_coverage('%%')", "sync_coverage('%%______a')"])  # fmt: skip
 def test_patterns_reach_ones_own_streams(theirs, stranger, call):
     with theirs.connect(autocommit=False) as blocker:
         blocker.execute("LOCK TABLE ventas IN ACCESS EXCLUSIVE MODE")

@@ -273,7 +273,7 @@ void Reader::run_anchored() {
         while (query->next()) {
             send_page(*query, [&](std::size_t row) {
                 const std::optional<std::string> literal = watermark_of(query->page(), row);
-                if (!literal || is_future(*literal)) return;
+                if (!literal) return;
                 if (previous && is_later(*previous, *literal)) {
                     position_ = request_.position;
                     throw Failure(FailureClass::source,
@@ -283,7 +283,8 @@ void Reader::run_anchored() {
                 }
                 tie = previous && *previous == *literal ? tie + 1 : 1;
                 previous = literal;
-                if (!watermark_ || is_later(*literal, *watermark_)) {
+                // What is younger than the source's clock tells where the pages are, but not how far was read.
+                if (!is_future(*literal) && (!watermark_ || is_later(*literal, *watermark_))) {
                     watermark_ = literal;
                     position_ = {{"phase", "changes"}, {"watermark", *literal}};
                 }
