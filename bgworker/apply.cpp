@@ -280,6 +280,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         }
     }
     if (failure || !faults.empty() || is_screened) {
+        target_is_empty_ = false;  // with INSERT, good rows that a first load reads again would be taken for bad ones
         for (auto& fault : faults) {
             const auto& field = columns_[fault.column].field;
             if (!rejects.empty() && rejects.back().row == fault.row) {

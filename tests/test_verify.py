@@ -112,7 +112,7 @@ def test_to_ask_for_all_settles_the_empty_days(db, sqlite, bounds):
     sqlite.many("INSERT INTO ventas VALUES (?, ?)", [(n * 100 + i, str(d)) for n, d in enumerate(days) for i in range(20)])
     sqlite.execute("INSERT INTO ventas VALUES (9000, '1900-01-01'), (9001, '9999-01-01'), (9002, NULL)")
     db.create_server("tienda", **sqlite.server_options())
-    db.create_stream("ventas", "tienda", "ventas")
+    db.create_stream("ventas", "tienda", "ventas", options={"slice_column": "fecha"})
     db.run("ventas")
     assert [(kind, buckets) for kind, buckets in db.query("SELECT kind, buckets FROM sync_gaps()")][:2] == [("missing", 1), ("missing", 2)]
     db.query("SELECT FROM sync_verify('ventas', %s, %s)", *(bounds or (None, None)))
