@@ -231,7 +231,7 @@ class World:
                     raise
             else:
                 assert kind.name not in fail
-        self.db.execute("UPDATE insync.run SET queued_at = %s, started_at = %s, ended_at = %s WHERE queued_at >= %s", *[self.at] * 3, began)
+        self.db.execute("UPDATE insync.run SET started_at = %s, ended_at = %s WHERE started_at >= %s", *[self.at] * 2, began)
         self.db.execute("UPDATE insync.stream SET created_at = least(created_at, %s)", self.at)
 
     def live(self, days, fail=()):
