@@ -152,14 +152,13 @@ def test_numbers_are_compared_as_numbers(db, watermark_format, begin):
         assert db.query("SELECT id, name FROM s") == [(1, "1 at 100")]
 
 
-def test_texts_are_taken_as_they_come(db):
+def test_texts_that_do_not_sort_are_refused(db):
     """Nobody knows how they are ordered: here the year comes last."""
     with Log(db, "compare", batch_rows=1) as log:
         for place, day in enumerate(["31/12/2025", "01/01/2026"]):
             log.add(1, place, place, updated_at=day)
-        log.create()
-        log.run()
-        assert db.query("SELECT updated_at FROM s") == [("01/01/2026",)]
+        with pytest.raises(Exception, match="texts that do not sort"):
+            log.create()
 
 
 # ---------------------------------------------------------------------------------------------------------- earlier runs
@@ -259,6 +258,7 @@ def test_rows_of_one_computed_key(db, seed, read):
         log.check()
 
 
+@pytest.mark.xfail(strict=True, reason="known fault: a key that an API does not promise moves rows of a longer key")
 @pytest.mark.parametrize("read", ["newest", "full"])
 def test_rows_that_a_longer_key_tells_apart(db, read):
     """The field that looks like the key when the stream is made isn't all of it."""
