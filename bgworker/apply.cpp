@@ -281,7 +281,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
-    add_slices(batch.watermark);
+    add_slices(batch.watermark, counts.deleted);
     batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
               static_cast<std::int64_t>(batch.rejects.size())};
     std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;

@@ -137,7 +137,8 @@ class Applier {
     std::string bucket_for(const char* alias) const;
     std::vector<std::size_t> convertible_rows(const Batch& batch);
     std::int64_t write_counted(const std::string& statement, std::int64_t sign);
-    void add_slices(const std::string& watermark);
+    // `deleted`: rows that the batch deleted; nothing where all that left a slice were.
+    void add_slices(const std::string& watermark, std::optional<std::int64_t> deleted = std::nullopt);
 
     const Stream& stream_;
     std::vector<SourceColumn> columns_;        // of the batch

@@ -19,6 +19,13 @@ constexpr double deviations = 5;
 // Where a group has too few samples, the day may be a weekday of its own, such as a short Sunday: only this part of
 // what would be short otherwise is.
 constexpr double for_strangers = 0.2;
+// Empty slices are usual where there are so many stretches of them, in so many slices: fewer are faults.
+constexpr std::size_t enough_stretches = 5;
+constexpr double enough_empty = 0.02;
+// A stretch that comes this often by chance, in all the time that is known, is unusual.
+constexpr double by_chance = 0.01;
+constexpr std::size_t longest_by_chance = 30;
+constexpr WallUs years[] = {364, 365, 366};  // days
 
 // The median; reorders `values`, which aren't empty.
 double median_of(std::vector<double>& values) {
@@ -50,6 +57,22 @@ std::optional<double> median_near(const Points& points, WallUs slice, std::size_
     }
     if (near.size() < enough) return std::nullopt;
     return median_of(near);
+}
+
+// How long a stretch of empty slices may be by chance, where each of `slices` may be empty alike.
+std::size_t stretch_by_chance(std::vector<double> lengths, double slices) {
+    if (lengths.size() < enough_stretches) return 0;
+    std::vector<double> sorted = lengths;
+    const double usual = std::max(3 * median_of(sorted), 3.0);  // longer ones are holes
+    std::erase_if(lengths, [&](double length) { return length > usual; });
+    double empty = 0, longest = 0;
+    for (double length : lengths) empty += length, longest = std::max(longest, length);
+    const double share = empty / slices;
+    if (lengths.size() < enough_stretches || share < enough_empty || share >= 1) return 0;
+    std::size_t stretch = 0;
+    while (stretch < longest_by_chance && std::pow(share, static_cast<double>(stretch + 1)) * slices >= by_chance)
+        stretch++;
+    return std::max(stretch, static_cast<std::size_t>(longest));
 }
 
 }  // namespace
@@ -159,11 +182,37 @@ Habits::Habits(SliceUnit unit, const std::vector<Day>& days)
         if (stretch.length > longest) continue;
         for (std::size_t i = 0; i < stretch.length; i++) empty_[group_of(days[stretch.begin + i].slice, unit)]++;
     }
+    // What is empty though its group usually isn't.
+    std::vector<double> unexpected;
+    double expected = 0, length = 0;
+    for (const Day& day : days) {
+        if (day.empty) empty_slices_.push_back(day.slice);
+        if (empty_by_group(day.slice)) continue;
+        expected++;
+        if (day.empty) {
+            length++;
+        } else if (length > 0) {
+            unexpected.push_back(length);
+            length = 0;
+        }
+    }
+    usual_stretch_ = stretch_by_chance(std::move(unexpected), std::max(expected, 1.0));
 }
 
 bool Habits::usually_empty(WallUs slice) const {
+    return empty_by_group(slice) || empty_a_year_before(slice);
+}
+
+bool Habits::empty_by_group(WallUs slice) const {
     std::size_t group = group_of(slice, unit_);
     return empty_[group] > held_[group] && empty_[group] + held_[group] >= enough_of_group;
+}
+
+// On the same weekday, or on the same date.
+bool Habits::empty_a_year_before(WallUs slice) const {
+    return std::any_of(std::begin(years), std::end(years), [&](WallUs days) {
+        return std::binary_search(empty_slices_.begin(), empty_slices_.end(), slice_of(slice - days * wall_day, unit_));
+    });
 }
 
 }  // namespace insync

@@ -55,7 +55,8 @@ class Volumes {
 };
 
 // Which groups are more often empty than not, as Sundays of a shop that is closed on Sundays. Long stretches without
-// rows are holes, and say nothing of habits, unless such stretches are the habit.
+// rows are holes, and say nothing of habits, unless such stretches are the habit. What was empty a year before is
+// usually empty, too, as a shop that closes in August.
 class Habits {
   public:
     // Whether each slice holds rows, from the first one that does to the last, in order of time.
@@ -66,10 +67,17 @@ class Habits {
     Habits(SliceUnit unit, const std::vector<Day>& days);
 
     bool usually_empty(WallUs slice) const;
+    // So many slices in a row may be empty by chance, where some are empty now and then. 0: no empty slice is usual.
+    std::size_t usual_stretch() const { return usual_stretch_; }
 
   private:
+    bool empty_by_group(WallUs slice) const;
+    bool empty_a_year_before(WallUs slice) const;
+
     SliceUnit unit_;
     std::vector<std::size_t> held_, empty_;
+    std::vector<WallUs> empty_slices_;  // in order of time
+    std::size_t usual_stretch_ = 0;
 };
 
 }  // namespace insync

@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/alert.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/key_rows.hpp"
+#include "bgworker/ledger_choice.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/target_rights.hpp"
 #include "extension/settings.hpp"
@@ -302,6 +303,7 @@ void Run::finish() {
     std::string message = closing_message();
     bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule" &&
                  shared::read_live(stream_.id).has_value();
+    if (!quiet && counts_.wrote()) in_transaction([&] { judge_ledger(stream_); });
     if (!quiet) {
         in_transaction([&] {
             record_start();

@@ -77,11 +77,12 @@ std::vector<SliceWindow> next_repairs(const Stream& stream, SliceUnit unit, cons
 
 void plan_repairs(const Stream& stream) {
     if (open_run(stream, JobKind::backfill)) return;
-    const StreamGaps found = find_gaps_or_failure(stream);
+    const StreamGaps found = find_gaps(stream);
     std::vector<SliceWindow> windows;
     for (const Gap& gap : found.gaps) {
-        // What is late comes with the next run that succeeds, unless the source was read since and had nothing.
-        if (!found.can_backfill || (gap.kind == Verdict::late && !found.read_since_due)) continue;
+        // What is late comes with the next run that succeeds, and what the source hasn't got can't be read.
+        if (!found.can_backfill || gap.kind == Verdict::late || gap.kind == Verdict::stopped) continue;
+        if (!is_repairable(found, gap)) continue;
         auto more = next_repairs(stream, found.unit, gap);
         windows.insert(windows.end(), more.begin(), more.end());
     }
