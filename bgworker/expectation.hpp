@@ -18,6 +18,13 @@ namespace insync {
 std::size_t group_of(WallUs slice, SliceUnit unit);
 std::size_t group_count(SliceUnit unit);
 
+// The median; 0 of none.
+double median(std::vector<double> values);
+
+// Longer stretches of empty slices than this don't belong to the rhythm of a week, a month of weeks, or a year of
+// months.
+std::size_t longest_rhythm(SliceUnit unit);
+
 struct Band {
     double median = 0;  // rows that are usual
     double lower = 0;   // fewer are short
@@ -67,8 +74,9 @@ class Habits {
     Habits(SliceUnit unit, const std::vector<Day>& days);
 
     bool usually_empty(WallUs slice) const;
-    // So many slices in a row may be empty by chance, where some are empty now and then. 0: no empty slice is usual.
-    std::size_t usual_stretch() const { return usual_stretch_; }
+    // So many slices in a row may be empty by chance, where some are empty now and then, or those that aren't hold few
+    // rows: this many, usually. 0: no empty slice is usual.
+    std::size_t usual_stretch(double rows) const;
 
   private:
     bool empty_by_group(WallUs slice) const;
@@ -77,7 +85,8 @@ class Habits {
     SliceUnit unit_;
     std::vector<std::size_t> held_, empty_;
     std::vector<WallUs> empty_slices_;  // in order of time
-    std::size_t usual_stretch_ = 0;
+    double expected_ = 1;               // slices that aren't empty by habit
+    std::size_t usual_stretch_ = 0;     // as far as empty ones tell
 };
 
 }  // namespace insync

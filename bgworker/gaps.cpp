@@ -55,11 +55,22 @@ bool is_tail(const Judged& item) {
     return item.rows == 0 && (item.verdict == Verdict::late || item.verdict == Verdict::stopped);
 }
 
-// Few enough empty slices in a row are usual where that happens now and then.
-void accept_usual_stretches(std::vector<Judged>& judged, std::size_t usual) {
+// Of slices that hold any.
+double usual_rows(const Series& series) {
+    std::vector<double> rows;
+    for (const Slice& slice : series.slices) {
+        if (slice.rows > 0 && slice.begin <= series.now) rows.push_back(static_cast<double>(slice.rows));
+    }
+    return median(std::move(rows));
+}
+
+// Few enough empty slices in a row are usual where that happens now and then, and so is a season.
+void accept_usual_stretches(std::vector<Judged>& judged, std::size_t usual, const Series& series) {
     std::vector<Judged*> stretch;
     auto end = [&] {
-        if (stretch.size() <= usual) {
+        const bool is_season = stretch.size() >= 2 * longest_rhythm(series.unit) &&
+                               stretch.front()->verdict == Verdict::missing && stretch.back()->end <= series.first_read;
+        if (stretch.size() <= usual || is_season) {
             for (Judged* item : stretch) item->usually_empty = true, item->expected = 0;
         }
         stretch.clear();
@@ -175,7 +186,7 @@ std::vector<Judged> judge(const Series& series) {
             item.verdict = Verdict::fewer;
         }
     }
-    accept_usual_stretches(judged, habits.usual_stretch());
+    accept_usual_stretches(judged, habits.usual_stretch(usual_rows(series)), series);
     forgive_tail(judged, series.lag);
     return judged;
 }

@@ -38,6 +38,8 @@ struct Series {
     // Nothing: not known.
     std::optional<WallUs> settled_until;
     std::int64_t lag = 0;  // so many slices before now the source usually has nothing yet
+    // Before then, long stretches without rows were there when the source was first read as a whole: a closed season.
+    WallUs first_read = earliest_wall;
     // Slices that the source wasn't asked about are judged as well, by what is usual.
     bool guesses = true;
     double short_below = 0.25;  // share of the usual rows; 0: nothing is short

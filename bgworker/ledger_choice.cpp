@@ -8,6 +8,7 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/apply_scope.hpp"
+#include "bgworker/as_of.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/expression.hpp"
 #include "bgworker/ledger.hpp"
@@ -41,10 +42,11 @@ std::optional<Known> load_known(int stream_id) {
 void record(int stream_id, const Steadiness& found) {
     Bookkeeping bookkeeping;
     pg::query(
-        "UPDATE insync.ledger AS l SET steady = $2::boolean, reason = nullif($3, ''), lag = $4::integer WHERE "
+        "UPDATE insync.ledger AS l SET steady = $2::boolean, reason = nullif($3, ''), lag = $4::integer, first_read = "
+        "('epoch'::timestamptz + $5::bigint / 1000000 * interval '1 second') AT TIME ZONE l.time_zone WHERE "
         "l.stream_id = $1::integer",
         {std::to_string(stream_id), found.kind == Steadiness::Kind::steady ? "true" : "false", found.reason,
-         std::to_string(found.lag)});
+         std::to_string(found.lag), std::to_string(judged_now_us())});
 }
 
 // The rows of each slice, as wall time, and of none.
@@ -56,7 +58,7 @@ struct Counted {
 Counted series_of(const SliceChanges& slices, const Ledger& ledger) {
     Counted counted;
     counted.series.unit = ledger.unit;
-    const std::int64_t now_us = GetCurrentTimestamp() + unix_epoch_us;
+    const std::int64_t now_us = judged_now_us();
     counted.series.now = now_us + offset_at(now_us, clock_of(ledger.zone));
     for (const auto& [bucket, rows] : slices) {
         counted.rows += rows;

@@ -77,7 +77,7 @@ Steadiness judge_steadiness(const Series& series, std::int64_t without_time) {
     Steadiness found;
     found.lag = std::count_if(tail.begin(), tail.end(),
                               [&](const Habits::Day& day) { return !habits.usually_empty(day.slice); });
-    if (found.lag > longest_lag && found.lag > 2 * static_cast<std::int64_t>(habits.usual_stretch()))
+    if (found.lag > longest_lag && found.lag > 2 * static_cast<std::int64_t>(habits.usual_stretch(0)))
         return unsteady("nothing is of the last " + std::to_string(found.lag) + " " + unit + "s");
     std::int64_t expected = 0, empty = 0;
     for (const Habits::Day& day : days) {

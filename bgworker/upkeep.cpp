@@ -49,7 +49,7 @@ std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger
 }
 
 void plan_verification(const Stream& stream) {
-    if (open_run(stream, JobKind::verify)) return;
+    if (open_run(stream, JobKind::verify) || stream.source_columns.empty()) return;
     const auto ledger = load_ledger(stream.id);
     // Without slices there are no parts.
     std::vector<SliceWindow> windows{{}};

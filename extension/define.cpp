@@ -87,6 +87,10 @@ std::string name_of_path(std::string path, const std::string& otherwise) {
 
 SourceDescription describe_source(const Server& server, const Stream& stream) {
     SourceSession session;
+    return describe_source(session.open(server), server.kind, stream);
+}
+
+SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const Stream& stream) {
     nlohmann::json request = {
         {"verb", "describe"},   {"source", stream.source},   {"key", nullptr},
         {"watermark", nullptr}, {"options", stream.options}, {"known_columns", nlohmann::json::array()}};
@@ -98,8 +102,8 @@ SourceDescription describe_source(const Server& server, const Stream& stream) {
     for (const auto& name : stream.key) {
         if (!named.contains(name) || !is_constant(named[name].get<std::string>(), {})) key.push_back(name);
     }
-    if (server.kind == Kind::rest && !key.empty()) request["key"] = key;
-    auto answers = session.open(server).call(request);
+    if (kind == Kind::rest && !key.empty()) request["key"] = key;
+    auto answers = connector.call(request);
     SourceDescription description;
     for (const auto& answer : answers) {
         if (!answer.contains("columns")) continue;

@@ -72,6 +72,33 @@ void require_new_name(const std::string& name) {
                     "Change it with sync_alter(), or drop it: SELECT sync_drop(" + pg::quote_literal(name) + ").");
 }
 
+// What the source says; nothing where it is away, and what it would say was given: then the first run asks.
+std::optional<SourceDescription> describe_or_later(const Server& server, const Stream& stream,
+                                                   const std::string& target_name) {
+    // What a connection that fails has opened is closed with it.
+    pg::Subtransaction subtransaction;
+    try {
+        auto description = describe_source(server, stream);
+        subtransaction.commit();
+        return description;
+    } catch (pg::Error& error) {
+        if (error.is_interrupt() || error.error_class != pg::ErrorClass::transient) throw;
+        subtransaction.rollback();
+        const bool is_complete = !target_name.empty() && !stream.key.empty() &&
+                                 (!stream.watermark.empty() || stream.option("mode") == "full");
+        if (!is_complete) {
+            error.hint += (error.hint.empty() ? "" : " ") +
+                          std::string(
+                              "While the source is away, a stream can be made if target (a table that "
+                              "exists), key, and watermark or mode full are given.");
+            throw;
+        }
+        notice("the source of stream \"" + stream.name + "\" cannot be reached: " + error.message,
+               "The stream is made by what was given, and checked at its first run.");
+        return std::nullopt;
+    }
+}
+
 // Tells at creation what would surprise later.
 void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing) {
     if (description.null_watermarks > 0) {
@@ -125,7 +152,8 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         Server server = load_server(stream.server, GetUserId());
         check_stream_options(stream.options, server.kind);
         if (stream.schedule) check_schedule(*stream.schedule);
-        SourceDescription description = describe_source(server, stream);
+        const auto described = describe_or_later(server, stream, target_name);
+        const SourceDescription description = described.value_or(SourceDescription{});
         stream.source_columns = description.columns;
         stream.watermark_kind = description.watermark_kind;
         resolve_target(stream, target_name, server.kind);
@@ -135,9 +163,20 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             existing = describe_target(stream.target_schema, stream.target_table);
         }
-        complete_stream(stream, description, existing, stream.option("mode"));
+        if (!described) {
+            if (!existing)
+                throw pg::Error(ERRCODE_UNDEFINED_TABLE,
+                                "target \"" + stream.target_table +
+                                    "\" does not exist, and its columns are not known while the source is away",
+                                "", "Create the table first.");
+            stream.mode = stream.option("mode") == "full" ? "full" : "incremental";
+            stream.source_key = stream.key;
+        } else {
+            complete_stream(stream, description, existing, stream.option("mode"));
+        }
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
-        auto types = check_expressions(stream);
+        std::map<std::string, std::string> types;
+        if (described) types = check_expressions(stream);
         if (!existing) {
             pg::PinnedSettings settings;
             pg::RunAs identity(stream.owner_oid, false);
@@ -147,13 +186,15 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         bool home = is_home_database();
         stream.id = insert_stream(stream);
         record_owner(stream.id);
-        const bool uncounted = settle_ledger(stream);
+        const bool uncounted = described && settle_ledger(stream);
         require_target_rights(stream);
-        Applier(stream, stream.source_columns, false).check();
-        check_key_rows(stream);
+        if (described) {
+            Applier(stream, stream.source_columns, false).check();
+            check_key_rows(stream);
+        }
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
-        tell_findings(stream, description, existing);
+        if (described) tell_findings(stream, description, existing);
         if (stream.schedule) wake_at_commit(stream.server);
         if (uncounted) wake_all_at_commit();
         return record_result(
@@ -218,7 +259,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         if (mode == "incremental" && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                             "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
-        (void)check_expressions(stream);
+        if (is_described(stream)) (void)check_expressions(stream);
         {
             Bookkeeping bookkeeping;
             pg::query(
@@ -236,13 +277,15 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             }
         }
         if (new_owner) record_owner(stream.id);
-        if (settle_ledger(stream)) {
-            queue_profile(stream);
-            wake_all_at_commit();
+        if (is_described(stream)) {
+            if (settle_ledger(stream)) {
+                queue_profile(stream);
+                wake_all_at_commit();
+            }
+            require_target_rights(stream);
+            Applier(stream, stream.source_columns, false).check();
+            check_key_rows(stream);
         }
-        require_target_rights(stream);
-        Applier(stream, stream.source_columns, false).check();
-        check_key_rows(stream);
         wake_at_commit(stream.server);
         return Datum(0);
     });

@@ -10,6 +10,7 @@ extern "C" {
 
 #include <algorithm>
 
+#include "bgworker/as_of.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/ledger_choice.hpp"
 #include "bgworker/schedule.hpp"
@@ -33,6 +34,7 @@ struct Facts {
     std::optional<bool> is_steady;
     std::string unsteady_because;
     std::int64_t lag = 0, moved = 0;
+    std::optional<WallUs> first_read;
     std::int64_t created_us = 0;
     std::string last_status, last_message;
     std::optional<std::int64_t> last_success_us;  // when it began
@@ -54,7 +56,7 @@ Facts load_facts(const Stream& stream, const std::optional<std::int64_t>& as_of_
         " EXISTS (SELECT FROM insync.run AS o WHERE o.stream_id = s.id AND o.status = 'running'"
         " AND o.started_at > now() - interval '1 day'), w.position ->> 'phase', n.oid, quote_ident(n.nspname),"
         " (SELECT count(*) FROM insync.error AS i WHERE i.stream_id = s.id), l.steady, l.reason, l.lag, l.moved,"
-        " w.watermark IS NOT NULL"
+        " w.watermark IS NOT NULL, (extract(epoch FROM l.first_read) * 1000000)::bigint"
         " FROM insync.stream AS s CROSS JOIN (SELECT coalesce('epoch'::timestamptz + $2::bigint / 1000000.0 * "
         "interval '1 second', 'infinity') AS at) AS t LEFT JOIN insync.ledger AS l ON l.stream_id = s.id"
         " LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
@@ -90,6 +92,7 @@ Facts load_facts(const Stream& stream, const std::optional<std::int64_t>& as_of_
     facts.lag = number(row[17]).value_or(0);
     facts.moved = number(row[18]).value_or(0);
     facts.has_watermark = row[19] == "t";
+    facts.first_read = number(row[20]);
     if (auto live = shared::read_live(stream.id)) {
         if (!as_of_us) facts.is_running = live->pid != 0 && live->state != LiveState::idle;
         const std::int64_t last_poll = live->last_poll + unix_epoch_us;
@@ -205,6 +208,7 @@ std::string why_not_steady(const StreamGaps& found, const Facts& facts, Series& 
         steadiness = judge_steadiness(series, without_time);
     }
     series.lag = steadiness.lag;
+    series.first_read = facts.first_read.value_or(series.now);
     const std::string unit(name_of(facts.ledger->unit));
     switch (steadiness.kind) {
         case Steadiness::Kind::steady:
@@ -238,8 +242,9 @@ namespace {
 StreamGaps find(const Stream& stream, const GapQuestion& question) {
     StreamGaps found;
     found.stream = stream;
-    const Facts facts = load_facts(stream, question.as_of_us);
-    const std::int64_t now_us = question.as_of_us.value_or(GetCurrentTimestamp() + unix_epoch_us);
+    const auto as_of_us = question.as_of_us ? question.as_of_us : as_of_setting();
+    const Facts facts = load_facts(stream, as_of_us);
+    const std::int64_t now_us = as_of_us.value_or(GetCurrentTimestamp() + unix_epoch_us);
     found.last_status = facts.last_status;
     found.last_message = facts.last_message;
     found.rows = facts.rows;

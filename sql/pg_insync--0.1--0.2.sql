@@ -203,6 +203,7 @@ CREATE TABLE insync.ledger (
     steady boolean,
     reason text,
     lag integer NOT NULL DEFAULT 0,
+    first_read timestamp,
     moved bigint NOT NULL DEFAULT 0
 );
 COMMENT ON COLUMN insync.ledger.stream_id IS 'the stream';
@@ -217,6 +218,7 @@ COMMENT ON COLUMN insync.ledger.steady IS
     'the first rows have shown that its slices are filled steadily, so that an empty one is a gap; false: they aren''t, and nothing is said of gaps; NULL: not known yet. Without meaning where option slice_column names the column';
 COMMENT ON COLUMN insync.ledger.reason IS 'why it isn''t steady';
 COMMENT ON COLUMN insync.ledger.lag IS 'slices before the last one for which the source had no rows yet when that was found out';
+COMMENT ON COLUMN insync.ledger.first_read IS 'when that was found out, as a clock in time_zone showed it: long stretches without rows that were there already are no gaps';
 COMMENT ON COLUMN insync.ledger.moved IS 'rows that updates have moved from one slice to another; not counted where the column isn''t steady, or is named by option slice_column';
 
 CREATE TABLE insync.slice (
