@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/job.hpp"
 #include "bgworker/stream_rows.hpp"
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -86,9 +87,9 @@ void forget_slices(int stream_id) {
 
 Ledger ledger_by(const TargetColumn& column, SliceUnit unit, const Stream& stream, const Target& target,
                  const ApplyShape& shape) {
-    std::string zone = stream.option("slice_time_zone");
-    if (zone.empty()) zone = stream.option("source_time_zone");
-    if (zone.empty()) zone = stream.option("time_zone");
+    std::string zone = server_zone(stream.option("slice_time_zone"));
+    if (zone.empty()) zone = server_zone(stream.option("source_time_zone"));
+    if (zone.empty()) zone = server_zone(stream.option("time_zone"));
     if (zone.empty()) zone = "UTC";
     Ledger ledger{column.name, unit, zone, ""};
     ledger.rule = counting_rule(ledger, target, shape, stream.source_columns);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -72,7 +73,7 @@ bool can_ask_for_windows(const Stream& stream, const SourceColumn& column) {
 nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
                              const SliceWindow& window) {
     const SourceColumn& source = require_slice_source(stream, ledger);
-    const std::string zone = stream.option("source_time_zone");
+    const std::string zone = server_zone(stream.option("source_time_zone"));
     auto bound = [&](const std::optional<std::string>& local, const char* widen) -> nlohmann::json {
         if (!local) return nullptr;
         const std::string literal = pg::quote_literal(*local);

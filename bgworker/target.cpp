@@ -9,6 +9,7 @@ extern "C" {
 
 #include <algorithm>
 
+#include "bgworker/zone_name.hpp"
 #include "extension/near_miss.hpp"
 #include "extension/option_values.hpp"
 #include "extension/pg/compat.hpp"
@@ -100,6 +101,11 @@ std::string default_expression(const SourceColumn& source, const TargetColumn& t
             "Say in which zone the source writes them with option source_time_zone, for example 'Europe/Madrid' or "
             "'UTC'.");
     }
+    // One that version 0.1 took. What server_zone() made of an offset is well understood.
+    if (const auto problem = zone_problem(zone); problem && !zone.starts_with('<') && !zone.starts_with("Etc/"))
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "time zone \"" + zone + "\" in option source_time_zone is ambiguous", problem->detail,
+                        problem->hint);
     return field + " AT TIME ZONE " + pg::quote_literal(zone);
 }
 
@@ -315,7 +321,7 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
     ApplyShape shape;
     shape.target = target.qualified();
     shape.filter = stream.option("filter");
-    std::string zone = stream.option("source_time_zone");
+    std::string zone = server_zone(stream.option("source_time_zone"));
     std::string operation = fold_name(stream.option("operation_column")), deleted = stream.option("deleted_column");
     bool only_named = stream.is_on("columns_only");
     nlohmann::json named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();

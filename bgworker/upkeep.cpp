@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/ledger.hpp"
 #include "bgworker/schedule.hpp"
 #include "bgworker/zone_clock.hpp"
+#include "bgworker/zone_name.hpp"
 #include "extension/stream_gaps.hpp"
 
 namespace insync {
@@ -118,7 +119,7 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
     for (const auto& row : rows.rows) {
         Upkeep item{Upkeep::Kind::verify, std::stoi(*row[0]), *row[1]};
         if (auto schedule = row[2] ? parse_schedule(*row[2]) : Parsed<Schedule>{}; row[2] && schedule) {
-            if (auto at = next_run(*schedule, std::stoll(*row[5]), now, clock_of(row[3].value_or("")))) {
+            if (auto at = next_run(*schedule, std::stoll(*row[5]), now, clock_of(server_zone(row[3].value_or(""))))) {
                 item.due = *at - unix_epoch_us;
                 coming.push_back(item);
             }

@@ -118,6 +118,10 @@ SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const 
         description.rowversion = text("rowversion");
         description.kind = text("kind");
         description.watermark_kind = text("watermark_kind");
+        description.literal_kind = answer.contains("literal_kind") ? text("literal_kind") : description.watermark_kind;
+        description.highest_watermark = text("highest_watermark");
+        description.clock = text("clock");
+        description.clock_has_zone = answer.value("clock_has_zone", false);
         description.null_watermarks =
             answer.contains("null_watermarks") && answer["null_watermarks"].is_number_integer()
                 ? answer["null_watermarks"].get<std::int64_t>()

@@ -19,6 +19,10 @@ struct SourceDescription {
     std::vector<std::vector<std::string>> unique_keys;
     std::vector<std::string> watermark_candidates;
     std::string rowversion, kind, watermark_kind;
+    // Of the watermark: the form of its literals (as watermark_kind, but a number that is a time is an integer), the
+    // highest that the source has and its clock, as such a literal; empty where the source doesn't tell.
+    std::string literal_kind, highest_watermark, clock;
+    bool clock_has_zone = false;  // the clock is that of the column's zone
     std::int64_t null_watermarks = 0;
 };
 

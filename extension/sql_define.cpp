@@ -8,6 +8,8 @@ extern "C" {
 #include "utils/builtins.h"
 }
 
+#include <algorithm>
+
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
@@ -23,6 +25,7 @@ extern "C" {
 #include "extension/result_set.hpp"
 #include "extension/stream_options.hpp"
 #include "extension/wake.hpp"
+#include "extension/watermark_check.hpp"
 
 using namespace insync;
 
@@ -100,11 +103,20 @@ std::optional<SourceDescription> describe_or_later(const Server& server, const S
 }
 
 // Tells at creation what would surprise later.
-void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing) {
+void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing,
+                   bool is_table) {
     if (description.null_watermarks > 0) {
         notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" +
                    join(stream.watermark) + " is null)",
                "Option null_watermark, now " + stream.option("null_watermark") + ", says what happens to them.");
+    }
+    for (const auto& column : stream.source_columns) {
+        const bool follows =
+            std::find(stream.watermark.begin(), stream.watermark.end(), column.name) != stream.watermark.end();
+        const bool is_text = description.watermark_kind == "text" || (is_table && column.transport == Transport::text);
+        if (!follows || !is_text) continue;
+        notice("watermark column \"" + column.name + "\" is a text, and is compared as the source sorts texts",
+               "Each change must give it a text that sorts behind all others; a time or a number is safer.");
     }
     if (stream.mode == "full" && !description.watermark_candidates.empty() && stream.option("mode") != "full") {
         notice("stream \"" + stream.name + "\" reads the whole source each time, as it has no watermark",
@@ -175,6 +187,8 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             complete_stream(stream, description, existing, stream.option("mode"));
         }
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
+        if (stream.has_option("initial_watermark") && described)
+            check_watermark(stream, stream.option("initial_watermark"), description);
         std::map<std::string, std::string> types;
         if (described) types = check_expressions(stream);
         if (!existing) {
@@ -194,7 +208,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         }
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
-        if (described) tell_findings(stream, description, existing);
+        if (described) tell_findings(stream, description, existing, server.kind != Kind::rest);
         if (stream.schedule) wake_at_commit(stream.server);
         if (uncounted) wake_all_at_commit();
         return record_result(
@@ -259,6 +273,8 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         if (mode == "incremental" && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                             "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
+        if (changes.contains("initial_watermark") && stream.has_option("initial_watermark") && is_described(stream))
+            check_watermark(stream, stream.option("initial_watermark"));
         if (is_described(stream)) (void)check_expressions(stream);
         {
             Bookkeeping bookkeeping;

@@ -17,6 +17,7 @@ extern "C" {
 #include "bgworker/shared_state.hpp"
 #include "bgworker/slice_window.hpp"
 #include "bgworker/zone_clock.hpp"
+#include "bgworker/zone_name.hpp"
 #include "extension/calendar.hpp"
 
 namespace insync {
@@ -156,7 +157,7 @@ std::vector<Refusal> load_refusals(int stream_id) {
 std::optional<std::int64_t> due_at(const Stream& stream, std::int64_t now_us, bool is_running) {
     if (!stream.schedule) return std::nullopt;
     auto schedule = parse_schedule(*stream.schedule);
-    return schedule ? data_due(*schedule, now_us, is_running, clock_of(stream.option("time_zone"))) : std::nullopt;
+    return schedule ? data_due(*schedule, now_us, is_running, clock_of(server_zone(stream.option("time_zone")))) : std::nullopt;
 }
 
 // Was the source read as it should have been? `is_judged`: slices tell that for a stream that was loaded once.
@@ -176,7 +177,7 @@ std::optional<Unread> find_unread(const Stream& stream, const Facts& facts, cons
     if (is_judged || !stream.schedule || !facts.last_success_us) return std::nullopt;
     auto schedule = parse_schedule(*stream.schedule);
     if (!schedule) return std::nullopt;
-    const auto due = first_due(*schedule, *facts.last_success_us, clock_of(stream.option("time_zone")));
+    const auto due = first_due(*schedule, *facts.last_success_us, clock_of(server_zone(stream.option("time_zone"))));
     if (!due || *due > now_us) return std::nullopt;
     unread.days = (now_us - *due) / USECS_PER_DAY;
     unread.is_critical = unread.days >= thresholds.critical;

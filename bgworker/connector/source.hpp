@@ -55,6 +55,8 @@ struct ReadRequest {
     bool is_change_log = false;  // several rows tell the changes of one key, in the order of the watermark
     std::string lookback;        // seconds or a count
     std::optional<std::string> initial_watermark;
+    // What the clock of the source's times without a zone is ahead of UTC, in seconds, where the stream says so.
+    std::optional<std::int64_t> zone_offset_s;
     nlohmann::json position;  // null or what an earlier position frame said
     std::size_t batch_rows = 10000;
     std::size_t batch_bytes = 16u << 20;

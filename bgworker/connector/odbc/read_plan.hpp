@@ -55,12 +55,17 @@ struct After {
     std::vector<std::string> key;
 };
 
-// What a read of changes is bounded by. `low` is inclusive, `high` exclusive; either may be missing. `marker` is the
-// value of a query's :watermark.
+// What a read of changes is bounded by. `low` is inclusive, unless it is known, and `high` exclusive; either may be
+// missing. `marker` is the value of a query's :watermark.
 struct Bounds {
     std::optional<std::string> low;
     std::optional<std::string> high;
     std::optional<std::string> marker;
+    bool low_is_known = false;  // the rows at `low` were read and can't have changed
+    // Where texts are compared: a condition that is true of those written like `low`. Others are read from
+    // `others_from` on, as they may sort below it and mean more.
+    std::string alike;
+    std::string others_from;
 };
 
 // A page in key order; `only_null_watermarks` restricts it to rows without a watermark.
@@ -82,6 +87,12 @@ StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds);
 StatementText max_watermark(const ReadPlan& plan, const std::optional<std::string>& cap, const Bounds& bounds);
 
 StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds);
+
+// How many rows there are from the low bound to `last`, that one included.
+StatementText count_overlap(const ReadPlan& plan, const std::string& last, const Bounds& bounds);
+
+// The watermarks of some rows, as literals.
+StatementText some_watermarks(const ReadPlan& plan, std::size_t rows, const Bounds& bounds);
 
 // Selects one value of these columns (indexes in plan.columns) that several rows share, or nothing.
 StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key);

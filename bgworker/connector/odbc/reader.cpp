@@ -10,8 +10,6 @@ namespace insync::odbc {
 
 namespace {
 
-constexpr std::int64_t one_day_us = std::int64_t{86400} * 1000000;
-
 std::optional<std::string> text_member(const nlohmann::json& object, const char* name) {
     if (!object.is_object()) return std::nullopt;
     const auto found = object.find(name);
@@ -34,14 +32,10 @@ std::optional<After> key_of(const nlohmann::json& position, std::size_t parts) {
     return after;
 }
 
-nlohmann::json json_of(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
-
 }  // namespace
 
 Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& out)
-    : connection_(connection), request_(request), out_(out), position_(request.position) {
+    : connection_(connection), request_(request), out_(out), position_(request.position), from_(request.position) {
     encode_.replace_text = request.replace_text;
     encode_.null_zero_dates = request.null_zero_dates;
     encode_.source_has_zero_dates = connection.dialect() == Dialect::mysql;
@@ -111,15 +105,28 @@ bool Reader::is_zoned() const {
     return plan_.watermark && plan_.columns[*plan_.watermark].type == Transport::timestamptz;
 }
 
+nlohmann::json Reader::json_of(const std::optional<std::string>& text) {
+    return text ? nlohmann::json(*text) : nlohmann::json();
+}
+
+// As the watermark's column would show it. Nothing where the source has none that we know.
+std::optional<std::string> Reader::source_clock() {
+    // Where the stream says in which zone the source writes, that counts; else most likely the source's own.
+    const bool is_local = (plan_.kind == WatermarkKind::time || plan_.kind == WatermarkKind::text) && !is_zoned();
+    const bool is_told = is_local && request_.zone_offset_s;
+    const std::optional<std::string> statement = clock_statement(connection_.dialect(), !is_local || is_told);
+    if (!statement) return std::nullopt;
+    const std::optional<std::string> clock = connection_.query_value(*statement);
+    const std::optional<CivilTime> time = clock && is_told ? parse_civil_time(*clock) : std::nullopt;
+    return time ? format_moved(*time, *request_.zone_offset_s * 1000000) : clock;
+}
+
 void Reader::read_clock() {
-    const std::optional<std::string> statement =
-        clock_statement(connection_.dialect(), plan_.kind != WatermarkKind::time || is_zoned());
-    if (!statement) return;
-    clock_ = connection_.query_value(*statement);
-    if (!clock_) return;
-    if (const std::optional<CivilTime> time = parse_civil_time(*clock_)) {
-        future_from_ = format_moved(*time, one_day_us);
-    }
+    clock_ = source_clock();
+}
+
+std::optional<std::string> Reader::initial_watermark() const {
+    return begins_again_ ? std::nullopt : request_.initial_watermark;
 }
 
 void Reader::check_duplicate_keys() {
@@ -154,7 +161,7 @@ void Reader::require_no_null_watermarks() {
 // sense one after the other.
 bool Reader::begins_with_load(const std::string& phase) const {
     if (phase == "load" || phase == "changes") return phase == "load";
-    return !request_.initial_watermark && !request_.is_change_log && !plan_.relation.has_marker && !plan_.key.empty();
+    return !initial_watermark() && !request_.is_change_log && !plan_.relation.has_marker && !plan_.key.empty();
 }
 
 nlohmann::json Reader::run() {
@@ -182,7 +189,9 @@ nlohmann::json Reader::run() {
                            {"source_now", json_of(clock_)},
                            {"future_rows", future_rows_},
                            {"null_watermarks", null_watermarks_},
+                           {"reread_rows", reread_rows_},
                            {"lag_seconds", nullptr}};
+    if (!warning_.empty()) done["warning"] = warning_;
     if (plan_.kind == WatermarkKind::time && clock_ && watermark_) {
         const std::optional<double> lag = seconds_between(*watermark_, *clock_);
         if (lag) done["lag_seconds"] = std::max(0.0, *lag);
@@ -195,20 +204,29 @@ void Reader::read_phases(const std::string& phase) {
         run_full();
     } else {
         require_no_null_watermarks();
-        const bool loads = begins_with_load(phase);
-        if (loads) run_load();
-        // Read before the snapshot begins: what lies below the horizon is committed then, and the snapshot sees it. The
-        // other way round, a transaction that commits between the two would be passed over.
-        if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
-        try {
-            begin_snapshot();
-            run_changes();
-        } catch (...) {
-            end_snapshot(true);
-            throw;
+        const bool type_changed = watermark_type_changed();
+        if (type_changed) begin_again();
+        read_changes(type_changed ? "" : phase);
+        if (is_below_overlap()) {
+            begin_again();
+            read_changes("");
         }
-        end_snapshot(false);
     }
+}
+
+void Reader::read_changes(const std::string& phase) {
+    if (begins_with_load(phase)) run_load();
+    // Read before the snapshot begins: what lies below the horizon is committed then, and the snapshot sees it. The
+    // other way round, a transaction that commits between the two would be passed over.
+    if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
+    try {
+        begin_snapshot();
+        run_changes();
+    } catch (...) {
+        end_snapshot(true);
+        throw;
+    }
+    end_snapshot(false);
 }
 
 void Reader::run_full() {
@@ -232,9 +250,9 @@ void Reader::run_full() {
 
 void Reader::run_load() {
     std::optional<After> after;
-    if (phase_of(request_.position) == "load") {
-        watermark_ = text_member(request_.position, "mark");
-        after = key_of(request_.position, plan_.key.size());
+    if (phase_of(from_) == "load") {
+        watermark_ = text_member(from_, "mark");
+        after = key_of(from_, plan_.key.size());
     } else {
         // Noted before the first page: what changes while the load runs lies above it.
         watermark_ = read_mark();
@@ -263,13 +281,16 @@ std::optional<std::string> Reader::read_mark() {
         return connection_.query_value(statement.sql, statement.parameters);
     };
     std::optional<std::string> mark = highest(std::nullopt);
-    if (!mark || !future_from_ || !is_future(*mark)) return mark;
+    plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], mark);
+    if (!mark || !is_future(*mark)) return mark;
     // One row from the future must not hide all others: the mark is the highest of those that can be true. The cap is
     // written in the source's own layout, in which texts compare.
-    const std::optional<CivilTime> time = parse_civil_time(*mark);
-    const std::optional<double> ahead = seconds_between(*future_from_, *mark);
-    if (!time || !ahead) return mark;
-    return highest(format_moved(*time, -static_cast<std::int64_t>(*ahead * 1e6)));
+    const std::optional<CivilTime> time = parse_civil_time(*mark), now = parse_civil_time(clock_for(*mark));
+    if (!time || !now) return mark;
+    const std::string cap = format_moved(*time, now->microseconds_from_2000() - time->microseconds_from_2000());
+    mark = highest(cap);
+    // A text in another layout may sort below the cap and mean a later time.
+    return mark && is_future(*mark) ? cap : mark;
 }
 
 std::optional<std::string> Reader::read_rowversion_horizon() {
@@ -290,38 +311,46 @@ Bounds Reader::changes_bounds() {
     Bounds bounds;
     if (position_.is_object() && phase_of(position_) == "changes") watermark_ = text_member(position_, "watermark");
     const SourceColumn& column = plan_.columns[*plan_.watermark];
-    plan_.kind = watermark_kind(column, watermark_ ? watermark_ : request_.initial_watermark);
+    plan_.kind = watermark_kind(column, watermark_ ? watermark_ : initial_watermark());
     bounds.high = horizon_;
     if (watermark_) {
         // Below the horizon nothing is open, so a rowversion needs no lookback.
         const std::string lookback = bounds.high ? "0" : request_.lookback;
+        overlap_end_ = watermark_;
         bounds.low = subtract_lookback(plan_.kind, *watermark_, lookback);
         if (!bounds.low) {
             throw Failure(FailureClass::config,
                           "lookback \"" + lookback + "\" doesn't fit the watermark \"" + *watermark_ + "\"");
         }
-    } else if (request_.initial_watermark) {
-        bounds.low = request_.initial_watermark;
+    } else if (initial_watermark()) {
+        bounds.low = initial_watermark();
     }
     if (plan_.relation.has_marker) {
         bounds.marker = bounds.low ? *bounds.low : lowest_literal(plan_.dialect, column, plan_.kind);
     }
+    set_text_bounds(bounds);
     return bounds;
 }
 
 void Reader::run_changes() {
-    const bool loaded = phase_of(position_) == "changes" && phase_of(request_.position) != "changes";
+    const bool loaded = phase_of(position_) == "changes" && phase_of(from_) != "changes";
     if (position_.is_null()) position_ = {{"phase", "changes"}, {"watermark", nullptr}, {"key", nullptr}};
     start_ = position_;
-    const Bounds bounds = changes_bounds();
+    Bounds bounds = changes_bounds();
+    const std::string low = bounds.low.value_or("");
+    leave_out_settled(bounds);
     if (!loaded) {
         read_null_watermarks();
+        if (overlap_end_) reread_rows_ += null_watermarks_;
         if (!plan_.relation.has_marker || bounds.marker) read_null_keys(bounds);
     }
+    counts_overlap_ = overlap_end_.has_value();
     read_pages(
         [&](const std::optional<After>& from) { return changes_page(plan_, from, bounds); }, std::nullopt,
         plan_.watermark,
         [&](const Cursor& cursor, std::size_t first, std::size_t last) { advance_watermark(cursor, first, last); });
+    counts_overlap_ = false;
+    note_overlap(low, bounds.low_is_known);
 }
 
 void Reader::read_null_watermarks() {
@@ -411,7 +440,8 @@ nlohmann::json Reader::explain() {
             position_ = {{"phase", "changes"}, {"watermark", json_of(mark)}, {"key", nullptr}};
         }
         if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
-        const Bounds bounds = changes_bounds();
+        Bounds bounds = changes_bounds();
+        leave_out_settled(bounds);
         shown["watermark"] = json_of(watermark_);
         shown["low"] = json_of(bounds.low);
         shown["high"] = json_of(bounds.high);
