@@ -158,6 +158,7 @@ std::optional<SliceChanges> Applier::held_slices(const std::string& condition) c
 
 // Runs a statement that deletes, marks or revives rows of the target; returns their number.
 std::int64_t Applier::write_counted(const std::string& statement, std::int64_t sign) {
+    TriggersAsOwner triggers(owner_settings());
     if (!ledger_) return static_cast<std::int64_t>(pg::query(statement).processed);
     std::int64_t written = 0;
     if (compares_slices_) {

@@ -241,6 +241,17 @@ bool Batch::ascends(const std::vector<std::size_t>& by, const std::vector<Source
     return true;
 }
 
+std::vector<std::string> Batch::order_of(std::size_t row, const std::vector<std::size_t>& by,
+                                         const std::vector<SourceColumn>& columns) const {
+    std::vector<Field> fields(columns.size());
+    read_row(row, fields.data());
+    std::vector<std::string> order;
+    char number[8];
+    for (std::size_t at : by)
+        order.emplace_back(comparable(columns[at].transport, fields[at], number).value_or(std::string_view()));
+    return order;
+}
+
 void Batch::read_row(std::size_t row, Field* fields) const {
     const char* at = data_.data() + offsets_[row];
     int count = wire::get_int16(at);

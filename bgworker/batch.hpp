@@ -75,6 +75,10 @@ class Batch {
     // True where the rows ascend strictly by these columns, the first one first, so that no two of them are the same
     // in all; none may be NULL. False for columns whose bytes say little about which value is smaller.
     bool ascends(const std::vector<std::size_t>& by, const std::vector<SourceColumn>& columns) const;
+    // What ascends() compares of a row, of a batch that ascends by these columns: the next batch goes on from there if
+    // its first row has more.
+    std::vector<std::string> order_of(std::size_t row, const std::vector<std::size_t>& by,
+                                      const std::vector<SourceColumn>& columns) const;
     // The fields of row `row` into `fields`, which has room for all columns.
     void read_row(std::size_t row, Field* fields) const;
 

@@ -13,6 +13,7 @@ extern "C" {
 
 #include "bgworker/batch_relation.hpp"
 #include "bgworker/expression.hpp"
+#include "bgworker/key_moves.hpp"
 #include "bgworker/source_session.hpp"
 #include "extension/calendar.hpp"
 #include "extension/expression_check.hpp"
@@ -60,6 +61,44 @@ constexpr ExpressionScope over_batch{"batch",
 
 nlohmann::json named_columns(const Stream& stream) {
     return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+}
+
+// Of the target's unique keys the one that is the source's; else one that holds it and is filled: the primary key
+// first.
+void adopt_key(Stream& stream, const Target& target) {
+    const auto named = named_columns(stream);
+    auto is_filled = [&](const std::string& name) {
+        return named.contains(name) || find_source(stream.source_columns, name) != nullptr;
+    };
+    auto is_all_filled = [&](const auto& key) { return std::all_of(key.begin(), key.end(), is_filled); };
+    std::vector<std::string> own = stream.key;
+    std::sort(own.begin(), own.end());
+    for (const auto& key : target.unique_keys) {
+        auto names = key;
+        std::sort(names.begin(), names.end());
+        if (names != own) continue;
+        stream.key = key;
+        return;
+    }
+    for (const auto& key : target.unique_keys) {  // the primary key is the first
+        if (!is_all_filled(key) || !holds_source_key(stream, key)) continue;
+        stream.key = key;
+        return;
+    }
+    if (target.primary_key.empty() || !is_all_filled(target.primary_key)) return;
+    if (!takes_more_than_source_key(stream, target.primary_key)) {
+        stream.key = target.primary_key;
+        return;
+    }
+    std::string keys[2];
+    for (const auto& name : stream.source_key) keys[0] += (keys[0].empty() ? "" : ", ") + name;
+    for (const auto& name : target.primary_key) keys[1] += (keys[1].empty() ? "" : ", ") + name;
+    throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION,
+                    "the primary key of target " + target.qualified() + " (" + keys[1] +
+                        ") does not hold the source's key (" + keys[0] + ")",
+                    "A row whose " + keys[1] + " changes at the source would be there twice.",
+                    "If it never changes, name it as the key: key => " + pg::quote_literal(keys[1]) +
+                        ". Else give the target a unique index on the source's key.");
 }
 
 // What a table that is filled from a path is called: its last segment without placeholders and extension, in letters
@@ -220,15 +259,8 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     }
     if (!stream.key.empty()) return;
 
-    // The target's: its own primary key, if all of it is filled; else the stream's constants and the source's key.
-    auto filled = [&](const std::string& name) {
-        return named.contains(name) || find_source(stream.source_columns, name) != nullptr;
-    };
-    if (target && !target->primary_key.empty() &&
-        std::all_of(target->primary_key.begin(), target->primary_key.end(), filled)) {
-        stream.key = target->primary_key;
-        return;
-    }
+    // The target's: the stream's constants and the source's key, if they are unique there; or a wider key that holds
+    // them, such as a partitioned table must have.
     for (const auto& [name, expression] : named.items()) {
         if (is_constant(expression.get<std::string>(), stream.source_columns)) stream.key.push_back(name);
     }
@@ -236,6 +268,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         std::string field = find_source(stream.source_columns, name)->field;
         if (!contains(stream.key, field)) stream.key.push_back(field);
     }
+    if (target) adopt_key(stream, *target);
 }
 
 std::map<std::string, std::string> check_expressions(const Stream& stream) {

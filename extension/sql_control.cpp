@@ -24,6 +24,7 @@ extern "C" {
 #include "bgworker/source_session.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/result_set.hpp"
+#include "extension/target_warnings.hpp"
 #include "extension/wake.hpp"
 #include "extension/watermark_check.hpp"
 
@@ -296,10 +297,11 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
     });
 }
 
-// For update scripts, at their end: the workers left when they met the version before.
+// For update scripts, at their end: the workers left when they met the version before. Tells what is in their way now.
 Datum insync_wake(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     return pg::entry([] {
+        warn_of_targets();
         wake_all_at_commit();
         return Datum(0);
     });

@@ -132,6 +132,16 @@ void tell_findings(const Stream& stream, const SourceDescription& description, c
     if (!ignored.empty()) notice("the target has no columns for " + join(ignored) + " of the source; they are ignored");
 }
 
+void tell_moves(const Stream& stream, const Applier& applier) {
+    const std::string moving = applier.moving_columns();
+    if (moving.empty()) return;
+    notice("the source identifies a row by " + join(stream.source_key) + ": where " + moving +
+               " changes, the row gets another key in the target",
+           applier.finds_moved() ? ""
+                                 : "No index of the target begins with the source's key; without one, new rows cost "
+                                   "a scan of the table.");
+}
+
 }  // namespace
 
 extern "C" {
@@ -203,12 +213,15 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         const bool uncounted = described && settle_ledger(stream);
         require_target_rights(stream);
         if (described) {
-            Applier(stream, stream.source_columns, false).check();
+            Applier applier(stream, stream.source_columns, false);
+            applier.check();
+            applier.save_names();
             check_key_rows(stream);
+            tell_findings(stream, description, existing, server.kind != Kind::rest);
+            tell_moves(stream, applier);
         }
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
-        if (described) tell_findings(stream, description, existing, server.kind != Kind::rest);
         if (stream.schedule) wake_at_commit(stream.server);
         if (uncounted) wake_all_at_commit();
         return record_result(
@@ -299,7 +312,9 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                 wake_all_at_commit();
             }
             require_target_rights(stream);
-            Applier(stream, stream.source_columns, false).check();
+            Applier applier(stream, stream.source_columns, false);
+            applier.check();
+            applier.save_names();
             check_key_rows(stream);
         }
         wake_at_commit(stream.server);

@@ -13,6 +13,10 @@ CREATE POLICY owner_reads ON insync.stream FOR SELECT
     USING (insync.is_owner(owner) AND owner_id OPERATOR(pg_catalog.=)
            (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) owner));
 
+ALTER TABLE insync.stream ADD COLUMN target_columns jsonb;
+COMMENT ON COLUMN insync.stream.target_columns IS
+    'names and numbers of the target''s columns that the stream fills, so that one that was renamed is noticed; NULL: it has not run yet';
+
 /* What 0.1 left without words. */
 COMMENT ON COLUMN insync.home.only_row IS 'keeps the table at one row';
 COMMENT ON COLUMN insync.home.system_identifier IS 'the cluster, as pg_control_system() has it';
