@@ -91,6 +91,10 @@ std::string fold_name(std::string_view name, std::size_t limit) {
         while (end > 0 && (static_cast<unsigned char>(folded[end]) & 0xC0) == 0x80) end--;
         folded.resize(end);
     }
+    // No table can have a column of these names.
+    for (const char* system : {"ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"}) {
+        if (folded == system) return folded + "_";
+    }
     return folded;
 }
 

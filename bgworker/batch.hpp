@@ -44,7 +44,7 @@ nlohmann::json to_json(const std::vector<SourceColumn>& columns);
 // The longest name that PostgreSQL keeps, in bytes (NAMEDATALEN - 1).
 inline constexpr std::size_t max_name = 63;
 
-// SQL's folding of an unquoted name, cut to `limit` bytes at a character's border.
+// SQL's folding of an unquoted name, cut to `limit` bytes at a character's border; xmin and the like become xmin_.
 std::string fold_name(std::string_view name, std::size_t limit = max_name);
 
 // One field of a row, inside the batch's bytes.

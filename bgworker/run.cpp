@@ -13,6 +13,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger_choice.hpp"
+#include "bgworker/remake.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/target_rights.hpp"
 #include "bgworker/zone_clock.hpp"
@@ -103,6 +104,7 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"mode", mode},
             {"key", stream.source_key},
             {"key_is_unique", stream.source_key_unique},
+            {"remake", stream.source_key_unique ? nlohmann::json(remaking_statements(stream)) : nlohmann::json()},
             {"is_change_log", !full && stream.has_option("operation_column") && !stream.source_key_unique},
             {"watermark", full ? std::vector<std::string>{} : stream.watermark},
             {"version", stream.watermark},

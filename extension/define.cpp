@@ -31,6 +31,12 @@ std::vector<std::string> strings(const nlohmann::json& object, const char* name)
     return items;
 }
 
+std::string joined(const std::vector<std::string>& items) {
+    std::string list;
+    for (const auto& item : items) list += (list.empty() ? "" : ", ") + item;
+    return list;
+}
+
 const SourceColumn* find_source(const std::vector<SourceColumn>& columns, const std::string& name) {
     auto exact = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
     if (exact != columns.end()) return &*exact;
@@ -44,10 +50,8 @@ const SourceColumn* find_source(const std::vector<SourceColumn>& columns, const 
     std::vector<std::string> names;
     for (const auto& column : columns) names.push_back(column.field);
     std::string near = closest(name, names);
-    std::string all;
-    for (const auto& item : names) all += (all.empty() ? "" : ", ") + item;
     throw pg::Error(ERRCODE_UNDEFINED_COLUMN, what + " \"" + name + "\" is not a column of the source",
-                    "The source has the columns " + all + ".",
+                    "The source has the columns " + joined(names) + ".",
                     near.empty() ? "" : "Perhaps you meant the column \"" + near + "\".");
 }
 
@@ -238,12 +242,20 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     auto within = [](const std::vector<std::string>& part, const std::vector<std::string>& whole) {
         return std::all_of(part.begin(), part.end(), [&](const auto& item) { return contains(whole, item); });
     };
+    // A row whose key is NULL can't be told from others, so a key that allows it is not taken unasked.
+    auto may_be_null = [&](const std::string& name) {
+        const SourceColumn* column = find_source(stream.source_columns, name);
+        return column == nullptr || column->nullable;
+    };
+    const auto whole_key =
+        std::find_if(description.unique_keys.begin(), description.unique_keys.end(),
+                     [&](const auto& key) { return std::none_of(key.begin(), key.end(), may_be_null); });
     if (!description.primary_key.empty() && (from_key.empty() || within(description.primary_key, from_key))) {
         stream.source_key = description.primary_key;
     } else if (!from_key.empty()) {
         stream.source_key = from_key;
-    } else if (!description.unique_keys.empty()) {
-        stream.source_key = description.unique_keys.front();
+    } else if (whole_key != description.unique_keys.end()) {
+        stream.source_key = *whole_key;
     }
     auto same = [](std::vector<std::string> a, std::vector<std::string> b) {
         std::sort(a.begin(), a.end());
@@ -253,9 +265,14 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     stream.source_key_unique = !description.primary_key.empty() && same(stream.source_key, description.primary_key);
     for (const auto& key : description.unique_keys) stream.source_key_unique |= same(stream.source_key, key);
     if (stream.source_key.empty()) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "source " + quote_for_message(stream.source) + " has no primary key", "",
-                        "Name the columns that identify a row: key => '…'.");
+        throw pg::Error(
+            ERRCODE_INVALID_PARAMETER_VALUE, "source " + quote_for_message(stream.source) + " has no primary key",
+            description.unique_keys.empty() ? ""
+                                            : "Its unique key (" + joined(description.unique_keys.front()) +
+                                                  ") allows NULL, and such rows can't be told apart.",
+            description.unique_keys.empty() ? "Name the columns that identify a row: key => '...'."
+                                            : "If rows without it may be rejected, name it: key => " +
+                                                  pg::quote_literal(joined(description.unique_keys.front())) + ".");
     }
     if (!stream.key.empty()) return;
 

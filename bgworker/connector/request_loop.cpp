@@ -98,6 +98,7 @@ ReadRequest read_request(const json& request) {
     read.version = optional_names(request, "version").value_or(read.watermark);
     read.version_key = optional_names(request, "version_key").value_or(std::vector<std::string>());
     read.key_is_unique = request.value("key_is_unique", false);
+    read.remake = optional_text(request, "remake").value_or("");
     read.is_change_log = request.value("is_change_log", false);
     read.lookback = optional_text(request, "lookback").value_or("");
     read.initial_watermark = optional_text(request, "initial_watermark");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "bgworker/connector/odbc/key_order.hpp"
 #include "bgworker/connector/odbc/statement_builder.hpp"
 
 namespace insync::odbc {
@@ -113,20 +114,14 @@ ReadPlan make_read_plan(Dialect dialect, Relation relation, const ReadRequest& r
                                  request.window->from, request.window->to, request.window->only_null};
     }
     plan.page_rows = plan.key.empty() ? 0 : request.page_rows;
-    if (dialect == Dialect::sqlite) {
-        for (std::size_t part : plan.key) {
-            if (plan.columns[part].fetch == Fetch::hex) {
-                throw Failure(FailureClass::config,
-                              "column \"" + plan.columns[part].name + "\" can't be a key because it holds blobs", "",
-                              "Choose another key, or read a query that selects hex() of the column.");
-            }
-        }
-    }
+    add_page_order(plan);
     return plan;
 }
 
 WatermarkKind watermark_kind(const SourceColumn& column, const std::optional<std::string>& literal) {
     if (column.is_rowversion) return WatermarkKind::rowversion;
+    // What is sorted by number doesn't end with its highest text.
+    if (!column.page_parameter.empty()) return WatermarkKind::none;
     WatermarkKind kind = WatermarkKind::none;
     switch (column.type) {
         case Transport::date:
@@ -174,7 +169,8 @@ std::string lowest_literal(Dialect dialect, const SourceColumn& column, Watermar
         case WatermarkKind::rowversion:
             return "0x0000000000000000";
         default:
-            return "";
+            // To Oracle, an empty text is NULL, above which is nothing.
+            return dialect == Dialect::oracle ? "\x01" : "";
     }
 }
 
@@ -292,9 +288,11 @@ StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>
     const Bounds none;
     StatementBuilder builder(plan, none);
     std::string list, selected;
-    for (std::size_t part : key) {
-        list += (list.empty() ? "" : ", ") + plan.references[part];
-        selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[part], plan.references[part]);
+    for (std::size_t i = 0; i < key.size(); i++) {
+        const bool in_order = i < plan.key.size() && plan.key[i] == key[i];
+        const std::string& reference = in_order ? plan.page_order[i].reference : plan.references[key[i]];
+        list += (list.empty() ? "" : ", ") + reference;
+        selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[key[i]], reference);
     }
     builder.add("SELECT ").add(page_prefix(plan.dialect, 1)).add(selected).from().in_window().key_is_not_null();
     builder.add(" GROUP BY ").add(list).add(" HAVING COUNT(*) > 1").add(page_suffix(plan.dialect, 1));

@@ -18,13 +18,20 @@
 
 namespace insync::odbc {
 
+// One part of the order of pages.
+struct PagePart {
+    std::size_t column = 0;  // whose literal a position keeps
+    std::string reference;   // what stands in ORDER BY and in conditions
+};
+
 struct ReadPlan {
     Dialect dialect = Dialect::generic;
     Relation relation;
     std::vector<SourceColumn> columns;    // as selected: first those that are sent, then those only read for paging
     std::vector<std::string> references;  // each column in an expression: s."id", COALESCE(s."a", s."b")
     std::size_t sent = 0;
-    std::vector<std::size_t> key;  // indexes into columns
+    std::vector<std::size_t> key;      // indexes into columns
+    std::vector<PagePart> page_order;  // as many parts as the key has
     std::optional<std::size_t> watermark;
     WatermarkKind kind = WatermarkKind::none;
     std::optional<PlanWindow> window;  // of pages in key order

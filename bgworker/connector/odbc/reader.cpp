@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/odbc/key_order.hpp"
 
 namespace insync::odbc {
 
@@ -21,17 +22,6 @@ std::string phase_of(const nlohmann::json& position) {
     return text_member(position, "phase").value_or("");
 }
 
-std::optional<After> key_of(const nlohmann::json& position, std::size_t parts) {
-    const auto found = position.find("key");
-    if (found == position.end() || !found->is_array() || found->size() != parts || parts == 0) return std::nullopt;
-    After after;
-    for (const nlohmann::json& part : *found) {
-        if (!part.is_string()) return std::nullopt;
-        after.key.push_back(part.get<std::string>());
-    }
-    return after;
-}
-
 }  // namespace
 
 Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& out)
@@ -46,6 +36,7 @@ Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& 
 
 void Reader::prepare_plan() {
     plan_ = make_read_plan(connection_.dialect(), load_relation(connection_, request_.source), request_);
+    check_key();
     if (!request_.full && !plan_.watermark) {
         throw Failure(FailureClass::config, "an incremental read needs a watermark", "",
                       "Name a watermark column, or read in mode full.");
@@ -61,7 +52,6 @@ void Reader::prepare_plan() {
                       "Name the column that the query compares with :watermark.");
     }
     if (connection_.dialect() == Dialect::sqlite) {
-        for (std::size_t part : plan_.key) set_storage_class(part);
         if (plan_.watermark) set_storage_class(*plan_.watermark);
         if (plan_.window) set_layout(plan_.window->time);
     }
@@ -97,6 +87,31 @@ void Reader::set_storage_class(std::size_t index) {
     column.parameter = low_number ? "CAST(? AS NUMERIC)" : "?";
 }
 
+// Where the read stopped, unless its pages were of another order then: of a type that the source has altered since.
+std::optional<After> Reader::stopped_after(const char* phase) const {
+    const nlohmann::json& position = from_;
+    if (phase_of(position) != phase || plan_.key.empty()) return std::nullopt;
+    const std::optional<std::string> order = text_member(position, "order");
+    if (order ? *order != order_text(plan_) : has_special_order(plan_)) return std::nullopt;
+    const auto found = position.find("key");
+    if (found == position.end() || !found->is_array() || found->size() != plan_.key.size()) return std::nullopt;
+    After after;
+    for (const nlohmann::json& part : *found) {
+        if (!part.is_string()) return std::nullopt;
+        after.key.push_back(part.get<std::string>());
+    }
+    return after;
+}
+
+// A position inside of pages in key order.
+nlohmann::json Reader::key_position(const char* phase, const std::optional<After>& after) const {
+    nlohmann::json position = {{"phase", phase}, {"key", nullptr}};
+    if (!after || plan_.key.empty()) return position;
+    position["key"] = after->key;
+    position["order"] = order_text(plan_);
+    return position;
+}
+
 std::optional<std::size_t> Reader::first_key() const {
     return plan_.key.empty() ? std::nullopt : std::optional(plan_.key[0]);
 }
@@ -129,8 +144,37 @@ std::optional<std::string> Reader::initial_watermark() const {
     return begins_again_ ? std::nullopt : request_.initial_watermark;
 }
 
+// The source's key as it was when the stream was made has to be one still: with another, several of its rows would be
+// one row of the target.
+void Reader::check_key() {
+    key_is_unique_ = request_.key_is_unique;
+    const Relation& relation = plan_.relation;
+    if (!key_is_unique_ || relation.is_query || relation.is_view) return;
+    std::vector<std::string> names;
+    for (std::size_t part : plan_.key) names.push_back(plan_.columns[part].name);
+    if (is_unique_key(relation, names)) return;
+    if (relation.primary_key.empty() && relation.unique_keys.empty()) {
+        // Somebody may load in bulk and make the key again: what matters is that the rows still have one.
+        key_is_unique_ = false;
+        lost_key_ = true;
+        return;
+    }
+    auto list = [](const std::vector<std::string>& columns) {
+        std::string text;
+        for (const std::string& column : columns) text += (text.empty() ? "" : ", ") + column;
+        return "(" + text + ")";
+    };
+    const std::vector<std::string>& now =
+        relation.primary_key.empty() ? relation.unique_keys.front() : relation.primary_key;
+    throw Failure(
+        FailureClass::config, "the key of source " + quote_name(Dialect::generic, relation.text) + " has changed",
+        "The stream's rows are told apart by " + list(names) + ", those of the source by " + list(now) + " now.",
+        request_.remake.empty() ? "Make the stream again."
+                                : "Make the stream and its target again: " + request_.remake);
+}
+
 void Reader::check_duplicate_keys() {
-    if (request_.key_is_unique || plan_.key.empty() || plan_.relation.has_marker || request_.only) return;
+    if (key_is_unique_ || plan_.key.empty() || plan_.relation.has_marker || request_.only) return;
     std::vector<std::size_t> key = plan_.key;
     if (request_.is_change_log && plan_.watermark) key.push_back(*plan_.watermark);
     const StatementText probe = duplicate_key(plan_, key);
@@ -169,7 +213,7 @@ nlohmann::json Reader::run() {
     read_clock();
     const std::string phase = phase_of(request_.position);
     const bool first = request_.full ? phase != "full" : phase.empty();
-    if (first) check_duplicate_keys();
+    if (first || lost_key_) check_duplicate_keys();
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
     nlohmann::json columns = {{"columns", to_json(sent)}};
     if (request_.only_keys) columns["rows"] = "present";
@@ -230,42 +274,43 @@ void Reader::read_changes(const std::string& phase) {
 }
 
 void Reader::run_full() {
-    std::optional<After> after;
-    if (phase_of(request_.position) == "full") after = key_of(request_.position, plan_.key.size());
+    const std::optional<After> after = stopped_after("full");
     Bounds bounds;
     if (plan_.relation.has_marker) {
         bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
     }
     if (request_.only) return run_only(bounds);
-    start_ = {{"phase", "full"}, {"key", nullptr}};
-    position_ = {{"phase", "full"}, {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
+    start_ = key_position("full", std::nullopt);
+    position_ = key_position("full", after);
     read_null_keys(bounds);
     read_pages([&](const std::optional<After>& from) { return key_page(plan_, from, false, bounds); }, after,
                first_key(),
                [&](const Cursor& cursor, std::size_t, std::size_t last) {
-                   if (!plan_.key.empty()) position_["key"] = after_row(cursor, last).key;
+                   position_ = key_position("full", after_row(cursor, last));
                });
     position_ = {{"phase", "done"}};
 }
 
 void Reader::run_load() {
-    std::optional<After> after;
+    const std::optional<After> after = stopped_after("load");
     if (phase_of(from_) == "load") {
         watermark_ = text_member(from_, "mark");
-        after = key_of(from_, plan_.key.size());
     } else {
         // Noted before the first page: what changes while the load runs lies above it.
         watermark_ = read_mark();
     }
     plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], watermark_);
-    start_ = {{"phase", "load"}, {"mark", json_of(watermark_)}, {"key", nullptr}};
-    position_ = {{"phase", "load"},
-                 {"mark", json_of(watermark_)},
-                 {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
+    auto position = [&](const std::optional<After>& from) {
+        nlohmann::json made = key_position("load", from);
+        made["mark"] = json_of(watermark_);
+        return made;
+    };
+    start_ = position(std::nullopt);
+    position_ = position(after);
     read_null_keys({});
     read_pages(
         [&](const std::optional<After>& from) { return key_page(plan_, from, false, {}); }, after, first_key(),
-        [&](const Cursor& cursor, std::size_t, std::size_t last) { position_["key"] = after_row(cursor, last).key; });
+        [&](const Cursor& cursor, std::size_t, std::size_t last) { position_ = position(after_row(cursor, last)); });
     position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}, {"key", nullptr}};
     // The catch-up has begun even if nothing more is found: a later run must not load again.
     if (rows_since_position_ > 0) send_position();
@@ -414,8 +459,7 @@ nlohmann::json Reader::explain() {
     nlohmann::json shown = {{"source_now", json_of(clock_)}};
     const std::string phase = phase_of(request_.position);
     if (request_.full) {
-        std::optional<After> after;
-        if (phase == "full") after = key_of(request_.position, plan_.key.size());
+        const std::optional<After> after = stopped_after("full");
         Bounds bounds;
         if (plan_.relation.has_marker) {
             bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
@@ -431,8 +475,7 @@ nlohmann::json Reader::explain() {
         const bool loads = begins_with_load(phase);
         if (loads) {
             if (phase != "load") add(max_watermark(plan_, std::nullopt, {}));
-            std::optional<After> after;
-            if (phase == "load") after = key_of(request_.position, plan_.key.size());
+            const std::optional<After> after = stopped_after("load");
             const std::optional<std::string> mark =
                 phase == "load" ? text_member(request_.position, "mark") : read_mark();
             shown["mark"] = json_of(mark);

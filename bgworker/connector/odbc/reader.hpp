@@ -58,6 +58,7 @@ class Reader {
     std::optional<std::string> source_clock();
     std::optional<std::string> initial_watermark() const;
     static nlohmann::json json_of(const std::optional<std::string>& text);
+    void check_key();
     void check_duplicate_keys();
     bool begins_with_load(const std::string& phase) const;
     void require_no_null_watermarks();
@@ -82,6 +83,8 @@ class Reader {
     void read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                     const Advance& advance);
     std::optional<std::size_t> first_key() const;
+    std::optional<After> stopped_after(const char* phase) const;
+    nlohmann::json key_position(const char* phase, const std::optional<After>& after) const;
     void send_row(const Cursor& cursor, std::size_t row);
     void reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
                     const std::string& column);
@@ -110,6 +113,8 @@ class Reader {
     FrameWriter& out_;
     ReadPlan plan_;
     std::optional<FetchState> fetch_;
+    bool key_is_unique_ = false;  // by the source's own key or unique index, as they are now
+    bool lost_key_ = false;       // when the stream was made, it was
     EncodeOptions encode_;
 
     nlohmann::json position_;               // what the next position frame says

@@ -48,7 +48,7 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
     // Only whole numbers have the same order here as at the source.
     constexpr std::size_t no_column = SIZE_MAX;
     const std::size_t order = ordered_by && plan_.columns[*ordered_by].fetch == Fetch::int64 ? *ordered_by : no_column;
-    const bool is_unique = request_.key_is_unique && plan_.key.size() == 1 && order == plan_.key[0];
+    const bool is_unique = key_is_unique_ && plan_.key.size() == 1 && order == plan_.key[0];
     const std::size_t page_rows = plan_.page_rows == 0 ? SIZE_MAX : plan_.page_rows;
     while (true) {
         const StatementText statement = page(after);
@@ -160,8 +160,8 @@ After Reader::after_row(const Cursor& cursor, std::size_t row) const {
     if (plan_.watermark) {
         after.watermark = literal_of(plan_.columns[*plan_.watermark], cursor.cell(row, *plan_.watermark));
     }
-    for (std::size_t part : plan_.key) {
-        after.key.push_back(literal_of(plan_.columns[part], cursor.cell(row, part)));
+    for (const PagePart& part : plan_.page_order) {
+        after.key.push_back(literal_of(plan_.columns[part.column], cursor.cell(row, part.column)));
     }
     return after;
 }
