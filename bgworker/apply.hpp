@@ -153,7 +153,7 @@ class Applier {
     std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
     RowOrder order_ = RowOrder::any;                  // of the present batch
     std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder
-    std::unique_ptr<pg::Plan> check_, keys_;
+    std::unique_ptr<pg::Plan> check_, keys_, filtered_;
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_;
     Covers covers_ = Covers::everything;

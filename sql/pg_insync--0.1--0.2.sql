@@ -111,6 +111,10 @@ BEGIN
     END LOOP;
 END $$;
 
+ALTER TABLE insync.run ADD COLUMN filtered bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN insync.run.filtered IS 'rows that the source sent and the stream''s filter left out';
+COMMENT ON COLUMN insync.run.unchanged IS 'rows that were right already';
+
 /* Why nothing runs is said where everybody looks: a copy waits for sync_resume(), a standby for its promotion. Not dropped
    and made again, as what was granted on it would be lost. */
 CREATE OR REPLACE VIEW insync.status WITH (security_invoker = true) AS
@@ -137,7 +141,8 @@ SELECT s.name AS stream,
        r.rows_read AS rows,
        coalesce(w.failures, 0) AS failures,
        (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id OPERATOR(pg_catalog.=) s.id) AS rejects,
-       coalesce(stopped.message, u.message, live.message, r.message) AS message
+       coalesce(stopped.message, u.message, live.message, r.message) AS message,
+       r.filtered AS filtered
   FROM insync.stream AS s
   CROSS JOIN (SELECT CASE
       WHEN NOT EXISTS (SELECT FROM insync.home AS h, pg_catalog.pg_control_system() AS c, pg_catalog.pg_database AS d
@@ -150,6 +155,7 @@ SELECT s.name AS stream,
   LEFT JOIN insync.unreachable() AS u ON u.server OPERATOR(pg_catalog.=) s.server
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
+COMMENT ON COLUMN insync.status.filtered IS 'rows of the last run that its filter left out';
 
 /* The other kind of server. */
 CREATE FUNCTION insync_rest_validator(options text[], catalog oid) RETURNS void

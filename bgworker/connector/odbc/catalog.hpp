@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bgworker/connector/odbc/connection.hpp"
+#include "bgworker/connector/odbc/source_query.hpp"
 #include "bgworker/connector/odbc/types.hpp"
 
 namespace insync::odbc {
@@ -22,8 +23,9 @@ struct TableName {
 struct Relation {
     bool is_query = false;
     bool is_view = false;
-    std::string
-        from;  // what stands behind FROM: a quoted name, or a query in parentheses (its :watermark markers kept)
+    std::string from;                // of a table: its quoted name
+    std::vector<std::string> parts;  // of a table: its name
+    SourceQuery query;
     std::string text;         // the source as the user wrote it
     bool has_marker = false;  // a query with :watermark
     std::vector<SourceColumn> columns;
@@ -47,8 +49,5 @@ Relation load_table(Connection& connection, const TableName& table);
 // The index of the column called `name`: exactly, or else the only one that differs in case alone. Raises Failure
 // (config) where there is none, with the nearest name as a hint. `role` says what the column was meant for.
 std::size_t find_column(const std::vector<SourceColumn>& columns, const std::string& name, const std::string& role);
-
-// The SQL of a query source with every :watermark replaced by `replacement`, and how many there were.
-std::string query_text(const Relation& relation, const std::string& replacement, int& markers);
 
 }  // namespace insync::odbc

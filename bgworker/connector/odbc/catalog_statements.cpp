@@ -154,6 +154,31 @@ Query columns_query(Dialect dialect, const std::vector<std::string>& parts) {
     }
 }
 
+Query readable_columns_query(Dialect dialect, const std::vector<std::string>& parts) {
+    switch (dialect) {
+        case Dialect::mysql: {
+            MysqlName name = mysql_name(parts);
+            return {
+                "SELECT column_name FROM information_schema.columns WHERE FIND_IN_SET('select', privileges) > 0 AND " +
+                    name.condition + " ORDER BY ordinal_position",
+                name.parameters};
+        }
+        case Dialect::postgresql:
+            return {
+                "SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+                "pg_catalog.to_regclass(CAST(? AS text)) AND a.attnum > 0 AND NOT a.attisdropped AND "
+                "pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') ORDER BY a.attnum",
+                {quote_path(dialect, parts)}};
+        case Dialect::sqlserver:
+            return {"SELECT c.name FROM " + sqlserver_catalog(parts) +
+                        "sys.columns c WHERE c.object_id = OBJECT_ID(?) AND HAS_PERMS_BY_NAME(?, 'OBJECT', 'SELECT', "
+                        "c.name, 'COLUMN') = 1 ORDER BY c.column_id",
+                    {quote_path(dialect, parts), quote_path(dialect, parts)}};
+        default:
+            return {};
+    }
+}
+
 Query keys_query(Dialect dialect, const std::vector<std::string>& parts) {
     switch (dialect) {
         case Dialect::sqlite:
@@ -187,6 +212,35 @@ Query keys_query(Dialect dialect, const std::vector<std::string>& parts) {
                         "sys.columns c ON c.object_id = k.object_id AND c.column_id = k.column_id WHERE i.object_id = "
                         "OBJECT_ID(?) AND i.is_unique = 1 AND i.has_filter = 0 AND i.is_disabled = 0 AND "
                         "k.is_included_column = 0 ORDER BY 2 DESC, 1, k.key_ordinal",
+                    {quote_path(dialect, parts)}};
+        default:
+            return {};
+    }
+}
+
+Query definition_mark(Dialect dialect, const std::vector<std::string>& parts) {
+    switch (dialect) {
+        case Dialect::mysql: {
+            MysqlName name = mysql_name(parts);
+            Query mark{
+                "(SELECT SUM(CRC32(CONCAT_WS(',', ordinal_position, column_name, column_type, is_nullable, "
+                "column_key, collation_name))) FROM information_schema.columns WHERE " +
+                    name.condition + ")",
+                name.parameters};
+            return mark;
+        }
+        case Dialect::postgresql:
+            return {
+                "(SELECT CONCAT_WS(',', (SELECT SUM(CAST(pg_catalog.hashtext(CONCAT_WS(',', a.attnum, a.attname, "
+                "a.atttypid, a.atttypmod, a.attnotnull, a.attcollation)) AS bigint)) FROM "
+                "pg_catalog.pg_attribute a WHERE a.attrelid = r.id AND a.attnum > 0 AND NOT a.attisdropped), "
+                "(SELECT SUM(CAST(i.indexrelid AS bigint)) FROM pg_catalog.pg_index i WHERE i.indrelid = r.id AND "
+                "i.indisunique AND i.indisvalid), CAST(r.id AS bigint)) FROM (SELECT "
+                "CAST(pg_catalog.to_regclass(CAST(? AS text)) AS oid) AS id) r)",
+                {quote_path(dialect, parts)}};
+        case Dialect::sqlserver:
+            return {"(SELECT CONVERT(varchar(23), o.modify_date, 121) + ' ' + CAST(o.object_id AS varchar(11)) FROM " +
+                        sqlserver_catalog(parts) + "sys.objects o WHERE o.object_id = OBJECT_ID(?))",
                     {quote_path(dialect, parts)}};
         default:
             return {};

@@ -24,9 +24,16 @@ Query find_table_query(Dialect dialect, const std::vector<std::string>& parts);
 // Rows of (column, full type name, 1 if nullable) in the table's order.
 Query columns_query(Dialect dialect, const std::vector<std::string>& parts);
 
+// Rows of (column) that the user may read, in the table's order.
+Query readable_columns_query(Dialect dialect, const std::vector<std::string>& parts);
+
 // Rows of (key name, 1 if primary, column) of primary and unique keys, in key and position order. A NULL column stands
 // for an expression.
 Query keys_query(Dialect dialect, const std::vector<std::string>& parts);
+
+// An expression, without a FROM of its own, that has another value once the columns or keys of the table are altered.
+// Cheap enough for every poll.
+Query definition_mark(Dialect dialect, const std::vector<std::string>& parts);
 
 // Rows of (column): columns that hold JSON though their type says text. Empty where the engine has no such columns.
 Query json_columns_query(Dialect dialect, const std::vector<std::string>& parts);

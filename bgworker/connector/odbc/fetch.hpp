@@ -39,6 +39,9 @@ class Cursor {
     // Sends the statement and binds its columns, which must be as many as `columns`.
     void execute(const std::string& sql, const std::vector<std::string>& parameters);
 
+    // Names and types of the result's columns as the driver describes them, as text.
+    std::string shape(bool with_digits);
+
     // Fetches the next block; false behind the last one.
     bool next();
 

@@ -27,10 +27,14 @@ struct ReadPlan {
     std::vector<std::size_t> key;  // indexes into columns
     std::optional<std::size_t> watermark;
     WatermarkKind kind = WatermarkKind::none;
-    std::optional<PlanWindow> window;  // of pages in key order
-    std::size_t page_rows = 50000;     // 0: no pages, one statement reads everything
+    std::optional<SourceColumn> full_marker;  // what a query's :watermark is compared with, in a read without watermark
+    std::string lowest_marker;                // what :watermark is to be where all rows are meant
+    std::optional<PlanWindow> window;         // of pages in key order
+    std::size_t page_rows = 50000;            // 0: no pages, one statement reads everything
 
     bool has_nullable_key() const;
+    // The column with which a query's :watermark is compared; none where nobody said which.
+    const SourceColumn* marker() const;
     bool has_nullable_watermark() const { return watermark && columns[*watermark].nullable; }
 };
 
@@ -74,6 +78,10 @@ StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::op
 
 // A page in the order of watermark and key.
 StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds);
+
+// The first page of the changes together with what else a poll reads: rows without a watermark, rows without a key. It
+// holds all of them if it isn't full.
+StatementText poll_page(const ReadPlan& plan, const Bounds& bounds);
 
 // The rows whose key has a NULL, which no page can hold. With a low bound: those at or above it.
 StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds);

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/odbc/marker.hpp"
 
 namespace insync::odbc {
 
@@ -40,8 +41,8 @@ nlohmann::json json_of(const std::optional<std::string>& text) {
 
 }  // namespace
 
-Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& out)
-    : connection_(connection), request_(request), out_(out), position_(request.position) {
+Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& out, PlanCache* plans)
+    : connection_(connection), request_(request), out_(out), plans_(plans), position_(request.position) {
     encode_.replace_text = request.replace_text;
     encode_.null_zero_dates = request.null_zero_dates;
     encode_.source_has_zero_dates = connection.dialect() == Dialect::mysql;
@@ -50,7 +51,7 @@ Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& 
     bytes_at_position_ = out.bytes_sent();
 }
 
-void Reader::prepare_plan() {
+void Reader::load_plan() {
     plan_ = make_read_plan(connection_.dialect(), load_relation(connection_, request_.source), request_);
     if (!request_.full && !plan_.watermark) {
         throw Failure(FailureClass::config, "an incremental read needs a watermark", "",
@@ -62,10 +63,7 @@ void Reader::prepare_plan() {
                       "column \"" + column.name + "\" of type " + column.source_type + " can't be a watermark", "",
                       "A watermark is a time, a number, a rowversion or a text that grows with each change.");
     }
-    if (plan_.relation.has_marker && !plan_.watermark) {
-        throw Failure(FailureClass::config, "a query with :watermark needs a watermark column", "",
-                      "Name the column that the query compares with :watermark.");
-    }
+    resolve_marker(connection_, plan_);
     if (connection_.dialect() == Dialect::sqlite) {
         for (std::size_t part : plan_.key) set_storage_class(part);
         if (plan_.watermark) set_storage_class(*plan_.watermark);
@@ -74,8 +72,6 @@ void Reader::prepare_plan() {
     fetch_.emplace(plan_.columns);
     // Without a key no page can be run again, so every value has to be read whole the first time.
     fetch_->row_by_row = plan_.key.empty();
-    rejects_null_watermarks_ =
-        plan_.has_nullable_watermark() && request_.null_watermark == ReadRequest::NullWatermark::reject;
 }
 
 // SQLite compares a text parameter with a number as text, unless the column has an affinity that says otherwise. What
@@ -85,6 +81,7 @@ void Reader::set_storage_class(std::size_t index) {
     const bool reliable = !plan_.relation.is_query && !plan_.relation.is_view && column.affinity != Affinity::none;
     if (reliable) return;
     if (plan_.relation.has_marker) {
+        if (plan_.watermark == index) return;  // resolved with the marker
         const bool number = watermark_kind(column, std::nullopt) == WatermarkKind::integer;
         column.parameter = number ? "CAST(? AS NUMERIC)" : "?";
         return;
@@ -112,10 +109,7 @@ bool Reader::is_zoned() const {
 }
 
 void Reader::read_clock() {
-    const std::optional<std::string> statement =
-        clock_statement(connection_.dialect(), plan_.kind != WatermarkKind::time || is_zoned());
-    if (!statement) return;
-    clock_ = connection_.query_value(*statement);
+    read_clock_and_mark();
     if (!clock_) return;
     if (const std::optional<CivilTime> time = parse_civil_time(*clock_)) {
         future_from_ = format_moved(*time, one_day_us);
@@ -163,19 +157,8 @@ nlohmann::json Reader::run() {
     const std::string phase = phase_of(request_.position);
     const bool first = request_.full ? phase != "full" : phase.empty();
     if (first) check_duplicate_keys();
-    std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
-    nlohmann::json columns = {{"columns", to_json(sent)}};
-    if (request_.only_keys) columns["rows"] = "present";
-    out_.send(wire::FrameType::columns, columns);
-    try {
-        read_phases(phase);
-    } catch (const OutOfOrder&) {
-        // Rows may be missing below what was read, so the next run reads it again.
-        position_ = start_;
-        watermark_ = text_member(start_, "watermark");
-        send_position();
-        throw;
-    }
+    send_columns();
+    read_or_start_over(phase);
     send_position();
     send_progress();
     nlohmann::json done = {{"complete", true},
@@ -190,10 +173,29 @@ nlohmann::json Reader::run() {
     return done;
 }
 
+void Reader::read_in_order(const std::string& phase) {
+    try {
+        read_phases(phase);
+    } catch (const OutOfOrder&) {
+        // Rows may be missing below what was read, so the next run reads it again.
+        position_ = start_;
+        watermark_ = text_member(start_, "watermark");
+        send_position();
+        throw;
+    }
+}
+
+void Reader::send_columns() {
+    std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
+    nlohmann::json columns = {{"columns", to_json(sent)}};
+    if (request_.only_keys) columns["rows"] = "present";
+    out_.send(wire::FrameType::columns, columns);
+}
+
 void Reader::read_phases(const std::string& phase) {
     if (request_.full) {
         run_full();
-    } else {
+    } else if (!can_poll(phase) || !poll()) {
         require_no_null_watermarks();
         const bool loads = begins_with_load(phase);
         if (loads) run_load();
@@ -214,10 +216,7 @@ void Reader::read_phases(const std::string& phase) {
 void Reader::run_full() {
     std::optional<After> after;
     if (phase_of(request_.position) == "full") after = key_of(request_.position, plan_.key.size());
-    Bounds bounds;
-    if (plan_.relation.has_marker) {
-        bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
-    }
+    const Bounds bounds;
     if (request_.only) return run_only(bounds);
     start_ = {{"phase", "full"}, {"key", nullptr}};
     position_ = {{"phase", "full"}, {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
@@ -260,7 +259,8 @@ std::optional<std::string> Reader::read_mark() {
     }
     auto highest = [&](const std::optional<std::string>& cap) {
         const StatementText statement = max_watermark(plan_, cap, {});
-        return connection_.query_value(statement.sql, statement.parameters);
+        const std::optional<std::string> value = connection_.query_value(statement.sql, statement.parameters);
+        return value ? std::optional(watermark_literal(plan_.columns[*plan_.watermark], *value)) : std::nullopt;
     };
     std::optional<std::string> mark = highest(std::nullopt);
     if (!mark || !future_from_ || !is_future(*mark)) return mark;
@@ -274,7 +274,9 @@ std::optional<std::string> Reader::read_mark() {
 
 std::optional<std::string> Reader::read_rowversion_horizon() {
     try {
-        return connection_.query_value(rowversion_horizon_statement());
+        const std::optional<std::string> horizon = connection_.query_value("SELECT " + rowversion_horizon_expression());
+        if (known_ != nullptr) known_->has_horizon = horizon.has_value();
+        return horizon ? std::optional(rowversion_literal(*horizon)) : std::nullopt;
     } catch (const Failure& error) {
         if (error.disconnected) throw;
         out_.log("warning",
@@ -304,7 +306,7 @@ Bounds Reader::changes_bounds() {
         bounds.low = request_.initial_watermark;
     }
     if (plan_.relation.has_marker) {
-        bounds.marker = bounds.low ? *bounds.low : lowest_literal(plan_.dialect, column, plan_.kind);
+        bounds.marker = bounds.low ? *bounds.low : plan_.lowest_marker;
     }
     return bounds;
 }
@@ -318,10 +320,12 @@ void Reader::run_changes() {
         read_null_watermarks();
         if (!plan_.relation.has_marker || bounds.marker) read_null_keys(bounds);
     }
+    const std::uint64_t pages_before = pages_;
     read_pages(
         [&](const std::optional<After>& from) { return changes_page(plan_, from, bounds); }, std::nullopt,
         plan_.watermark,
         [&](const Cursor& cursor, std::size_t first, std::size_t last) { advance_watermark(cursor, first, last); });
+    if (known_ != nullptr) known_->one_page = pages_ - pages_before == 1;
 }
 
 void Reader::read_null_watermarks() {
@@ -354,10 +358,12 @@ void Reader::begin_snapshot() {
         const Isolation isolation = sqlserver_isolation(known && rows[0][0] == "1", known && rows[0][1] == "1");
         if (!isolation.warning.empty()) out_.log("warning", isolation.warning);
         has_snapshot_ = true;
+        connection_.snapshot_isolation = isolation.begin.size() > 1;
         for (const std::string& statement : isolation.begin) connection_.execute(statement);
         return;
     }
     for (const std::string& statement : odbc::begin_snapshot(connection_.dialect())) {
+        connection_.guard(false);  // it is read-only by itself
         has_snapshot_ = true;
         connection_.execute(statement);
     }
@@ -372,6 +378,7 @@ void Reader::end_snapshot(bool failed) {
         // The failure that led here says more than the one of cleaning up behind it.
         if (!failed) throw;
     }
+    connection_.guard(plan_.relation.is_query);
 }
 
 nlohmann::json Reader::explain() {
@@ -387,10 +394,7 @@ nlohmann::json Reader::explain() {
     if (request_.full) {
         std::optional<After> after;
         if (phase == "full") after = key_of(request_.position, plan_.key.size());
-        Bounds bounds;
-        if (plan_.relation.has_marker) {
-            bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
-        }
+        const Bounds bounds;
         if (request_.only) {
             add(rows_of_keys(plan_, next_keys(0), std::nullopt, bounds));
         } else {

@@ -8,12 +8,14 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "bgworker/connector/frame_writer.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
 #include "bgworker/connector/odbc/measures.hpp"
+#include "bgworker/connector/odbc/plan_cache.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
 
 namespace insync::odbc {
@@ -25,8 +27,8 @@ struct OutOfOrder : Failure {
 
 class Reader {
   public:
-    // All three are used until the reader ends.
-    Reader(Connection& connection, const ReadRequest& request, FrameWriter& out);
+    // All are used until the reader ends. `plans`: what earlier reads of the session have learned.
+    Reader(Connection& connection, const ReadRequest& request, FrameWriter& out, PlanCache* plans = nullptr);
 
     // Reads and returns the members of the done frame.
     nlohmann::json run();
@@ -45,15 +47,23 @@ class Reader {
     using Advance = std::function<void(const Cursor&, std::size_t first, std::size_t last)>;
 
     void prepare_plan();
+    void load_plan();
+    void send_columns();
+    void read_or_start_over(const std::string& phase);
+    bool can_poll(const std::string& phase) const;
+    void check_shape(Cursor& cursor);
     void set_storage_class(std::size_t column);
     void set_layout(TimeColumn& time);
     void set_charsets(Measures& measures, const Bounds& bounds);
     void read_clock();
+    void read_clock_and_mark();
     void check_duplicate_keys();
     bool begins_with_load(const std::string& phase) const;
     void require_no_null_watermarks();
 
+    void read_in_order(const std::string& phase);
     void read_phases(const std::string& phase);
+    bool poll();
     void run_full();
     void run_only(const Bounds& bounds);
     Keys next_keys(std::size_t first) const;
@@ -69,8 +79,9 @@ class Reader {
 
     // Reads pages from `after` on; `advance` moves the position over the rows of a block that have been sent. The pages
     // are ordered first by the column `ordered_by`.
-    void read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
-                    const Advance& advance);
+    // False: `only_first` was asked for, and behind the first page there may be more.
+    bool read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
+                    const Advance& advance, bool only_first = false);
     std::optional<std::size_t> first_key() const;
     void send_row(const Cursor& cursor, std::size_t row);
     void reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
@@ -86,6 +97,12 @@ class Reader {
     Connection& connection_;
     const ReadRequest& request_;
     FrameWriter& out_;
+    PlanCache* plans_;
+    KnownSource* known_ = nullptr;  // the entry of this read in plans_
+    bool is_warm_ = false;          // the plan is from memory
+    bool shape_checked_ = false;
+    bool is_polling_ = false;
+    std::multiset<std::string> polled_rejects_;  // sent by a poll, so that a read that starts over doesn't repeat them
     ReadPlan plan_;
     std::optional<FetchState> fetch_;
     EncodeOptions encode_;

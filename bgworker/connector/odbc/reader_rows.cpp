@@ -39,8 +39,8 @@ OutOfOrder::OutOfOrder()
               "Rows would be lost, or read without an end.",
               "Check the source's driver, or the view or query that is read.") {}
 
-void Reader::read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
-                        const Advance& advance) {
+bool Reader::read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
+                        const Advance& advance, bool only_first) {
     // Only whole numbers have the same order here as at the source.
     constexpr std::size_t no_column = SIZE_MAX;
     const std::size_t order = ordered_by && plan_.columns[*ordered_by].fetch == Fetch::int64 ? *ordered_by : no_column;
@@ -50,6 +50,7 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
         const StatementText statement = page(after);
         Cursor cursor(connection_, plan_.columns, *fetch_);
         cursor.execute(statement.sql, statement.parameters);
+        check_shape(cursor);
         std::size_t read = 0;
         bool again = false;
         std::optional<After> last;
@@ -77,7 +78,8 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
         if (last) after = last;
         if (!again) pages_++;
         send_progress();
-        if (!again && read < page_rows) return;
+        if (!again && read < page_rows) return true;
+        if (only_first) return false;
     }
 }
 
@@ -120,13 +122,20 @@ void Reader::reject_row(const Cursor& cursor, std::size_t row, const std::string
     };
     for (std::size_t part : plan_.key) key[replaced_utf8(plan_.columns[part].name)] = value_of(part);
     for (std::size_t i = 0; i < plan_.sent; i++) record[replaced_utf8(plan_.columns[i].name)] = value_of(i);
-    out_.send(wire::FrameType::reject,
-              {{"key", key},
-               {"record", record},
-               {"sqlstate", sqlstate},
-               {"message", message},
-               {"column", column},
-               {"watermark", plan_.watermark ? value_of(*plan_.watermark) : nlohmann::json()}});
+    const nlohmann::json reject = {
+        {"key", key},           {"record", record},
+        {"sqlstate", sqlstate}, {"message", message},
+        {"column", column},     {"watermark", plan_.watermark ? value_of(*plan_.watermark) : nlohmann::json()}};
+    if (is_polling_) {
+        polled_rejects_.insert(reject.dump());
+    } else if (const auto sent = polled_rejects_.find(polled_rejects_.empty() ? "" : reject.dump());
+               sent != polled_rejects_.end()) {
+        polled_rejects_.erase(sent);
+        rows_--;
+        rows_since_position_--;
+        return;
+    }
+    out_.send(wire::FrameType::reject, reject);
 }
 
 bool Reader::batch_is_full() const {
@@ -170,6 +179,7 @@ bool Reader::is_future(const std::string& literal) const {
 // behind it is of the future, or isn't written as a watermark of this kind at all.
 void Reader::advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last) {
     for (std::size_t row = last + 1; row-- > first;) {
+        if (cursor.cell(row, *plan_.watermark).is_null) continue;
         const After here = after_row(cursor, row);
         // The very first literal tells how a text column writes its watermarks.
         if (!watermark_) plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], here.watermark);
