@@ -13,7 +13,7 @@ def mariadb_statements(source):
     """The statements of the streams' sessions at the source, oldest first, by session."""
     rows = source.server.query(
         "SELECT thread_id, command_type, CONVERT(argument USING utf8mb4) FROM mysql.general_log"
-        f" WHERE user_host LIKE '{source.server.user}%' ORDER BY event_time"
+        f" WHERE user_host LIKE '%{source.server.user}%' ORDER BY event_time"
     )
     return [(thread, text) for thread, command, text in rows if command in ("Query", "Execute")]
 
@@ -73,7 +73,7 @@ def test_a_warm_poll_is_two_statements_in_postgresql(db, postgres, source):
         db.create_stream("s", "erp", source, key="id", watermark="w", target="s", schedule="1 second")
 
         def found():
-            lines = re.findall(r"\[(\d+)\] \S+ " + postgres.name + r" LOG:  (?:statement|execute [^:]*): (.*)", text())
+            lines = re.findall(r"\[(\d+)\] client backend " + postgres.name + r" LOG:  (?:statement|execute [^:]*): (.*)", text())
             polls = last_polls(lines)
             return len(polls) == POLLS and all(len(poll) == 2 for poll in polls) and polls
 
@@ -83,46 +83,41 @@ def test_a_warm_poll_is_two_statements_in_postgresql(db, postgres, source):
 
 
 CHANGES = {
-    "a new column": ("ALTER TABLE t ADD COLUMN extra int DEFAULT 7", "SELECT extra FROM s WHERE id = 9", 7),
-    "a wider type": ("ALTER TABLE t MODIFY COLUMN n decimal(10,2)", "SELECT n FROM s WHERE id = 9", None),
-    "a dropped column": ("ALTER TABLE t DROP COLUMN v", "SELECT v FROM s WHERE id = 9", None),
+    "a new column": ("ALTER TABLE t ADD COLUMN extra int DEFAULT 7", "id, n, v, w", "9, 24, 'z', '2026-01-01 10:00:02'", "extra", "7"),
+    "a dropped column": ("ALTER TABLE t DROP COLUMN v", "id, n, w", "9, 24, '2026-01-01 10:00:02'", "v", None),
+    "another type": ("ALTER TABLE t MODIFY COLUMN n varchar(9) NOT NULL", "id, n, v, w", "9, 'abc', 'z', '2026-01-01 10:00:02'", "n", "abc"),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("engine", ["mariadb", "postgres", "sqlite"])
 def test_definitions_that_change_between_polls_are_noticed_at_once(db, engine, change, request):
-    if engine == "sqlite" and change == "a wider type":
+    if engine == "sqlite" and change == "another type":
         pytest.skip("SQLite's columns cannot be altered")
     place = request.getfixturevalue(engine)
     run = place.script if engine == "sqlite" else place.query
-    ddl, question, answer = CHANGES[change]
+    ddl, columns, values, column, value = CHANGES[change]
     if engine == "postgres":
-        ddl = ddl.replace("MODIFY COLUMN n", "ALTER COLUMN n TYPE")
+        ddl = ddl.replace("MODIFY COLUMN n varchar(9) NOT NULL", "ALTER COLUMN n TYPE varchar(9)")
     run("CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, v varchar(20), w timestamp NOT NULL)")
     run("INSERT INTO t VALUES (1, 5, 'a', '2026-01-01 10:00:00')")
     db.create_server("erp", **(place.server_options() if engine == "sqlite" else place.server_options))
     db.create_stream("s", "erp", "t", watermark="w", target="s", schedule="1 second", options={"new_columns": "add", "max_retries": 100, "retry_delay": "1 second"})
-    polls = "SELECT coalesce(sum(polls), 0) + (SELECT count(*) FROM insync.run) FROM insync.run"
     wait_for(lambda: db.query("SELECT FROM s"), "the first row")
     run("INSERT INTO t VALUES (2, 5, 'a', '2026-01-01 10:00:01')")
     wait_for(lambda: db.query("SELECT FROM s WHERE id = 2"), "a row by a warm poll")
     run(ddl)
-    columns = {"a new column": "id, n, v, w", "a dropped column": "id, n, w"}.get(change, "id, n, v, w")
-    values = "9, 24.75, 'z', '2026-01-01 10:00:02'" if change == "a wider type" else "9, 24, 'z', '2026-01-01 10:00:02'"
-    run(f"INSERT INTO t ({columns}) VALUES ({values.replace(', ' + repr('z'), '') if change == 'a dropped column' else values})")
-    if change == "a wider type":
-        def told():
-            """The value as it is, or a word about it: it must not arrive cut."""
-            rows = db.query("SELECT n FROM s WHERE id = 9")
-            assert rows in ([], [(24.75,)]) or rows[0][0] == db.value("SELECT 24.75"), rows
-            return rows or db.errors("s") or db.query("SELECT FROM insync.run WHERE status = 'failed'")
+    run(f"INSERT INTO t ({columns}) VALUES ({values})")
+    if change == "another type":  # for the target's integer it is a bad value, and that is told with the value
 
-        wait_for(told, "the value, a reject or a failure")
+        def told():
+            rejects = db.errors("s")
+            return rejects and rejects[0]["record"]["n"] or (db.query("SELECT n::text FROM s WHERE id = 9") or [(None,)])[0][0]
+
+        assert wait_for(told, "the value, or a reject with it") == value
     else:
         wait_for(lambda: db.query("SELECT FROM s WHERE id = 9"), "the row behind the change")
-        assert db.value(question) == answer
-    assert db.value(polls) > 0
+        assert db.value(f"SELECT {column}::text FROM s WHERE id = 9") == value
 
 
 def test_more_than_a_page_is_read_in_one_state(db, mariadb):
