@@ -82,7 +82,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     find_key_fields();
     may_copy_ = !counts_source_;
     forget_writes();
-    check_.reset(), keys_.reset();
+    check_.reset(), keys_.reset(), filtered_.reset();
     column_checks_.clear();
     column_checks_.resize(shape_.columns.size());
     MemoryContext outer = MemoryContextSwitchTo(context_);
@@ -247,6 +247,9 @@ void Applier::write(RunCounts& counts) {
         counts.inserted += merged.inserted;
         counts.updated += merged.updated;
         counts.deleted += merged.deleted;
+    }
+    if (const std::string statement = filtered_statement(shape_); !statement.empty()) {
+        counts.filtered += std::stoll(*plan(filtered_, statement).fetch().first()[0]);
     }
 }
 

@@ -312,6 +312,11 @@ std::string check_statement(const ApplyShape& shape, const MappedColumn& column)
     return "SELECT count(ROW(" + value(shape, column) + "))\n  FROM batch" + where_filter(shape);
 }
 
+std::string filtered_statement(const ApplyShape& shape) {
+    if (shape.filter.empty()) return "";
+    return "SELECT count(*) FROM batch WHERE (" + shape.filter + "\n) IS NOT TRUE";
+}
+
 std::string keys_statement(const ApplyShape& shape) {
     int number = 0;
     return "SELECT " +

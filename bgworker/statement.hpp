@@ -90,6 +90,9 @@ std::string check_statement(const ApplyShape& shape);
 // The same for one column.
 std::string check_statement(const ApplyShape& shape, const MappedColumn& column);
 
+// Counts the rows of the batch that the filter leaves out; empty without one.
+std::string filtered_statement(const ApplyShape& shape);
+
 // SELECT of the batch's keys as the target has them; its result feeds `seen`.
 std::string keys_statement(const ApplyShape& shape);
 
