@@ -12,7 +12,9 @@ extern "C" {
 }
 
 #include "bgworker/apply_scope.hpp"
+#include "bgworker/column_names.hpp"
 #include "bgworker/copy_batch.hpp"
+#include "bgworker/key_moves.hpp"
 #include "bgworker/merge_counter.hpp"
 #include "bgworker/agenda.hpp"
 #include "bgworker/shared_state.hpp"
@@ -60,14 +62,23 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     columns_changed_ = false;
     kind_ = kind;
     auto known = whole_columns_.empty() ? stream_.source_columns : std::move(whole_columns_);
+    const auto filled = known_filled_columns(stream_.id);
+    require_names(stream_, kind == RowKind::whole ? columns_ : known, *target, filled);
     if (kind == RowKind::whole) follow_columns(*target, known);
     whole_columns_ = kind == RowKind::whole ? columns_ : known;
     rejects_.use(columns_, kind == RowKind::gone ? "delete" : "upsert");
+    target_oid_ = target->oid;
+    target_kind_ = target->kind;
     shape_ = build_shape(stream_, whole_columns_, *target);
+    require_own_rows();
+    finds_moved_ = !has_moves(shape_) || insync::finds_moved(*target, shape_);
+    filled_columns_ = filled_columns(*target, shape_);
+    if (filled_columns_ == filled) filled_columns_ = nullptr;
     count_slices(*target);
     // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
     if (first) {
         const bool is_empty = *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
+        was_empty_ = is_empty;
         target_is_empty_ = is_empty && shape_.delete_condition.empty();
     }
     if (kind != RowKind::whole) keep_keys();
@@ -106,13 +117,20 @@ void Applier::heed_versions() {
 
 void Applier::forget_writes() {
     for (auto* plans : {&merge_, &insert_}) (*plans)[0].reset(), (*plans)[1].reset();
+    moves_.reset(), withdrawals_.reset();
+    has_planned_ = false;
+}
+
+void Applier::save_names() {
+    if (!filled_columns_.is_null()) save_filled_columns(stream_.id, filled_columns_);
+    filled_columns_ = nullptr;
 }
 
 void Applier::find_key_fields() {
     key_fields_.clear();
     for (const std::string& name : stream_.key) {
         auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(), [&](const MappedColumn& item) {
-            return item.name == pg::quote_identifier(name) && item.keeps_apart;
+            return item.name == pg::quote_identifier(name) && item.keeps_apart && !item.moves;
         });
         if (column == shape_.columns.end()) continue;
         auto field = std::find_if(columns_.begin(), columns_.end(),
@@ -134,8 +152,9 @@ pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql)
 void Applier::check() {
     Scope scope(stream_);
     BatchRelation relation(descriptor_);
+    agree_with_planner();
+    (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
     check_casts();
-    plan(merge_[0], merge_statement(shape_));
     if (auto misfits = misfit_statement(shape_); !misfits.empty()) plan(misfits_, misfits);
     if (!shape_.source_key.empty()) plan(origin_rows_, origins_statement(shape_));
     if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
@@ -146,8 +165,25 @@ bool Applier::copy(const Batch& batch, RunCounts& counts) {
     if (batch.rows() == 0 || !may_copy_ || has_screens() || compares_slices_ || !target_is_empty_ ||
         order_ != RowOrder::by_key || seen_ || rejects_.has_errors() || !batch.rejects.empty())
         return false;
+    if (!has_planned_) {
+        // COPY asks no planner, and no other hook.
+        BatchRelation relation(descriptor_);
+        pg::Subtransaction planning;
+        try {
+            agree_with_planner();
+            const auto slot = static_cast<std::size_t>(order_);
+            may_copy_ = plan(insert_[slot], insert_statement(shape_, order_)).writes_plainly();
+            planning.commit();
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            planning.rollback();
+            may_copy_ = false;
+        }
+        if (!may_copy_) return false;
+    }
     pg::Subtransaction subtransaction;
     try {
+        TriggersAsOwner triggers(owner_settings());
         pg::query(nothing_deferred);
         auto copied = copy_batch(batch, columns_, shape_, stream_);
         subtransaction.commit();
@@ -157,8 +193,8 @@ bool Applier::copy(const Batch& batch, RunCounts& counts) {
         return may_copy_;
     } catch (const pg::Error& error) {
         if (error.is_interrupt() || error.is_transient()) throw;
-        // A bad row, which the statement is going to isolate; or a table that takes nothing but INSERT, as those of
-        // TimescaleDB do. If that fails as well, it says why.
+        // A bad row, which the statement is going to isolate; or a table that takes nothing but INSERT. If that fails
+        // as well, it says why.
         subtransaction.rollback();
         may_copy_ = false;
         return false;
@@ -167,15 +203,18 @@ bool Applier::copy(const Batch& batch, RunCounts& counts) {
 
 void Applier::write(RunCounts& counts) {
     pg::query(nothing_deferred);
+    agree_with_planner();
     const auto slot = static_cast<std::size_t>(order_);
     if (target_is_empty_) {
         auto& insert = plan(insert_[slot], insert_statement(shape_, order_));
         counts.inserted += static_cast<std::int64_t>(insert.execute());
     } else {
+        move_rows(counts);
         auto& merge = plan(merge_[slot], merge_statement(shape_, order_));
         arm_merge_counter();
-        merge.execute();
+        const auto processed = static_cast<std::int64_t>(merge.execute());
         MergeCounts merged = take_merge_counts();
+        if (!merged.known) merged.updated = processed;
         counts.inserted += merged.inserted;
         counts.updated += merged.updated;
         counts.deleted += merged.deleted;
@@ -187,6 +226,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
     const SliceChanges before = slices_, source_before = batch_source_slices_;
     pg::Subtransaction subtransaction;
     try {
+        TriggersAsOwner triggers(owner_settings());
         begin_counting();
         write(written);
         end_counting();
@@ -221,6 +261,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     std::optional<pg::Error> failure;
     bool is_screened = false;  // some row doesn't fit
     order_ = batch.ascends(key_fields_, columns_) ? RowOrder::by_key : RowOrder::any;
+    if (target_is_empty_ && has_moves(shape_) && !goes_on_ascending(batch)) target_is_empty_ = false;
     if (!copy(batch, counts)) {
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         is_screened = faults.empty() && !rows.empty() && has_misfits();
@@ -258,7 +299,9 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     for (const auto& reject : rejects) rejected.insert(reject.row);
     std::erase_if(new_origins_, [&](const KeyOrigin& origin) { return rejected.contains(origin.row); });
     save_origins(stream_.id, new_origins_);
-    add_slices(batch.watermark);
+    check_visible(counts.inserted);
+    save_names();
+    add_slices(batch.watermark, counts.deleted);
     batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
               static_cast<std::int64_t>(batch.rejects.size())};
     std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;
@@ -297,6 +340,8 @@ void Applier::committed() {
     has_begun_ = true;
     if (needs_profile_) shared::make_due(MyDatabaseId, InvalidOid, GetCurrentTimestamp());
     needs_profile_ = false;
+    was_empty_ = was_empty_ && !is_visible_;
+    last_order_ = std::move(next_order_);
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;
@@ -313,6 +358,7 @@ void Applier::isolate(const Batch& batch, std::vector<std::size_t> rows, RunCoun
     check_rows(batch, rows, good, rejects);
     screen_rows(batch, good, rejects);
     write_rows(batch, good, counts, rejects);
+    retry_conflicts(batch, counts, rejects);
     if (!seen_) return;
     // A rejected row exists at the source all the same. One whose key can't even be computed isn't in the target.
     for (const auto& reject : rejects) {

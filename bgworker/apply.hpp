@@ -20,6 +20,7 @@
 #include "bgworker/statement.hpp"
 #include "bgworker/stream.hpp"
 #include "bgworker/target.hpp"
+#include "bgworker/trigger_settings.hpp"
 #include "extension/option_values.hpp"
 
 namespace insync {
@@ -52,9 +53,17 @@ class Applier {
     void heed_versions();
 
     // Checks the statements by planning them, without running them; for sync_create, sync_alter and sync_explain.
+    // Whoever stands behind the planner may refuse them there.
     void check();
     // The apply statement, for sync_explain.
     std::string statement() const { return merge_statement(shape_); }
+
+    // The columns of the target's key that can change while the row at the source stays the same; empty: none.
+    std::string moving_columns() const;
+    // Has the target an index that finds rows by what identifies them at the source?
+    bool finds_moved() const { return finds_moved_; }
+    // Keeps with the stream which columns it fills; apply() does so, too.
+    void save_names();
 
     // The keys of every batch are collected from now on, for delete_vanished(). What a read of everything doesn't meet
     // any more is no reject, either; a part says nothing of the rest.
@@ -143,6 +152,12 @@ class Applier {
     RunCounts note_keys(const Batch& batch);
     void add_keys(const Batch& batch, const std::vector<std::size_t>& rows);
     bool copy(const Batch& batch, RunCounts& counts);
+    void agree_with_planner();
+    void check_visible(std::int64_t written);
+    void require_own_rows() const;
+    bool goes_on_ascending(const Batch& batch);
+    void move_rows(RunCounts& counts);
+    std::int64_t count_buckets(const pg::Rows& rows);
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);
@@ -150,7 +165,10 @@ class Applier {
                     std::vector<RowReject>& rejects);
     void write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts,
                     std::vector<RowReject>& rejects);
+    void retry_conflicts(const Batch& batch, RunCounts& counts, std::vector<RowReject>& rejects);
+    void advise_deferrable(std::vector<RowReject>& rejects) const;
     std::string failing_column();
+    const TriggerSettings& owner_settings();
     void find_key_fields();
     void forget_writes();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
@@ -168,7 +186,8 @@ class Applier {
     std::string bucket_for(const char* alias) const;
     std::vector<std::size_t> convertible_rows(const Batch& batch);
     std::int64_t write_counted(const std::string& statement, std::int64_t sign);
-    void add_slices(const std::string& watermark);
+    // `deleted`: rows that the batch deleted; nothing where all that left a slice were.
+    void add_slices(const std::string& watermark, std::optional<std::int64_t> deleted = std::nullopt);
 
     const Stream& stream_;
     std::vector<SourceColumn> columns_;        // of the batch
@@ -181,6 +200,11 @@ class Applier {
     TupleDesc descriptor_;
     bool columns_changed_ = false, has_altered_target_ = false;
     std::vector<std::string> column_notes_;
+    Oid target_oid_ = InvalidOid;
+    TargetKind target_kind_ = TargetKind::table;
+    bool has_planned_ = false;  // the planner has nothing against what is going to be written
+    bool was_empty_ = false;    // the target, when the run began, and no batch with rows has committed since
+    bool is_visible_ = false;   // rows were written, and seen
     bool target_is_empty_ = false;
     bool may_copy_ = true;                            // as long as nothing has been found that COPY doesn't do
     std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
@@ -188,6 +212,11 @@ class Applier {
     std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder
     std::unique_ptr<pg::Plan> check_, keys_, misfits_, origin_rows_, held_rows_;
     std::vector<KeyOrigin> new_origins_;  // of the present batch
+    std::unique_ptr<TriggerSettings> owner_settings_;
+    bool finds_moved_ = true;
+    std::unique_ptr<pg::Plan> moves_, withdrawals_;     // where rows can move
+    std::vector<std::string> last_order_, next_order_;  // of the last row that has committed, and of the present batch
+    nlohmann::json filled_columns_;                     // to be kept with the stream; null: they are known
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_;
     Covers covers_ = Covers::everything;

@@ -18,7 +18,7 @@ constexpr std::int64_t guard_floor = 10;
 // for deletes does.
 void Applier::keep_keys() {
     if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("keys of rows that nobody asked for");
-    std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key; });
+    std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key || column.moves; });
     shape_.filter.clear();
     shape_.delete_condition = kind_ == RowKind::gone ? "true" : "";
 }

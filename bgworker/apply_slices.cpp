@@ -148,6 +148,7 @@ std::optional<SliceChanges> Applier::held_slices(const std::string& condition) c
 
 // Runs a statement that deletes, marks or revives rows of the target; returns their number.
 std::int64_t Applier::write_counted(const std::string& statement, std::int64_t sign) {
+    TriggersAsOwner triggers(owner_settings());
     if (!ledger_) return static_cast<std::int64_t>(pg::query(statement).processed);
     std::int64_t written = 0;
     if (compares_slices_) {
@@ -175,8 +176,14 @@ std::int64_t Applier::write_counted(const std::string& statement, std::int64_t s
     return written;
 }
 
-void Applier::add_slices(const std::string& watermark) {
-    const bool is_added = !ledger_ || add_to_ledger(stream_.id, *ledger_, slices_, watermark);
+void Applier::add_slices(const std::string& watermark, std::optional<std::int64_t> deleted) {
+    // Rows that left a slice, but for those that left the table.
+    std::int64_t moved = 0;
+    if (deleted && stream_.option("slice_column").empty()) {
+        for (const auto& [bucket, count] : slices_) moved -= std::min<std::int64_t>(count, 0);
+        moved = std::max<std::int64_t>(moved - *deleted, 0);
+    }
+    const bool is_added = !ledger_ || add_to_ledger(stream_.id, *ledger_, slices_, watermark, moved);
     slices_.clear();
     if (is_added) return;
     // The slices were defined anew since this run began; who did that may have seen none of its rows yet.

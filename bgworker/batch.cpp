@@ -91,6 +91,10 @@ std::string fold_name(std::string_view name, std::size_t limit) {
         while (end > 0 && (static_cast<unsigned char>(folded[end]) & 0xC0) == 0x80) end--;
         folded.resize(end);
     }
+    // No table can have a column of these names.
+    for (const char* system : {"ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"}) {
+        if (folded == system) return folded + "_";
+    }
     return folded;
 }
 
@@ -246,6 +250,17 @@ bool Batch::ascends(const std::vector<std::size_t>& by, const std::vector<Source
         before.swap(row);
     }
     return true;
+}
+
+std::vector<std::string> Batch::order_of(std::size_t row, const std::vector<std::size_t>& by,
+                                         const std::vector<SourceColumn>& columns) const {
+    std::vector<Field> fields(columns.size());
+    read_row(row, fields.data());
+    std::vector<std::string> order;
+    char number[8];
+    for (std::size_t at : by)
+        order.emplace_back(comparable(columns[at].transport, fields[at], number).value_or(std::string_view()));
+    return order;
 }
 
 void Batch::read_row(std::size_t row, Field* fields) const {

@@ -47,7 +47,7 @@ nlohmann::json to_json(const std::vector<SourceColumn>& columns);
 // The longest name that PostgreSQL keeps, in bytes (NAMEDATALEN - 1).
 inline constexpr std::size_t max_name = 63;
 
-// SQL's folding of an unquoted name, cut to `limit` bytes at a character's border.
+// SQL's folding of an unquoted name, cut to `limit` bytes at a character's border; xmin and the like become xmin_.
 std::string fold_name(std::string_view name, std::size_t limit = max_name);
 
 // One field of a row, inside the batch's bytes.
@@ -78,6 +78,10 @@ class Batch {
     // True where the rows ascend strictly by these columns, the first one first, so that no two of them are the same
     // in all; none may be NULL. False for columns whose bytes say little about which value is smaller.
     bool ascends(const std::vector<std::size_t>& by, const std::vector<SourceColumn>& columns) const;
+    // What ascends() compares of a row, of a batch that ascends by these columns: the next batch goes on from there if
+    // its first row has more.
+    std::vector<std::string> order_of(std::size_t row, const std::vector<std::size_t>& by,
+                                      const std::vector<SourceColumn>& columns) const;
     // The fields of row `row` into `fields`, which has room for all columns.
     void read_row(std::size_t row, Field* fields) const;
 

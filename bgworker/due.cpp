@@ -10,6 +10,7 @@ extern "C" {
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/schedule.hpp"
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -116,8 +117,9 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
             item.request.trigger = "retry";
         } else if (row[2]) {
             auto schedule = parse_schedule(*row[2]);
-            const char* zone_name = row[3] ? row[3]->c_str() : nullptr;
-            pg_tz* zone = zone_name != nullptr ? pg::call([&] { return pg_tzset(zone_name); }) : default_zone;
+            const std::string zone_text = server_zone(row[3].value_or(""));
+            const char* zone_name = zone_text.c_str();
+            pg_tz* zone = row[3] ? pg::call([&] { return pg_tzset(zone_name); }) : default_zone;
             if (zone == nullptr) zone = default_zone;
             auto interval = row[9] ? parse_duration(*row[9]) : decltype(parse_duration("")){};
             if (interval && now - std::stoll(*row[10]) >= interval->count() * 1000)

@@ -19,6 +19,14 @@ constexpr double deviations = 5;
 // Where a group has too few samples, the day may be a weekday of its own, such as a short Sunday: only this part of
 // what would be short otherwise is.
 constexpr double for_strangers = 0.2;
+// Empty slices are usual where there are so many stretches of them, in so many slices: fewer are faults.
+constexpr std::size_t enough_stretches = 5;
+constexpr double enough_empty = 0.02;
+// A stretch that comes this often by chance, in all the time that is known, is unusual: by the empty slices that are
+// seen, and by the rows of the others.
+constexpr double by_chance_as_seen = 0.002, by_chance_of_rows = 0.02;
+constexpr std::size_t longest_by_chance = 30;
+constexpr WallUs years[] = {364, 365, 366};  // days
 
 // The median; reorders `values`, which aren't empty.
 double median_of(std::vector<double>& values) {
@@ -52,6 +60,27 @@ std::optional<double> median_near(const Points& points, WallUs slice, std::size_
     return median_of(near);
 }
 
+// How long a stretch may be by chance, where this share of so many slices is empty.
+std::size_t stretch_by_chance(double share, double slices, double by_chance) {
+    std::size_t stretch = 0;
+    while (stretch < longest_by_chance && std::pow(share, static_cast<double>(stretch + 1)) * slices >= by_chance)
+        stretch++;
+    return stretch;
+}
+
+// The same, where stretches of these lengths are seen.
+std::size_t stretch_as_seen(std::vector<double> lengths, double slices) {
+    if (lengths.size() < enough_stretches) return 0;
+    std::vector<double> sorted = lengths;
+    const double usual = std::max(3 * median_of(sorted), 3.0);  // longer ones are holes
+    std::erase_if(lengths, [&](double length) { return length > usual; });
+    double empty = 0, longest = 0;
+    for (double length : lengths) empty += length, longest = std::max(longest, length);
+    const double share = empty / slices;
+    if (lengths.size() < enough_stretches || share < enough_empty || share >= 1) return 0;
+    return std::max(stretch_by_chance(share, slices, by_chance_as_seen), static_cast<std::size_t>(longest));
+}
+
 }  // namespace
 
 std::size_t group_of(WallUs slice, SliceUnit unit) {
@@ -69,6 +98,24 @@ std::size_t group_of(WallUs slice, SliceUnit unit) {
 
 std::size_t group_count(SliceUnit unit) {
     return unit == SliceUnit::hour ? 7 * 24 : unit == SliceUnit::day ? 7 : 1;
+}
+
+double median(std::vector<double> values) {
+    return values.empty() ? 0 : median_of(values);
+}
+
+std::size_t longest_rhythm(SliceUnit unit) {
+    switch (unit) {
+        case SliceUnit::hour:
+            return 7 * 24;
+        case SliceUnit::day:
+            return 7;
+        case SliceUnit::week:
+            return 5;
+        case SliceUnit::month:
+            break;
+    }
+    return 12;
 }
 
 Volumes::Volumes(SliceUnit unit, const std::vector<Sample>& samples, double short_below)
@@ -146,10 +193,7 @@ Habits::Habits(SliceUnit unit, const std::vector<Day>& days)
     }
     // Longer than the rhythm of a week (or of a month of weeks, a year of months) is a hole; but where stretches are
     // many, as in a table of products that gains one now and then, only what is long among them.
-    std::size_t longest = unit == SliceUnit::hour   ? 7 * 24
-                          : unit == SliceUnit::day  ? 7
-                          : unit == SliceUnit::week ? 5
-                                                    : 12;
+    std::size_t longest = longest_rhythm(unit);
     if (stretches.size() >= 8) {
         std::vector<double> lengths;
         for (const Stretch& stretch : stretches) lengths.push_back(static_cast<double>(stretch.length));
@@ -159,11 +203,42 @@ Habits::Habits(SliceUnit unit, const std::vector<Day>& days)
         if (stretch.length > longest) continue;
         for (std::size_t i = 0; i < stretch.length; i++) empty_[group_of(days[stretch.begin + i].slice, unit)]++;
     }
+    // What is empty though its group usually isn't.
+    std::vector<double> unexpected;
+    double length = 0;
+    for (const Day& day : days) {
+        if (day.empty) empty_slices_.push_back(day.slice);
+        if (empty_by_group(day.slice)) continue;
+        expected_++;
+        if (day.empty) {
+            length++;
+        } else if (length > 0) {
+            unexpected.push_back(length);
+            length = 0;
+        }
+    }
+    usual_stretch_ = stretch_as_seen(std::move(unexpected), expected_);
+}
+
+// Rows that come one by one are as many as a Poisson distribution says; none at all by this share.
+std::size_t Habits::usual_stretch(double rows) const {
+    return std::max(usual_stretch_, rows > 0 ? stretch_by_chance(std::exp(-rows), expected_, by_chance_of_rows) : 0);
 }
 
 bool Habits::usually_empty(WallUs slice) const {
+    return empty_by_group(slice) || empty_a_year_before(slice);
+}
+
+bool Habits::empty_by_group(WallUs slice) const {
     std::size_t group = group_of(slice, unit_);
     return empty_[group] > held_[group] && empty_[group] + held_[group] >= enough_of_group;
+}
+
+// On the same weekday, or on the same date.
+bool Habits::empty_a_year_before(WallUs slice) const {
+    return std::any_of(std::begin(years), std::end(years), [&](WallUs days) {
+        return std::binary_search(empty_slices_.begin(), empty_slices_.end(), slice_of(slice - days * wall_day, unit_));
+    });
 }
 
 }  // namespace insync

@@ -18,6 +18,13 @@ namespace insync {
 std::size_t group_of(WallUs slice, SliceUnit unit);
 std::size_t group_count(SliceUnit unit);
 
+// The median; 0 of none.
+double median(std::vector<double> values);
+
+// Longer stretches of empty slices than this don't belong to the rhythm of a week, a month of weeks, or a year of
+// months.
+std::size_t longest_rhythm(SliceUnit unit);
+
 struct Band {
     double median = 0;  // rows that are usual
     double lower = 0;   // fewer are short
@@ -55,7 +62,8 @@ class Volumes {
 };
 
 // Which groups are more often empty than not, as Sundays of a shop that is closed on Sundays. Long stretches without
-// rows are holes, and say nothing of habits, unless such stretches are the habit.
+// rows are holes, and say nothing of habits, unless such stretches are the habit. What was empty a year before is
+// usually empty, too, as a shop that closes in August.
 class Habits {
   public:
     // Whether each slice holds rows, from the first one that does to the last, in order of time.
@@ -66,10 +74,19 @@ class Habits {
     Habits(SliceUnit unit, const std::vector<Day>& days);
 
     bool usually_empty(WallUs slice) const;
+    // So many slices in a row may be empty by chance, where some are empty now and then, or those that aren't hold few
+    // rows: this many, usually. 0: no empty slice is usual.
+    std::size_t usual_stretch(double rows) const;
 
   private:
+    bool empty_by_group(WallUs slice) const;
+    bool empty_a_year_before(WallUs slice) const;
+
     SliceUnit unit_;
     std::vector<std::size_t> held_, empty_;
+    std::vector<WallUs> empty_slices_;  // in order of time
+    double expected_ = 1;               // slices that aren't empty by habit
+    std::size_t usual_stretch_ = 0;     // as far as empty ones tell
 };
 
 }  // namespace insync

@@ -48,6 +48,13 @@ std::optional<std::vector<std::string>> fields_of(const std::string& expression,
     return fields;
 }
 
+bool is_field(std::string_view expression, const std::string& field) {
+    std::string_view name = trim(expression);
+    if (to_lower(std::string(name.substr(0, 6))) == "batch.") name.remove_prefix(6);
+    if (name.size() > 2 && name.front() == '"' && name.back() == '"') return name.substr(1, name.size() - 2) == field;
+    return std::all_of(name.begin(), name.end(), is_word) && fold_name(name) == field;
+}
+
 bool is_constant(const std::string& expression, const std::vector<SourceColumn>& columns) {
     // An expression that names no column, no relation and calls nothing.
     const std::vector<std::string> words = words_of(expression);

@@ -51,11 +51,59 @@ std::vector<Volumes::Sample> samples_of(const Series& series, const std::vector<
     return samples;
 }
 
+bool is_tail(const Judged& item) {
+    return item.rows == 0 && (item.verdict == Verdict::late || item.verdict == Verdict::stopped);
+}
+
+// Of slices that hold any.
+double usual_rows(const Series& series) {
+    std::vector<double> rows;
+    for (const Slice& slice : series.slices) {
+        if (slice.rows > 0 && slice.begin <= series.now) rows.push_back(static_cast<double>(slice.rows));
+    }
+    return median(std::move(rows));
+}
+
+// Few enough empty slices in a row are usual where that happens now and then, and so is a season.
+void accept_usual_stretches(std::vector<Judged>& judged, std::size_t usual, const Series& series) {
+    std::vector<Judged*> stretch;
+    auto end = [&] {
+        const bool is_season = stretch.size() >= 2 * longest_rhythm(series.unit) &&
+                               stretch.front()->verdict == Verdict::missing && stretch.back()->end <= series.first_read;
+        if (stretch.size() <= usual || is_season) {
+            for (Judged* item : stretch) item->usually_empty = true, item->expected = 0;
+        }
+        stretch.clear();
+    };
+    for (Judged& item : judged) {
+        if (item.verdict == Verdict::closed || item.usually_empty) continue;
+        if (item.rows > 0 || item.verified) {
+            end();
+        } else {
+            stretch.push_back(&item);
+        }
+    }
+    end();
+}
+
+// What the source usually hasn't got yet isn't judged. Of one that was read, nor is the slice that is over since a
+// moment: its rows may come to the source as late as that.
+void forgive_tail(std::vector<Judged>& judged, std::int64_t lag) {
+    std::int64_t empty = 0, allowed = lag;
+    for (const Judged& item : judged) {
+        if (!is_tail(item)) continue;
+        if (item.verdict == Verdict::stopped) allowed = lag + 1;
+        empty += item.usually_empty ? 0 : 1;
+    }
+    if (allowed > 0 && empty <= allowed) std::erase_if(judged, is_tail);
+}
+
 // What stands between the first slice that holds rows and the last one: emptiness behind it is lateness.
 std::vector<Habits::Day> days_of(const std::vector<Judged>& judged) {
     std::vector<Habits::Day> days;
     std::size_t last = 0;
     for (const Judged& item : judged) {
+        if (item.verdict == Verdict::closed) continue;
         days.push_back({item.begin, item.rows == 0});
         if (item.rows > 0) last = days.size();
     }
@@ -101,24 +149,29 @@ std::vector<Judged> judge(const Series& series) {
         while (slice != series.slices.end() && slice->begin < begin) ++slice;
         bool is_known = slice != series.slices.end() && slice->begin == begin;
         bool is_over = end <= series.due || (begin < last_settled && end <= series.now);
-        if (!is_over && !(is_known && is_verified(*slice))) continue;
+        if (!(is_over && series.guesses) && !(is_known && is_verified(*slice))) continue;
         Judged& item = judged.emplace_back();
         item.begin = begin, item.end = end;
         if (is_known) item.rows = slice->rows;
         if (is_known && is_verified(*slice)) {
             judge_by_source(*slice, item);
         } else if (item.rows == 0) {
-            item.verdict = series.left_out(begin) ? Verdict::closed
-                           : begin > last_settled ? Verdict::late
-                                                  : Verdict::missing;
-        } else if (begin == last_settled && series.read_at && *series.read_at < end && end <= series.due &&
-                   !series.left_out(begin)) {
+            item.verdict = series.left_out(begin)  ? Verdict::closed
+                           : begin <= last_settled ? Verdict::missing
+                           : series.read_since_due ? Verdict::stopped
+                                                   : Verdict::late;
+        } else if (begin == last_settled && series.lag == 0 && series.read_at && *series.read_at < end &&
+                   end <= series.due && !series.left_out(begin)) {
             item.verdict = Verdict::late;  // it broke off
         }
     }
     // The second look, at volumes, which are learned from the first. The first slice may have begun in its middle.
     Volumes volumes(series.unit, samples_of(series, judged), series.short_below);
     Habits habits(series.unit, days_of(judged));
+    auto may_still_grow = [&](const Judged& item) {
+        const WallUs length = item.end - item.begin;
+        return series.settled_until && *series.settled_until < item.end + series.lag * length + length / 4;
+    };
     for (Judged& item : judged) {
         if (item.verified || item.verdict == Verdict::closed) continue;
         auto band = volumes.band(item.begin);
@@ -129,17 +182,22 @@ std::vector<Judged> judge(const Series& series) {
             item.expected = std::llround(band->median);
         }
         if (item.rows > 0 && item.verdict == Verdict::whole && item.begin != *first && band &&
-            static_cast<double>(item.rows) < band->lower && !series.left_out(item.begin)) {
+            static_cast<double>(item.rows) < band->lower && !series.left_out(item.begin) && !may_still_grow(item)) {
             item.verdict = Verdict::fewer;
         }
     }
+    accept_usual_stretches(judged, habits.usual_stretch(usual_rows(series)), series);
+    forgive_tail(judged, series.lag);
     return judged;
 }
 
 std::vector<Gap> find_gaps(const std::vector<Judged>& judged) {
     std::vector<Gap> gaps;
-    bool may_join = false;  // nothing whole, nor of another kind, since the last gap
+    bool may_join = false;  // nothing whole, nor of another kind, nor left out, since the last gap
+    WallUs end = earliest_wall;
     for (const Judged& item : judged) {
+        may_join = may_join && item.begin == end;
+        end = item.end;
         if (item.verdict == Verdict::closed) continue;
         if (item.verdict == Verdict::whole) {
             may_join = false;
@@ -177,6 +235,8 @@ std::string_view name_of(Verdict verdict) {
             return "differs";
         case Verdict::late:
             return "late";
+        case Verdict::stopped:
+            return "stopped";
     }
     return "";
 }
@@ -196,6 +256,7 @@ Coverage count_coverage(const std::vector<Judged>& judged) {
         coverage.missing += item.verdict == Verdict::missing ? 1 : 0;
         coverage.fewer += item.verdict == Verdict::fewer ? 1 : 0;
         coverage.differing += item.verdict == Verdict::differs ? 1 : 0;
+        coverage.stopped += item.verdict == Verdict::stopped ? 1 : 0;
         if (item.verdict != Verdict::late) continue;
         coverage.late++;
         if (item.usually_empty) continue;

@@ -32,6 +32,16 @@ struct Series {
     WallUs due = 0;             // all that ends before or then should be here
     // When the source was last read: what ends later, and is due, isn't all here. Nothing: not known.
     std::optional<WallUs> read_at;
+    // The source was read to its end since the data was due: what isn't here yet, it hasn't got.
+    bool read_since_due = false;
+    // When the source was last read to its end, whatever is due: what lies shortly before may still come to the source.
+    // Nothing: not known.
+    std::optional<WallUs> settled_until;
+    std::int64_t lag = 0;  // so many slices before now the source usually has nothing yet
+    // Before then, long stretches without rows were there when the source was first read as a whole: a closed season.
+    WallUs first_read = earliest_wall;
+    // Slices that the source wasn't asked about are judged as well, by what is usual.
+    bool guesses = true;
     double short_below = 0.25;  // share of the usual rows; 0: nothing is short
     std::function<bool(WallUs)> left_out = [](WallUs) { return false; };  // by the calendar
 };
@@ -42,7 +52,8 @@ enum class Verdict {
     missing,  // no rows
     fewer,    // than usual, or than the source has: short
     differs,  // rows that aren't the source's, or too many
-    late,     // no rows, or not all, nor any after it: the data hasn't come yet
+    late,     // no rows, or not all, nor any after it: the data hasn't come yet, as the source wasn't read
+    stopped,  // no rows, nor any after it, though the source was read: it has got none
 };
 
 struct Judged {
@@ -76,12 +87,12 @@ struct Gap {
 };
 std::vector<Gap> find_gaps(const std::vector<Judged>& judged);
 
-// 'missing', 'short', 'differs', 'late'.
+// 'missing', 'short', 'differs', 'late', 'stopped'.
 std::string_view name_of(Verdict verdict);
 
 struct Coverage {
     std::int64_t expected = 0, whole = 0;  // slices
-    std::int64_t missing = 0, fewer = 0, differing = 0, late = 0;
+    std::int64_t missing = 0, fewer = 0, differing = 0, late = 0, stopped = 0;
     std::int64_t days_behind = 0;  // days of late slices, without those that are usually empty
 
     // Hundredths of a percent of the expected slices that are whole, rounded down; nothing where none is expected.

@@ -3,6 +3,7 @@
 
 #include "bgworker/apply.hpp"
 #include "bgworker/expression.hpp"
+#include "bgworker/key_moves.hpp"
 
 namespace insync {
 
@@ -13,6 +14,7 @@ std::vector<SourceColumn> key_columns(const Stream& stream) {
         if (column != nullptr && find_field(columns, column->field) == nullptr) columns.push_back(*column);
     };
     for (const auto& name : stream.source_key) add(name);
+    if (source_key_identifies(stream)) return columns;
     auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
     for (const auto& name : stream.key) {
         if (!named.contains(name)) add(name);
@@ -28,6 +30,7 @@ std::vector<std::string> key_column_names(const Stream& stream) {
 
 std::vector<std::string> version_key(const Stream& stream) {
     if (stream.has_option("filter")) return {};
+    if (source_key_identifies(stream)) return stream.source_key;
     std::vector<std::string> names;
     auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
     for (const auto& name : stream.key) {

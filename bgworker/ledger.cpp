@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/job.hpp"
 #include "bgworker/stream_rows.hpp"
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -74,10 +75,25 @@ bool is_same(const Ledger& a, const Ledger& b) {
     return a.column == b.column && a.unit == b.unit && a.zone == b.zone && a.rule == b.rule;
 }
 
-void forget_ledger(const std::string& stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query("DELETE FROM insync.ledger AS l WHERE l.stream_id = $1::integer", {stream_id});
-    pg::query("DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer", {stream_id});
+// What was counted, and what is planned of it: its windows are of other slices, and what they were about to record as
+// well.
+void forget_slices(int stream_id) {
+    {
+        Bookkeeping bookkeeping;
+        pg::query("DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer", {std::to_string(stream_id)});
+    }
+    (void)cancel_jobs(stream_id, "the stream's slices were defined anew");
+}
+
+Ledger ledger_by(const TargetColumn& column, SliceUnit unit, const Stream& stream, const Target& target,
+                 const ApplyShape& shape) {
+    std::string zone = server_zone(stream.option("slice_time_zone"));
+    if (zone.empty()) zone = server_zone(stream.option("source_time_zone"));
+    if (zone.empty()) zone = server_zone(stream.option("time_zone"));
+    if (zone.empty()) zone = "UTC";
+    Ledger ledger{column.name, unit, zone, ""};
+    ledger.rule = counting_rule(ledger, target, shape, stream.source_columns);
+    return ledger;
 }
 
 // Has the target rows of the stream?
@@ -98,13 +114,18 @@ std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, 
     if (!unit) return std::nullopt;  // none
     const TargetColumn* column = choose_column(stream, target, shape);
     if (column == nullptr) return std::nullopt;
-    std::string zone = stream.option("slice_time_zone");
-    if (zone.empty()) zone = stream.option("source_time_zone");
-    if (zone.empty()) zone = stream.option("time_zone");
-    if (zone.empty()) zone = "UTC";
-    Ledger ledger{column->name, *unit, zone, ""};
-    ledger.rule = counting_rule(ledger, target, shape, stream.source_columns);
-    return ledger;
+    return ledger_by(*column, *unit, stream, target, shape);
+}
+
+std::vector<Ledger> possible_ledgers(const Stream& stream, const Target& target, const ApplyShape& shape) {
+    std::vector<Ledger> ledgers;
+    auto unit = slice_unit_of(stream.option("slice"));
+    if (!unit) return ledgers;
+    for (const auto& column : target.columns) {
+        if ((is_date(column) || is_time(column)) && is_filled(column, shape))
+            ledgers.push_back(ledger_by(column, *unit, stream, target, shape));
+    }
+    return ledgers;
 }
 
 bool settle_ledger(const Stream& stream) {
@@ -128,9 +149,9 @@ bool settle_ledger(const Stream& stream) {
     const bool can_count = !is_shared || !stream_scope(shape, stream.source_columns).empty();
     const bool uncounted = ledger && can_count && has_rows(stream, shape);
     if (known) {
-        forget_ledger(id);
-        // Their windows are of other slices, and what they were about to record as well.
-        (void)cancel_jobs(stream.id, "the stream's slices were defined anew");
+        forget_slices(stream.id);
+        Bookkeeping bookkeeping;
+        pg::query("DELETE FROM insync.ledger AS l WHERE l.stream_id = $1::integer", {id});
     }
     if (!ledger) return false;
     const bool is_complete = !uncounted && (can_count || !known);
@@ -165,6 +186,13 @@ void set_ledger_rule(int stream_id, const std::string& rule) {
     Bookkeeping bookkeeping;
     pg::query("UPDATE insync.ledger AS l SET rule = $2 WHERE l.stream_id = $1::integer AND l.rule <> $2",
               {std::to_string(stream_id), rule});
+}
+
+void replace_ledger(int stream_id, const Ledger& ledger) {
+    forget_slices(stream_id);
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.ledger AS l SET column_name = $2, rule = $3, moved = 0 WHERE l.stream_id = $1::integer",
+              {std::to_string(stream_id), ledger.column, ledger.rule});
 }
 
 void lock_ledger(int stream_id) {
@@ -207,7 +235,8 @@ std::string bucket_number(const std::string& bucket) {
            ") * 1000000)::bigint - 946684800000000 END";
 }
 
-bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark) {
+bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark,
+                   std::int64_t moved) {
     if (changes.empty()) return true;
     ExtensionIdentity identity;
     // Microseconds since PostgreSQL's epoch, as to print and read times would cost more than all else here.
@@ -233,6 +262,12 @@ bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& chan
             " first_watermark = coalesce(s.first_watermark, excluded.first_watermark),"
             " last_watermark = coalesce(excluded.last_watermark, s.last_watermark), touched_at = clock_timestamp()",
         {std::to_string(stream_id), buckets + "}", rows + "}", watermark, ledger.rule});
+    if (moved > 0) {
+        pg::query(
+            "UPDATE insync.ledger AS l SET moved = l.moved + $2::bigint WHERE l.stream_id = $1::integer AND l.steady "
+            "IS NOT false",
+            {std::to_string(stream_id), std::to_string(moved)});
+    }
     return added.processed > 0;
 }
 

@@ -23,8 +23,11 @@ struct Ledger {
 
 // The column that option slice_column names, else the target's only date, else the column that holds the watermark if
 // that is a time, else its only time, of those that the stream fills; nothing where there is none or option slice is
-// none. Throws pg::Error where the option names a column that can't be taken.
+// none. What the option doesn't name is a guess until judge_ledger() has looked at the data. Throws pg::Error where the
+// option names a column that can't be taken.
 std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, const ApplyShape& shape);
+// The ledgers that each date and time which the stream fills would make, in the order of the target's columns.
+std::vector<Ledger> possible_ledgers(const Stream& stream, const Target& target, const ApplyShape& shape);
 
 // Chooses and records the ledger of a stream whose definition is new or has changed, or forgets it; slices are kept
 // where nothing changed. True if the target has rows that have to be counted: sync_profile(). Throws pg::Error.
@@ -44,9 +47,15 @@ void lock_ledger(int stream_id);
 // The target is empty, as one that somebody has truncated: nothing that was counted is there any more.
 void empty_ledger(int stream_id);
 
+// The stream's slices are of another column from here on; those of the one before are forgotten, and so is the work
+// that is planned of them.
+void replace_ledger(int stream_id, const Ledger& ledger);
+
 // Adds what a batch did. Called through an Spi, in the transaction of the rows; `watermark` is the batch's, if it has
-// one. False where rows are counted by another rule since `ledger` was loaded: nothing was added.
-bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark);
+// one; so many of the rows were `moved` from a slice to another. False where rows are counted by another rule since
+// `ledger` was loaded: nothing was added.
+bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark,
+                   std::int64_t moved = 0);
 
 // SQL of type timestamp: the bucket of `value`, SQL of this type without domains, as SliceRule has it.
 std::string bucket_expression(const Ledger& ledger, const std::string& base_type, const std::string& value);

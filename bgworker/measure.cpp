@@ -9,6 +9,7 @@
 #include "bgworker/server.hpp"
 #include "bgworker/stream_rows.hpp"
 #include "bgworker/value_format.hpp"
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -143,7 +144,7 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
     const bool is_date = column->base_type == "date";
     held_group_ = is_date ? value : bucket_expression(*ledger_, column->base_type, value);
     bucket_ = is_date ? bucket_expression(*ledger_, "date", "y.held_group") : "y.held_group";
-    const std::string zone = stream_.option("source_time_zone");
+    const std::string zone = server_zone(stream_.option("source_time_zone"));
     const std::string to_zone = " AT TIME ZONE " + pg::quote_literal(ledger_->zone);
     local_group_ = "g.\"group\"";
     std::string unit = ledger_->unit == SliceUnit::hour ? "hour" : "day";

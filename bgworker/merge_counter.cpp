@@ -8,6 +8,8 @@ extern "C" {
 #include "nodes/execnodes.h"
 }
 
+#include "bgworker/same_rows.hpp"
+
 namespace insync {
 
 namespace {
@@ -17,6 +19,22 @@ ExecutorEnd_hook_type next_end;
 bool armed;
 QueryDesc* counted;  // the announced statement while it runs
 MergeCounts counts;
+
+// The MERGE below what an extension may have put on top of the plan.
+ModifyTableState* find_merge(PlanState* node) {
+    if (node == nullptr) return nullptr;
+    if (IsA(node, ModifyTableState)) {
+        auto* state = reinterpret_cast<ModifyTableState*>(node);
+        return state->operation == CMD_MERGE ? state : nullptr;
+    }
+    if (IsA(node, CustomScanState)) {
+        ListCell* cell;
+        foreach (cell, reinterpret_cast<CustomScanState*>(node)->custom_ps) {
+            if (auto* found = find_merge(static_cast<PlanState*>(lfirst(cell)))) return found;
+        }
+    }
+    return find_merge(outerPlanState(node));
+}
 
 // These hooks are part of the C side of the wall: plain calls, nothing with a destructor, errors pass through.
 void on_start(QueryDesc* query, int flags) {
@@ -30,13 +48,15 @@ void on_start(QueryDesc* query, int flags) {
     } else {
         standard_ExecutorStart(query, flags);
     }
+    if (query != counted) return;
+    if (ModifyTableState* merge = find_merge(query->planstate)) leave_same_rows_alone(merge);
 }
 
 void on_end(QueryDesc* query) {
     if (query == counted) {
         counted = nullptr;
-        if (query->planstate != nullptr && IsA(query->planstate, ModifyTableState)) {
-            auto* state = reinterpret_cast<ModifyTableState*>(query->planstate);
+        if (ModifyTableState* state = find_merge(query->planstate)) {
+            counts.known = true;
             counts.inserted = static_cast<std::int64_t>(state->mt_merge_inserted);
             counts.updated = static_cast<std::int64_t>(state->mt_merge_updated);
             counts.deleted = static_cast<std::int64_t>(state->mt_merge_deleted);

@@ -9,6 +9,7 @@
 namespace insync {
 
 struct MergeCounts {
+    bool known = false;  // false: the plan had another shape than any that is known
     std::int64_t inserted = 0, updated = 0, deleted = 0;
 };
 

@@ -8,6 +8,7 @@ extern "C" {
 #include "bgworker/apply_scope.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/ledger.hpp"
+#include "bgworker/ledger_choice.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "bgworker/stream_rows.hpp"
 
@@ -95,6 +96,7 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
         pg::query(
             "DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer AND s.rows = 0 AND s.verified_at IS NULL",
             {id});
+        judge_ledger(stream, true);
         RunCounts counts;
         counts.rows_read = rows;
         add_progress(job, counts);

@@ -12,7 +12,12 @@ extern "C" {
 #include "bgworker/alert.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/key_rows.hpp"
+#include "bgworker/ledger_choice.hpp"
+#include "bgworker/remake.hpp"
 #include "bgworker/shared_state.hpp"
+#include "bgworker/target_rights.hpp"
+#include "bgworker/zone_clock.hpp"
+#include "bgworker/zone_name.hpp"
 #include "extension/settings.hpp"
 
 namespace insync {
@@ -35,7 +40,7 @@ void set_live_state(int stream_id, LiveState state) {
 // In a zone with daylight saving the hour before the clocks go back happens twice: a naive watermark then repeats, and
 // rows of its second pass are older than what was read. The overlap grows by as much as the clocks went back.
 std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, std::int64_t lookback_s) {
-    std::string zone = stream.option("source_time_zone");
+    std::string zone = server_zone(stream.option("source_time_zone"));
     if (zone.empty() || stream.watermark_kind != "time" || !state.watermark) return 0;
     Bookkeeping bookkeeping;
     pg::Subtransaction subtransaction;
@@ -53,6 +58,20 @@ std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, st
         if (error.is_interrupt()) throw;
         return 0;  // a watermark that PostgreSQL can't read as a time has no hour that repeats
     }
+}
+
+// By how much the clock of the source's times is ahead of UTC, where the stream says it.
+nlohmann::json zone_offset(const Stream& stream) {
+    const std::string zone = server_zone(stream.option("source_time_zone"));
+    if (zone.empty()) return nullptr;
+    return offset_at(to_unix_us(GetCurrentTimestamp()), clock_of(zone)) / 1'000'000;
+}
+
+// In a transaction. `run` is SQL, with $2.
+void save_reread(const std::string& run, std::int64_t value, std::int64_t rows) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.run AS r SET reread = $1::bigint WHERE r.id = " + run,
+              {std::to_string(rows), std::to_string(value)});
 }
 
 std::int64_t lookback_seconds(const Stream& stream) {
@@ -85,12 +104,14 @@ nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, 
             {"mode", mode},
             {"key", stream.source_key},
             {"key_is_unique", stream.source_key_unique},
+            {"remake", stream.source_key_unique ? nlohmann::json(remaking_statements(stream)) : nlohmann::json()},
             {"is_change_log", !full && stream.has_option("operation_column") && !stream.source_key_unique},
             {"watermark", full ? std::vector<std::string>{} : stream.watermark},
             {"version", stream.watermark},
             {"version_key", version_key(stream)},
             {"lookback", lookback},
             {"initial_watermark", optional("initial_watermark")},
+            {"zone_offset_s", zone_offset(stream)},
             {"position", position},
             {"batch_rows", rows ? *rows : settings::batch_rows()},
             {"batch_bytes", size ? *size : settings::batch_bytes()},
@@ -126,6 +147,7 @@ Run::Run(const Stream& stream, const RunRequest& request, Transactions& transact
       started_at_(GetCurrentTimestamp()),
       retry_at_(DT_NOEND) {
     shared::update_live(stream.id, [&](LiveStream& live) {
+        if (live.polls > 0) quiet_reread_ = live.rows_read;  // all that a quiet poll reads is of the overlap
         live.state = LiveState::starting;
         live.pid = MyProcPid;
         live.started_at = started_at_;
@@ -154,6 +176,8 @@ RunCounts Run::execute(ConnectorProcess& connector) {
                         ", after " + std::to_string(counts_.batches) + " batches with " +
                         std::to_string(counts_.rows_read) + " rows" +
                         (watermark_.empty() ? "" : ", watermark " + watermark_);
+        transactions_.rollback();
+        if (!error.is_interrupt()) transactions_.run([&] { name_lacking_rights(error, stream_); });
         fail(error);
         error.recorded = true;
         throw;
@@ -278,6 +302,8 @@ void Run::record_start() {
     if (auto live = shared::read_live(stream_.id); live && live->polls > 0) {
         record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since),
                            to_unix_us(live->last_poll));
+        save_reread("(SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $2::integer)", stream_.id,
+                    quiet_reread_);
         shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
     }
     if (request_.run_id != 0) {
@@ -308,13 +334,17 @@ void Run::finish() {
     }
     const auto told_lag = reader_.done().find("lag_seconds");
     double lag = told_lag != reader_.done().end() && told_lag->is_number() ? told_lag->get<double>() : NAN;
+    if (const auto reread = reader_.done().find("reread_rows"); reread != reader_.done().end())
+        reread_ = reread->is_number_integer() ? reread->get<std::int64_t>() : 0;
     std::string message = closing_message();
     bool quiet = run_id_ == 0 && !(applier_ && applier_->has_altered_target()) && state_.failures == 0 &&
                  request_.trigger == "schedule" && shared::read_live(stream_.id).has_value();
+    if (!quiet && counts_.wrote()) in_transaction([&] { judge_ledger(stream_); });
     if (!quiet) {
         in_transaction([&] {
             record_start();
             finish_run(run_id_, "succeeded", counts_, nullptr, message);
+            if (reread_ > 0) save_reread("$2::bigint", run_id_, reread_);
             clear_failures(stream_.id);
         });
     }

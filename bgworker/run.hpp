@@ -66,6 +66,8 @@ class Run {
     std::optional<Applier> applier_;
     BatchReader reader_;
     RunCounts counts_;
+    std::int64_t reread_ = 0;        // of the rows read: those of the overlap
+    std::int64_t quiet_reread_ = 0;  // and of the last quiet poll before this run
     std::int64_t run_id_ = 0;
     TimestampTz started_at_ = 0, retry_at_ = 0;
     std::string note_;

@@ -365,6 +365,10 @@ std::optional<std::int64_t> last_due(const Schedule& schedule, std::int64_t now_
     return next_instant(schedule.cron, low * second_us, to_local);
 }
 
+std::optional<std::int64_t> first_due(const Schedule& schedule, std::int64_t since_us, const ToLocal& to_local) {
+    return next_run(schedule, since_us, since_us, to_local);
+}
+
 std::optional<std::int64_t> data_due(const Schedule& schedule, std::int64_t now_us, bool is_running,
                                      const ToLocal& to_local) {
     auto due = last_due(schedule, now_us, to_local);

@@ -64,6 +64,9 @@ std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std
 // cron expression, or an interval ago. Nothing if there is none within nine years.
 std::optional<std::int64_t> last_due(const Schedule& schedule, std::int64_t now_us, const ToLocal& to_local);
 
+// The first instant after `since_us` at which the schedule is due; nothing if there is none within nine years.
+std::optional<std::int64_t> first_due(const Schedule& schedule, std::int64_t since_us, const ToLocal& to_local);
+
 // The time up to which a source's data should be here: when the schedule was last due, as far as a run of then can have
 // ended by now. While one is under way, and for a quarter of an hour, it is the time before.
 std::optional<std::int64_t> data_due(const Schedule& schedule, std::int64_t now_us, bool is_running,

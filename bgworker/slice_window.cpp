@@ -2,6 +2,12 @@
 #include "bgworker/slice_window.hpp"
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/server.hpp"
+#include "extension/presets.hpp"
+
+#include <algorithm>
+#include <map>
+#include "bgworker/zone_name.hpp"
 
 namespace insync {
 
@@ -40,10 +46,34 @@ const SourceColumn& require_slice_source(const Stream& stream, const Ledger& led
     throw error;
 }
 
+bool can_ask_for_windows(const Stream& stream, const SourceColumn& column) {
+    if (kind_of_server(stream.server) != Kind::rest) return true;
+    if (stream.has_option("parent")) return false;
+    std::map<std::string, std::string> options;
+    {
+        Bookkeeping bookkeeping;
+        for (const auto& row : pg::query("SELECT o.option_name, o.option_value FROM pg_foreign_server AS s CROSS JOIN "
+                                         "pg_options_to_table(s.srvoptions) AS o WHERE s.srvname = $1",
+                                         {stream.server})
+                                   .rows)
+            options[*row[0]] = row[1].value_or("");
+    }
+    for (const PresetRow& row : preset_rows()) {
+        if (options["preset"] == row.preset) options.emplace(row.option, row.value);
+    }
+    for (const auto& [name, value] : stream.options.items()) options[name] = value.dump();
+    if (options.contains("slice_query")) return true;
+    const bool asks_since = stream.source.find("{since") != std::string::npos ||
+                            std::any_of(options.begin(), options.end(), [](const auto& option) {
+                                return option.second.find("{since") != std::string::npos;
+                            });
+    return asks_since && !stream.watermark.empty() && stream.watermark.front() == column.name;
+}
+
 nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
                              const SliceWindow& window) {
     const SourceColumn& source = require_slice_source(stream, ledger);
-    const std::string zone = stream.option("source_time_zone");
+    const std::string zone = server_zone(stream.option("source_time_zone"));
     auto bound = [&](const std::optional<std::string>& local, const char* widen) -> nlohmann::json {
         if (!local) return nullptr;
         const std::string literal = pg::quote_literal(*local);

@@ -17,6 +17,10 @@ const SourceColumn* slice_source(const Stream& stream, const Ledger& ledger);
 // The same; throws (config) where there is none, with what to do.
 const SourceColumn& require_slice_source(const Stream& stream, const Ledger& ledger);
 
+// True if the source takes a question for a stretch of that column: each database does, of APIs those whose requests
+// can say so. Makes its own Spi.
+bool can_ask_for_windows(const Stream& stream, const SourceColumn& column);
+
 // The member `window` of a read request: what the source has in these slices, and where its times are of another zone
 // than the ledger's, up to an hour around them. Needs an Spi in scope.
 nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,

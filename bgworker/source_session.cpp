@@ -7,6 +7,7 @@ extern "C" {
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/run.hpp"
+#include "extension/define.hpp"
 #include "extension/settings.hpp"
 
 namespace insync {
@@ -152,13 +153,16 @@ TimestampTz asked_at(const RunRequest& request, Transactions& transactions) {
 
 }  // namespace
 
-RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session,
+RunCounts run_stream(const Stream& given, const RunRequest& request, SourceSession& session,
                      Transactions& transactions) {
+    Stream stream = given;
     Run run(stream, request, transactions);
     ConnectorProcess* connector = nullptr;
     try {
         transactions.run([&] { require_owner(stream); });
         connector = &session.open(stream, transactions, asked_at(request, transactions));
+        // Made while its source was away: what the source says completes it.
+        if (!is_described(stream)) describe_now(stream, *connector, transactions);
     } catch (pg::Error& error) {
         session.close();
         run.fail(error);

@@ -38,10 +38,15 @@ bool has_deletes(const ApplyShape& shape) {
     return !shape.delete_condition.empty() && shape.deletes != DeleteMode::ignore;
 }
 
+// Part of what tells the row from others, at the source as well as here.
+bool identifies(const MappedColumn& column) {
+    return column.key && !column.moves;
+}
+
 // What the column gets. Of a row that says that it was deleted only the key counts: a value in it that the target
 // couldn't hold must not keep the row alive.
 std::string value(const ApplyShape& shape, const MappedColumn& column) {
-    if (column.key || !has_deletes(shape)) return converted(column);
+    if (identifies(column) || !has_deletes(shape)) return converted(column);
     return "CASE WHEN (" + shape.delete_condition + "\n) THEN NULL::" + column.base_type + " ELSE " +
            converted(column) + " END";
 }
@@ -61,8 +66,20 @@ std::string matches(const MappedColumn& column, const std::string& right) {
     return "t." + column.name + (column.equality.empty() ? " = " : " " + column.equality + " ") + right;
 }
 
-std::string key_names(const ApplyShape& shape) {
-    return join(shape.columns, ", ", [](const auto& column) { return column.key ? column.name : std::string(); });
+std::string identity_names(const ApplyShape& shape) {
+    return join(shape.columns, ", ",
+                [](const auto& column) { return identifies(column) ? column.name : std::string(); });
+}
+
+// The row t has the key of the row s; or is the same one at the source.
+std::string key_match(const ApplyShape& shape) {
+    return join(shape.columns, " AND ",
+                [](const auto& column) { return column.key ? matches(column, "s." + column.name) : std::string(); });
+}
+std::string identity_match(const ApplyShape& shape) {
+    return join(shape.columns, " AND ", [](const auto& column) {
+        return identifies(column) ? matches(column, "s." + column.name) : std::string();
+    });
 }
 
 std::string all_names(const ApplyShape& shape, const char* prefix = "") {
@@ -71,7 +88,7 @@ std::string all_names(const ApplyShape& shape, const char* prefix = "") {
 
 std::string assignments(const ApplyShape& shape) {
     std::string text = join(shape.columns, ", ", [](const auto& column) {
-        return column.key || !column.updatable ? std::string() : column.name + " = s." + column.name;
+        return column.key ? std::string() : column.name + " = s." + column.name;
     });
     if (!shape.deleted_column.empty()) {
         text += (text.empty() ? "" : ", ") + shape.deleted_column + " = " + shape.living_value;
@@ -81,9 +98,8 @@ std::string assignments(const ApplyShape& shape) {
 
 // A row that isn't as the batch says: some column differs, or it is marked as deleted though it lives.
 std::string changed(const ApplyShape& shape) {
-    std::string text = join(shape.columns, "\n      OR ", [](const auto& column) {
-        return column.key || !column.updatable ? std::string() : differs(column);
-    });
+    std::string text = join(shape.columns, "\n      OR ",
+                            [](const auto& column) { return column.key ? std::string() : differs(column); });
     if (!shape.deleted_column.empty()) {
         text += (text.empty() ? "" : "\n      OR ") + ("t." + shape.deleted_column) + " IS DISTINCT FROM " +
                 shape.living_value;
@@ -168,8 +184,12 @@ std::string living_condition(const ApplyShape& shape) {
     return "t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
 }
 
+bool has_moves(const ApplyShape& shape) {
+    return std::any_of(shape.columns.begin(), shape.columns.end(), [](const auto& column) { return column.moves; });
+}
+
 std::string mapped_rows(const ApplyShape& shape) {
-    std::string keys = key_names(shape);
+    std::string keys = identity_names(shape);
     // What has no version, such as the word of a delete, is about the row as it was then.
     std::string versions = shape.version.empty() ? "" : shape.version + " DESC NULLS FIRST, ";
     return "SELECT DISTINCT ON (" + keys + ") * FROM (\n  " + mapped(shape) + "\n  ) AS m ORDER BY " + keys + ", " +
@@ -179,10 +199,7 @@ std::string mapped_rows(const ApplyShape& shape) {
 std::string merge_statement(const ApplyShape& shape, RowOrder order) {
     // OFFSET 0: so that each expression is evaluated once, and not once for each place that names its column.
     std::string rows = order == RowOrder::by_key ? mapped(shape) + " OFFSET 0" : mapped_rows(shape);
-    std::string text = "MERGE INTO " + shape.target + " AS t USING (\n  " + rows + "\n) AS s ON " +
-                       join(shape.columns, " AND ", [](const auto& column) {
-                           return column.key ? matches(column, "s." + column.name) : std::string();
-                       });
+    std::string text = "MERGE INTO " + shape.target + " AS t USING (\n  " + rows + "\n) AS s ON " + key_match(shape);
     std::string flag = std::string("s.") + delete_flag;
     std::string when_alive;
     if (!shape.version.empty()) {
@@ -212,6 +229,62 @@ std::string merge_statement(const ApplyShape& shape, RowOrder order) {
             "\nWHEN MATCHED AND " + nothing + " THEN DO NOTHING\nWHEN NOT MATCHED AND " + nothing + " THEN DO NOTHING";
     }
     return text;
+}
+
+namespace {
+
+// SQL over s and t: the batch's version of the row isn't older than the target's.
+std::string and_not_older(const ApplyShape& shape) {
+    return shape.version.empty() ? "" : " AND (s." + shape.version + " < t." + shape.version + ") IS NOT TRUE";
+}
+
+std::string counted_buckets(const std::string& cte, std::string (*number)(const std::string&), bool is_gone) {
+    const std::string after = is_gone ? "NULL" : number("x.insync_after");
+    return cte + "\nSELECT " + number("x.insync_before") + ", x.insync_was, " + after +
+           ", count(*) FROM written AS x GROUP BY 1, 2, 3";
+}
+
+}  // namespace
+
+std::string move_statement(const ApplyShape& shape, const std::string& bucket,
+                           std::string (*number)(const std::string&)) {
+    int number_of_key = 0, number_of_match = 0;
+    const std::string old_key = join(shape.columns, "", [&](const auto& column) {
+        return column.key ? ", t." + column.name + " AS insync_key_" + std::to_string(++number_of_key) : std::string();
+    });
+    const std::string by_old_key = join(shape.columns, " AND ", [&](const auto& column) {
+        return column.key ? matches(column, "s.insync_key_" + std::to_string(++number_of_match)) : std::string();
+    });
+    const std::string moves = join(shape.columns, ", ", [](const auto& column) {
+        return column.moves ? column.name + " = s." + column.name : std::string();
+    });
+    const std::string others = assignments(shape);
+    // First those that are not here under their key, which the key's index tells: only they are looked for otherwise.
+    return counted_buckets(
+        "WITH fresh AS MATERIALIZED (SELECT s.* FROM (\n  " + mapped_rows(shape) + "\n) AS s WHERE " +
+            (has_deletes(shape) ? std::string("NOT s.") + delete_flag + " AND " : "") + "NOT EXISTS (SELECT FROM " +
+            shape.target + " AS t WHERE " + key_match(shape) + ")),\nold AS MATERIALIZED (SELECT s.*" + old_key + ", " +
+            bucket + " AS insync_before, " + living_condition(shape) + " AS insync_was FROM fresh AS s JOIN " +
+            shape.target + " AS t ON " + identity_match(shape) + and_not_older(shape) + "),\nwritten AS (UPDATE " +
+            shape.target + " AS t SET " + moves + (others.empty() ? "" : ", " + others) + " FROM old AS s WHERE " +
+            by_old_key + " RETURNING s.insync_before, s.insync_was, " + bucket + " AS insync_after)",
+        number, false);
+}
+
+std::string withdraw_statement(const ApplyShape& shape, const std::string& bucket,
+                               std::string (*number)(const std::string&)) {
+    const std::string rows = "(\n  " + mapped_rows(shape) + "\n) AS s WHERE s." + delete_flag + " AND " +
+                             identity_match(shape) + and_not_older(shape);
+    const std::string returning = " RETURNING " + bucket + " AS insync_before, ";
+    if (shape.deletes == DeleteMode::hard) {
+        return counted_buckets("WITH written AS (DELETE FROM " + shape.target + " AS t USING " + rows + returning +
+                                   living_condition(shape) + " AS insync_was)",
+                               number, true);
+    }
+    return counted_buckets("WITH written AS (UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " +
+                               shape.deleted_value + " FROM " + rows + " AND " + living_condition(shape) + returning +
+                               "true AS insync_was)",
+                           number, true);
 }
 
 std::string insert_statement(const ApplyShape& shape, RowOrder order) {
@@ -302,14 +375,11 @@ std::string keys_statement(const ApplyShape& shape) {
 std::string count_matches_statement(const ApplyShape& shape, const std::string& bucket,
                                     std::string (*number)(const std::string&)) {
     std::string keys = join(shape.columns, ", ", [](const auto& column) {
-        return column.key ? converted(column) + " AS " + column.name : std::string();
-    });
-    std::string match = join(shape.columns, " AND ", [](const auto& column) {
-        return column.key ? matches(column, "s." + column.name) : std::string();
+        return identifies(column) ? converted(column) + " AS " + column.name : std::string();
     });
     return "SELECT " + number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM (SELECT DISTINCT " +
-           keys + "\n  FROM batch" + where_filter(shape) + ") AS s JOIN " + shape.target + " AS t ON " + match +
-           " WHERE " + living_condition(shape) + ") AS x GROUP BY x.bucket";
+           keys + "\n  FROM batch" + where_filter(shape) + ") AS s JOIN " + shape.target + " AS t ON " +
+           identity_match(shape) + " WHERE " + living_condition(shape) + ") AS x GROUP BY x.bucket";
 }
 
 std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
@@ -330,10 +400,7 @@ std::string differences_statement(const ApplyShape& shape, const std::string& bu
     const std::string differs = only_keys ? std::string() : changed(shape);
     std::string text = "SELECT " + bucket + " AS bucket, CASE WHEN t.tableoid IS NULL THEN 'missing' ELSE " +
                        "'changed' END, " + key_object(shape, "s.") + " FROM (\n  " + mapped_rows(shape) +
-                       "\n) AS s LEFT JOIN " + shape.target + " AS t ON " +
-                       join(shape.columns, " AND ", [](const auto& column) {
-                           return column.key ? matches(column, "s." + column.name) : std::string();
-                       });
+                       "\n) AS s LEFT JOIN " + shape.target + " AS t ON " + key_match(shape);
     text += "\nWHERE (t.tableoid IS NULL" + (differs.empty() ? "" : "\n      OR " + differs) + ")";
     if (has_deletes(shape)) text += std::string(" AND NOT s.") + delete_flag;
     if (!shape.moving.empty()) text += std::string(" AND NOT s.") + moving_flag;

@@ -29,7 +29,9 @@ struct MappedColumn {
     std::string collation;
     bool is_hashable = false;
     bool key = false;
-    bool updatable = true;  // false for GENERATED ALWAYS AS IDENTITY
+    // Of a key that is wider than the source's: the column isn't part of what identifies the row there, so that its
+    // value can change.
+    bool moves = false;
     // How two values are compared: `=` of the type as OPERATOR(schema.=), or empty: by IS DISTINCT FROM in pg_catalog.
     std::string equality;
     bool compare_as_text =
@@ -71,12 +73,24 @@ enum class RowOrder {
 // What the column gets of a row of `batch`: the expression in the column's type.
 std::string converted(const MappedColumn& column);
 
-// SELECT of the mapped columns from `batch`, one row a key (the later one by version and arrival wins), ready to be
-// applied.
+// Can a row of the source get another key here?
+bool has_moves(const ApplyShape& shape);
+
+// SELECT of the mapped columns from `batch`, one row of each that the source has (the later one by version and arrival
+// wins), ready to be applied.
 std::string mapped_rows(const ApplyShape& shape);
 
 // The MERGE that brings the target to what the batch says and touches no row that is already right.
 std::string merge_statement(const ApplyShape& shape, RowOrder order = RowOrder::any);
+
+// Before the MERGE, where rows can move: gives the target's rows of which the batch has a version with another key that
+// key and all other values, so that they stay the same rows; and deletes or marks, by what identifies them at the
+// source, those that were deleted there. Both return how many rows left and came to each `bucket` (SQL over t) as
+// `number` writes it: bucket before, whether it was alive, bucket after (NULL: it is gone), count.
+std::string move_statement(const ApplyShape& shape, const std::string& bucket,
+                           std::string (*number)(const std::string&));
+std::string withdraw_statement(const ApplyShape& shape, const std::string& bucket,
+                               std::string (*number)(const std::string&));
 
 // INSERT of the batch into a target that was empty when the run began.
 std::string insert_statement(const ApplyShape& shape, RowOrder order = RowOrder::any);

@@ -10,6 +10,7 @@
 #include "bgworker/batch.hpp"
 #include "bgworker/statement.hpp"
 #include "bgworker/stream.hpp"
+#include "bgworker/target_kind.hpp"
 #include "extension/pg/spi.hpp"
 
 namespace insync {
@@ -19,7 +20,8 @@ struct TargetColumn {
     std::string type;           // as SQL, schema-qualified, with modifier
     std::string base_type;      // the same without domains and modifier: for deciding about zones
     Oid base_oid = InvalidOid;  // of that type
-    bool generated = false, identity_always = false;
+    int number = 0;             // that it keeps when it is renamed
+    bool generated = false, identity_always = false, nullable = true;
     std::string length_function, length_type;  // see MappedColumn
     int length_modifier = -1;
     int modifier = -1;  // of the type, domains resolved; of a time the digits of its second's fraction
@@ -31,6 +33,7 @@ struct TargetColumn {
 
 struct Target {
     Oid oid = InvalidOid;
+    TargetKind kind = TargetKind::table;
     std::string schema, table;
     std::vector<TargetColumn> columns;
     std::vector<std::string> primary_key;
@@ -56,8 +59,14 @@ void add_column(const Target& target, const NewColumn& column);
 // The type of a new target column for a source column: a naive time becomes timestamptz where its zone is known.
 std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone);
 
+// What fills a target column from the source column of the same name, SQL over `batch`. Throws where a naive time would
+// meet a timestamptz without a zone.
+std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone,
+                               const std::string& table);
+
 // Maps a stream's source columns to its target and builds what the apply statement needs. Throws where a mapped column
-// doesn't exist, the key isn't unique in the target, or a naive time would meet a timestamptz without a zone.
+// doesn't exist or can't be updated, the key isn't unique in the target, or a naive time would meet a timestamptz
+// without a zone.
 ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target);
 
 }  // namespace insync

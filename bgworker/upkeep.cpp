@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/ledger.hpp"
 #include "bgworker/schedule.hpp"
 #include "bgworker/zone_clock.hpp"
+#include "bgworker/zone_name.hpp"
 #include "extension/stream_gaps.hpp"
 
 namespace insync {
@@ -49,7 +50,7 @@ std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger
 }
 
 void plan_verification(const Stream& stream) {
-    if (open_run(stream, JobKind::verify)) return;
+    if (open_run(stream, JobKind::verify) || stream.source_columns.empty()) return;
     const auto ledger = load_ledger(stream.id);
     // Without slices there are no parts.
     std::vector<SliceWindow> windows{{}};
@@ -77,11 +78,12 @@ std::vector<SliceWindow> next_repairs(const Stream& stream, SliceUnit unit, cons
 
 void plan_repairs(const Stream& stream) {
     if (open_run(stream, JobKind::backfill)) return;
-    const StreamGaps found = find_gaps_or_failure(stream);
+    const StreamGaps found = find_gaps(stream);
     std::vector<SliceWindow> windows;
     for (const Gap& gap : found.gaps) {
-        // What is late comes with the next run that succeeds, unless the source was read since and had nothing.
-        if (!found.can_backfill || (gap.kind == Verdict::late && !found.read_since_due)) continue;
+        // What is late comes with the next run that succeeds, and what the source hasn't got can't be read.
+        if (!found.can_backfill || gap.kind == Verdict::late || gap.kind == Verdict::stopped) continue;
+        if (!is_repairable(found, gap)) continue;
         auto more = next_repairs(stream, found.unit, gap);
         windows.insert(windows.end(), more.begin(), more.end());
     }
@@ -117,7 +119,7 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
     for (const auto& row : rows.rows) {
         Upkeep item{Upkeep::Kind::verify, std::stoi(*row[0]), *row[1]};
         if (auto schedule = row[2] ? parse_schedule(*row[2]) : Parsed<Schedule>{}; row[2] && schedule) {
-            if (auto at = next_run(*schedule, std::stoll(*row[5]), now, clock_of(row[3].value_or("")))) {
+            if (auto at = next_run(*schedule, std::stoll(*row[5]), now, clock_of(server_zone(row[3].value_or(""))))) {
                 item.due = *at - unix_epoch_us;
                 coming.push_back(item);
             }

@@ -13,6 +13,7 @@ extern "C" {
 
 #include "bgworker/batch_relation.hpp"
 #include "bgworker/expression.hpp"
+#include "bgworker/key_moves.hpp"
 #include "bgworker/source_session.hpp"
 #include "extension/calendar.hpp"
 #include "extension/expression_check.hpp"
@@ -30,6 +31,12 @@ std::vector<std::string> strings(const nlohmann::json& object, const char* name)
     return items;
 }
 
+std::string joined(const std::vector<std::string>& items) {
+    std::string list;
+    for (const auto& item : items) list += (list.empty() ? "" : ", ") + item;
+    return list;
+}
+
 const SourceColumn* find_source(const std::vector<SourceColumn>& columns, const std::string& name) {
     auto exact = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
     if (exact != columns.end()) return &*exact;
@@ -43,10 +50,8 @@ const SourceColumn* find_source(const std::vector<SourceColumn>& columns, const 
     std::vector<std::string> names;
     for (const auto& column : columns) names.push_back(column.field);
     std::string near = closest(name, names);
-    std::string all;
-    for (const auto& item : names) all += (all.empty() ? "" : ", ") + item;
     throw pg::Error(ERRCODE_UNDEFINED_COLUMN, what + " \"" + name + "\" is not a column of the source",
-                    "The source has the columns " + all + ".",
+                    "The source has the columns " + joined(names) + ".",
                     near.empty() ? "" : "Perhaps you meant the column \"" + near + "\".");
 }
 
@@ -60,6 +65,44 @@ constexpr ExpressionScope over_batch{"batch",
 
 nlohmann::json named_columns(const Stream& stream) {
     return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+}
+
+// Of the target's unique keys the one that is the source's; else one that holds it and is filled: the primary key
+// first.
+void adopt_key(Stream& stream, const Target& target) {
+    const auto named = named_columns(stream);
+    auto is_filled = [&](const std::string& name) {
+        return named.contains(name) || find_source(stream.source_columns, name) != nullptr;
+    };
+    auto is_all_filled = [&](const auto& key) { return std::all_of(key.begin(), key.end(), is_filled); };
+    std::vector<std::string> own = stream.key;
+    std::sort(own.begin(), own.end());
+    for (const auto& key : target.unique_keys) {
+        auto names = key;
+        std::sort(names.begin(), names.end());
+        if (names != own) continue;
+        stream.key = key;
+        return;
+    }
+    for (const auto& key : target.unique_keys) {  // the primary key is the first
+        if (!is_all_filled(key) || !holds_source_key(stream, key)) continue;
+        stream.key = key;
+        return;
+    }
+    if (target.primary_key.empty() || !is_all_filled(target.primary_key)) return;
+    if (!takes_more_than_source_key(stream, target.primary_key)) {
+        stream.key = target.primary_key;
+        return;
+    }
+    std::string keys[2];
+    for (const auto& name : stream.source_key) keys[0] += (keys[0].empty() ? "" : ", ") + name;
+    for (const auto& name : target.primary_key) keys[1] += (keys[1].empty() ? "" : ", ") + name;
+    throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION,
+                    "the primary key of target " + target.qualified() + " (" + keys[1] +
+                        ") does not hold the source's key (" + keys[0] + ")",
+                    "A row whose " + keys[1] + " changes at the source would be there twice.",
+                    "If it never changes, name it as the key: key => " + pg::quote_literal(keys[1]) +
+                        ". Else give the target a unique index on the source's key.");
 }
 
 // What a table that is filled from a path is called: its last segment without placeholders and extension, in letters
@@ -87,6 +130,10 @@ std::string name_of_path(std::string path, const std::string& otherwise) {
 
 SourceDescription describe_source(const Server& server, const Stream& stream) {
     SourceSession session;
+    return describe_source(session.open(server), server.kind, stream);
+}
+
+SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const Stream& stream) {
     nlohmann::json request = {
         {"verb", "describe"},   {"source", stream.source},   {"key", nullptr},
         {"watermark", nullptr}, {"options", stream.options}, {"known_columns", nlohmann::json::array()}};
@@ -98,8 +145,8 @@ SourceDescription describe_source(const Server& server, const Stream& stream) {
     for (const auto& name : stream.key) {
         if (!named.contains(name) || !is_constant(named[name].get<std::string>(), {})) key.push_back(name);
     }
-    if (server.kind == Kind::rest && !key.empty()) request["key"] = key;
-    auto answers = session.open(server).call(request);
+    if (kind == Kind::rest && !key.empty()) request["key"] = key;
+    auto answers = connector.call(request);
     SourceDescription description;
     for (const auto& answer : answers) {
         if (!answer.contains("columns")) continue;
@@ -114,6 +161,10 @@ SourceDescription describe_source(const Server& server, const Stream& stream) {
         description.rowversion = text("rowversion");
         description.kind = text("kind");
         description.watermark_kind = text("watermark_kind");
+        description.literal_kind = answer.contains("literal_kind") ? text("literal_kind") : description.watermark_kind;
+        description.highest_watermark = text("highest_watermark");
+        description.clock = text("clock");
+        description.clock_has_zone = answer.value("clock_has_zone", false);
         description.null_watermarks =
             answer.contains("null_watermarks") && answer["null_watermarks"].is_number_integer()
                 ? answer["null_watermarks"].get<std::int64_t>()
@@ -191,12 +242,20 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     auto within = [](const std::vector<std::string>& part, const std::vector<std::string>& whole) {
         return std::all_of(part.begin(), part.end(), [&](const auto& item) { return contains(whole, item); });
     };
+    // A row whose key is NULL can't be told from others, so a key that allows it is not taken unasked.
+    auto may_be_null = [&](const std::string& name) {
+        const SourceColumn* column = find_source(stream.source_columns, name);
+        return column == nullptr || column->nullable;
+    };
+    const auto whole_key =
+        std::find_if(description.unique_keys.begin(), description.unique_keys.end(),
+                     [&](const auto& key) { return std::none_of(key.begin(), key.end(), may_be_null); });
     if (!description.primary_key.empty() && (from_key.empty() || within(description.primary_key, from_key))) {
         stream.source_key = description.primary_key;
     } else if (!from_key.empty()) {
         stream.source_key = from_key;
-    } else if (!description.unique_keys.empty()) {
-        stream.source_key = description.unique_keys.front();
+    } else if (whole_key != description.unique_keys.end()) {
+        stream.source_key = *whole_key;
     }
     auto same = [](std::vector<std::string> a, std::vector<std::string> b) {
         std::sort(a.begin(), a.end());
@@ -206,21 +265,19 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     stream.source_key_unique = !description.primary_key.empty() && same(stream.source_key, description.primary_key);
     for (const auto& key : description.unique_keys) stream.source_key_unique |= same(stream.source_key, key);
     if (stream.source_key.empty()) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "source " + quote_for_message(stream.source) + " has no primary key", "",
-                        "Name the columns that identify a row: key => '…'.");
+        throw pg::Error(
+            ERRCODE_INVALID_PARAMETER_VALUE, "source " + quote_for_message(stream.source) + " has no primary key",
+            description.unique_keys.empty() ? ""
+                                            : "Its unique key (" + joined(description.unique_keys.front()) +
+                                                  ") allows NULL, and such rows can't be told apart.",
+            description.unique_keys.empty() ? "Name the columns that identify a row: key => '...'."
+                                            : "If rows without it may be rejected, name it: key => " +
+                                                  pg::quote_literal(joined(description.unique_keys.front())) + ".");
     }
     if (!stream.key.empty()) return;
 
-    // The target's: its own primary key, if all of it is filled; else the stream's constants and the source's key.
-    auto filled = [&](const std::string& name) {
-        return named.contains(name) || find_source(stream.source_columns, name) != nullptr;
-    };
-    if (target && !target->primary_key.empty() &&
-        std::all_of(target->primary_key.begin(), target->primary_key.end(), filled)) {
-        stream.key = target->primary_key;
-        return;
-    }
+    // The target's: the stream's constants and the source's key, if they are unique there; or a wider key that holds
+    // them, such as a partitioned table must have.
     for (const auto& [name, expression] : named.items()) {
         if (is_constant(expression.get<std::string>(), stream.source_columns)) stream.key.push_back(name);
     }
@@ -228,6 +285,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         std::string field = find_source(stream.source_columns, name)->field;
         if (!contains(stream.key, field)) stream.key.push_back(field);
     }
+    if (target) adopt_key(stream, *target);
 }
 
 std::map<std::string, std::string> check_expressions(const Stream& stream) {

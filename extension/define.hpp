@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "bgworker/connector_process.hpp"
 #include "bgworker/server.hpp"
 #include "bgworker/stream.hpp"
 #include "bgworker/target.hpp"
+#include "bgworker/transactions.hpp"
 
 namespace insync {
 
@@ -17,12 +19,26 @@ struct SourceDescription {
     std::vector<std::vector<std::string>> unique_keys;
     std::vector<std::string> watermark_candidates;
     std::string rowversion, kind, watermark_kind;
+    // Of the watermark: the form of its literals (as watermark_kind, but a number that is a time is an integer), the
+    // highest that the source has and its clock, as such a literal; empty where the source doesn't tell.
+    std::string literal_kind, highest_watermark, clock;
+    bool clock_has_zone = false;  // the clock is that of the column's zone
     std::int64_t null_watermarks = 0;
 };
 
 // Asks the source of a stream that is being made. Throws pg::Error where source or watermark don't exist or can't
 // serve.
 SourceDescription describe_source(const Server& server, const Stream& stream);
+
+// The same through a connector that has the source open.
+SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const Stream& stream);
+
+// A stream that was made while its source was away has no columns yet, and can't be read in parts or compared.
+bool is_described(const Stream& stream);
+void require_described(const Stream& stream);
+// Asks the source of such a stream and completes, checks and stores its definition, as sync_create() would have. Throws
+// pg::Error as that does.
+void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& transactions);
 
 // Fills in the stream what the caller left to be found: watermark, mode, keys.
 void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,

@@ -31,12 +31,41 @@ std::string trigger(const StreamGaps& found, const std::string& more = "") {
     return "SELECT " + found.functions + "sync_trigger(" + pg::quote_literal(pattern) + more + ")";
 }
 
-// Reads the slices of a gap again; where the source can't be asked for them, everything.
+// More slices than this aren't read again; and in more pieces than this none are.
+constexpr std::int64_t most_repairable = 4000, most_pieces = 400;
+
+std::int64_t slices_between(const Gap& gap, SliceUnit unit) {
+    const std::int64_t days = (gap.end - gap.begin) / wall_day;
+    switch (unit) {
+        case SliceUnit::hour:
+            return (gap.end - gap.begin) / wall_hour;
+        case SliceUnit::day:
+            return days;
+        case SliceUnit::week:
+            return days / 7;
+        case SliceUnit::month:
+            break;
+    }
+    return days / 28;
+}
+
+// As an argument of sync_backfill(): pieces of several slices, where there would be too many; empty: as it is.
+std::string step_of(const Gap& gap, SliceUnit unit) {
+    const bool is_hour = unit == SliceUnit::hour;  // of which a day is a piece
+    const std::int64_t pieces = slices_between(gap, unit) / (is_hour ? 24 : 1);
+    if (pieces <= most_pieces) return "";
+    return ", '" + counted((pieces + most_pieces - 1) / most_pieces, is_hour ? "day" : name_of(unit)) + "'";
+}
+
+// Reads the slices of a gap again; where the source can't be asked for them, everything, if that can help.
 std::optional<std::string> backfill(const StreamGaps& found, const Gap& gap) {
-    if (found.stream.has_option("operation_column")) return std::nullopt;  // a log of changes has no rows of a time
-    if (!found.can_backfill) return trigger(found, ", 'full'");
+    // A log of changes has no rows of a time, and there may be none of these.
+    if (found.stream.has_option("operation_column") || found.is_api || !is_repairable(found, gap)) return std::nullopt;
+    if (!found.can_backfill)
+        return gap.kind == Verdict::stopped ? std::nullopt : std::optional(trigger(found, ", 'full'"));
     return "SELECT " + found.functions + "sync_backfill(" + pg::quote_literal(found.stream.name) + ", '" +
-           slice_text(gap.begin, found.unit) + "', '" + slice_text(gap.end, found.unit) + "')";
+           slice_text(gap.begin, found.unit) + "', '" + slice_text(gap.end, found.unit) + "'" +
+           step_of(gap, found.unit) + ")";
 }
 
 std::string first_line(const std::string& text) {
@@ -71,6 +100,13 @@ Advice advise_reading(const StreamGaps& found, const Gap& gap) {
     std::string range = these(gap, found.unit), again = "read " + range + " again.";
     if (found.stream.has_option("operation_column")) {
         again = "its source is a log of changes, of which sync_reset() has all read again.";
+    } else if (!is_repairable(found, gap)) {
+        again =
+            "that is too much to read again; if wrong dates cause it, correct them, or name another column with "
+            "option slice_column.";
+    } else if (found.is_api) {
+        again = "the API cannot be asked for them, as option slice_query is not set; " + trigger(found, ", 'full'") +
+                " reads everything.";
     } else if (!found.can_backfill) {
         again = "read everything again, as the source doesn't have the column by which slices are counted.";
     }
@@ -78,7 +114,10 @@ Advice advise_reading(const StreamGaps& found, const Gap& gap) {
     auto usual = [&] { return gap.expected ? std::to_string(*gap.expected) : std::string("?"); };
     switch (gap.kind) {
         case Verdict::late:
-            return {"The source was read since, and had nothing newer; to settle that, " + again, backfill(found, gap)};
+        case Verdict::stopped:
+            return {"The source is read, but has had no rows since " + slice_text(gap.begin, found.unit) +
+                        ": see what fills it; if rows came with older watermarks, or there are none, " + again,
+                    backfill(found, gap)};
         case Verdict::missing:
             if (gap.verified)
                 return {"The source had " + usual() + " rows of " + range + "; " + again, backfill(found, gap)};
@@ -128,28 +167,42 @@ Advice advise(const StreamGaps& found, const Gap& gap) {
     return advice;
 }
 
-Advice advise_never(const StreamGaps& found) {
+Advice advise_unread(const StreamGaps& found) {
     Advice advice = advise_late(found, why_late(found));
-    advice.recommendation = "The stream has never held a row. " + advice.recommendation;
+    if (found.unread->never) advice.recommendation = "The stream has never been loaded. " + advice.recommendation;
     return advice;
+}
+
+Advice advise_failed(const StreamGaps& found) {
+    return {capital(found.unjudged) + "; set the option with SELECT " + found.functions + "sync_alter(" +
+                pg::quote_literal(found.stream.name) + ", '{...}').",
+            std::nullopt};
+}
+
+bool is_repairable(const StreamGaps& found, const Gap& gap) {
+    return slices_between(gap, found.unit) <= most_repairable;
 }
 
 std::string tell(const StreamGaps& found) {
     const Stream& stream = found.stream;
     std::string text = found.unjudged;
     auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
-    if (found.never) add("has never held a row");
+    if (found.unread && found.unread->never) add("has never been loaded");
+    if (found.unread && !found.unread->never) add("not read for " + counted(found.unread->days, "day"));
     if (found.coverage.days_behind > 0) add(counted(found.coverage.days_behind, "day") + " behind");
-    std::int64_t others = found.coverage.missing + found.coverage.fewer + found.coverage.differing;
+    std::int64_t others =
+        found.coverage.missing + found.coverage.fewer + found.coverage.differing + found.coverage.stopped;
     std::string unit(name_of(found.unit));
+    if (found.coverage.stopped > 0 && found.last)
+        add("the source has had no rows since " + slice_text(next_slice(*found.last, found.unit), found.unit));
     if (found.coverage.missing > 0) add(counted(found.coverage.missing, unit) + " missing");
     if (found.coverage.fewer > 0) add(counted(found.coverage.fewer, unit) + " short");
     if (found.coverage.differing > 0) add(counted(found.coverage.differing, unit) + " different from the source");
-    if (found.unjudged.empty() && !found.first && !found.never) add("no rows yet");
+    if (found.unjudged.empty() && !found.first && !found.unread) add("no rows yet");
     if (stream.paused) {
         add("paused");
     } else if (std::string why = why_late(found);
-               !why.empty() && (found.last_status == "failed" || found.never || found.coverage.days_behind > 0)) {
+               !why.empty() && (found.last_status == "failed" || found.unread || found.coverage.days_behind > 0)) {
         add(why);
     }
     if (others > 0) add("SELECT * FROM " + found.functions + "sync_gaps(" + pg::quote_literal(stream.name) + ")");

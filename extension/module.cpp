@@ -10,6 +10,7 @@ extern "C" {
 #include <cstring>
 
 #include "bgworker/merge_counter.hpp"
+#include "bgworker/trigger_settings.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/worker.hpp"
 #include "extension/settings.hpp"
@@ -43,6 +44,7 @@ void _PG_init(void) {
         insync::pg::call([&] {
             insync::settings::define(preloaded);
             insync::install_merge_counter();
+            insync::install_trigger_settings();
             insync::install_wake();
             if (!preloaded) return;
             insync::shared::request();

@@ -40,6 +40,11 @@ Problem check_odbc_server_set(const OptionMap& options) {
             }
         }
     }
+    if (auto tls = options.find("tls");
+        options.contains("tls_ca") && (tls == options.end() || tls->second != "verify")) {
+        return OptionProblem{"option \"tls_ca\" requires the option \"tls\" set to \"verify\"", "",
+                             "ALTER SERVER ... OPTIONS (ADD tls 'verify');"};
+    }
     auto further = options.find("driver_options");
     if (further != options.end() && options.contains("host")) {
         auto keywords = parse_connection_string(further->second);
@@ -117,6 +122,15 @@ Problem check_rest_server_set(const OptionMap& options) {
         return OptionProblem{"the option \"base_url\" is required", "",
                              "For example: CREATE SERVER … FOREIGN DATA WRAPPER insync_rest OPTIONS (base_url "
                              "'https://api.example.com/v1/')."};
+    }
+    if (const std::string_view tls = value("tls"); !tls.empty()) {
+        const bool encrypted = to_lower(url.substr(0, 8)) == "https://", wanted = tls == "require" || tls == "verify";
+        if (encrypted != wanted) {
+            return OptionProblem{
+                "options \"tls\" and \"base_url\" contradict each other",
+                "An https URL is encrypted and its certificate verified in any case; an http URL never is.",
+                wanted ? "Write https:// in base_url." : "Set tls to verify, or remove it."};
+        }
     }
     for (std::string_view name : {"base_url", "token_url"}) {
         const std::string_view given = value(name);

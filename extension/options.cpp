@@ -27,6 +27,7 @@ constexpr std::string_view null_watermark_policies[] = {"include", "reject", "fa
 constexpr std::string_view text_policies[] = {"replace", "reject"};
 constexpr std::string_view zero_date_policies[] = {"null", "reject"};
 constexpr std::string_view reconciled_things[] = {"rows", "keys"};
+constexpr std::string_view tls_modes[] = {"disable", "prefer", "require", "verify"};
 constexpr std::string_view backoffs[] = {"double", "fixed"};
 
 using enum ValueType;
@@ -74,6 +75,14 @@ constexpr Option general[] = {
      .kinds = odbc,
      .superuser_only = true,
      .description = "Further keywords for the driver, written Keyword=Value;Keyword=Value."},
+    {.name = "tls",
+     .type = enumeration,
+     .where = server,
+     .kinds = any,
+     .values = tls_modes,
+     .description =
+         "Encryption of the session: require (encrypted), verify (and the certificate is checked), prefer, or "
+         "disable; refused where the driver cannot keep it. Without it, the driver's own default."},
     {.name = "connections",
      .type = integer,
      .default_text = "1",

@@ -26,7 +26,8 @@ inline constexpr Option table[] = {
      .where = stream,
      .kinds = any,
      .description = "Date or time of the target by which rows are counted into slices; without it: its only date, else "
-                    "the watermark, else its only time."},
+                    "the watermark, else its only time, or another one if its days are filled more steadily by the "
+                    "rows of the first load."},
     {.name = "slice_time_zone",
      .type = ValueType::text,
      .where = stream,

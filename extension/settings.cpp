@@ -25,6 +25,7 @@ int batch_kb;
 int connect_timeout_ms;
 int query_timeout_ms;
 int linger_ms;
+char* as_of_text;
 int worker_count;
 int stream_count;
 
@@ -89,6 +90,10 @@ void define(bool preloaded) {
     DefineCustomIntVariable("insync.max_streams", "Streams whose state fits in shared memory, over all databases.",
                             nullptr, &stream_count, 1000, 16, 1000000, preloaded ? PGC_POSTMASTER : PGC_USERSET, 0,
                             nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "insync.as_of", "Time by which gaps and lateness are judged, instead of now.",
+        "What was recorded later is ignored. Empty: now. Of a session that looks at another day.", &as_of_text, "",
+        PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("insync");
 }
 

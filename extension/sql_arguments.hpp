@@ -6,6 +6,7 @@
 extern "C" {
 #include "fmgr.h"
 #include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 }
 
 #include "extension/pg/spi.hpp"
@@ -22,6 +23,14 @@ inline pg::Value argument_text(FunctionCallInfo call, int index, PGFunction outp
 
 inline pg::Value timestamp_argument(FunctionCallInfo call, int index) {
     return argument_text(call, index, timestamp_out);
+}
+
+// An instant, in microseconds since 1970; nothing for NULL, or where it is none.
+inline std::optional<std::int64_t> instant_argument(FunctionCallInfo call, int index) {
+    if (call->args[index].isnull) return std::nullopt;
+    const TimestampTz time = DatumGetTimestampTz(call->args[index].value);
+    if (TIMESTAMP_NOT_FINITE(time)) return std::nullopt;
+    return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
 }  // namespace insync

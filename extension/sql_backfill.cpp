@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/installation.hpp"
 #include "bgworker/job.hpp"
 #include "bgworker/ledger.hpp"
+#include "extension/define.hpp"
 #include "bgworker/slice_window.hpp"
 #include "extension/result_set.hpp"
 #include "extension/sql_arguments.hpp"
@@ -105,6 +106,7 @@ Datum sync_profile(PG_FUNCTION_ARGS) {
         require_home_database();
         for (const auto& name : matching_streams(required_text(fcinfo, 0, "pattern"))) {
             Stream stream = load_stream(name);
+            require_described(stream);
             // Streams of a version without ledgers have none yet.
             if (!load_ledger(stream.id)) (void)settle_ledger(stream);
             (void)require_ledger(stream);
@@ -124,6 +126,7 @@ Datum sync_backfill(PG_FUNCTION_ARGS) {
         auto step = argument_text(fcinfo, 3, interval_out);
         require_workers();
         require_home_database();
+        require_described(stream);
         Ledger ledger = require_ledger(stream);
         (void)require_slice_source(stream, ledger);
         if (stream.has_option("operation_column")) {

@@ -25,7 +25,9 @@ extern "C" {
 #include "bgworker/source_session.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/result_set.hpp"
+#include "extension/target_warnings.hpp"
 #include "extension/wake.hpp"
+#include "extension/watermark_check.hpp"
 
 using namespace insync;
 
@@ -65,24 +67,6 @@ std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
         "$2::boolean",
         {to_array(names), paused ? "true" : "false"});
     return names;
-}
-
-// A watermark is the source's own literal; what PostgreSQL can't read as its kind, the source most likely can't either.
-void check_watermark(const Stream& stream, const std::string& watermark) {
-    std::string type = stream.watermark_kind == "integer" ? "numeric"
-                       : stream.watermark_kind == "time"  ? "timestamptz"
-                                                          : "text";
-    Bookkeeping bookkeeping;
-    pg::Subtransaction subtransaction;
-    try {
-        pg::query("SELECT $1::" + type, {watermark});
-        subtransaction.commit();
-    } catch (const pg::Error& error) {
-        if (!error.is_data_fault()) throw;
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "\"" + watermark + "\" is no watermark of stream \"" + stream.name + "\"", error.message + ".",
-                        "Give it as the source writes it; column watermark of sync_status() shows the present one.");
-    }
 }
 
 // A foreground run that is ended with its session must not look as if it ran on.
@@ -294,11 +278,11 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         begin_change("sync_reset()");
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         auto watermark = text_argument(fcinfo, 1);
-        StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
-        if (!lock.held()) already_running(stream);
         if (watermark && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
         if (watermark) check_watermark(stream, *watermark);
+        StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
+        if (!lock.held()) already_running(stream);
         Bookkeeping bookkeeping;
         if (!watermark) forget_origins(stream.id);
         nlohmann::json position;
@@ -315,10 +299,11 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
     });
 }
 
-// For update scripts, at their end: the workers left when they met the version before.
+// For update scripts, at their end: the workers left when they met the version before. Tells what is in their way now.
 Datum insync_wake(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     return pg::entry([] {
+        warn_of_targets();
         wake_all_at_commit();
         return Datum(0);
     });

@@ -8,6 +8,8 @@ extern "C" {
 #include "utils/builtins.h"
 }
 
+#include <algorithm>
+
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/due.hpp"
@@ -16,12 +18,14 @@ extern "C" {
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger.hpp"
 #include "bgworker/shared_state.hpp"
+#include "bgworker/target_rights.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
 #include "extension/pg/compat.hpp"
 #include "extension/result_set.hpp"
 #include "extension/stream_options.hpp"
 #include "extension/wake.hpp"
+#include "extension/watermark_check.hpp"
 
 using namespace insync;
 
@@ -71,12 +75,48 @@ void require_new_name(const std::string& name) {
                     "Change it with sync_alter(), or drop it: SELECT sync_drop(" + pg::quote_literal(name) + ").");
 }
 
+// What the source says; nothing where it is away, and what it would say was given: then the first run asks.
+std::optional<SourceDescription> describe_or_later(const Server& server, const Stream& stream,
+                                                   const std::string& target_name) {
+    // What a connection that fails has opened is closed with it.
+    pg::Subtransaction subtransaction;
+    try {
+        auto description = describe_source(server, stream);
+        subtransaction.commit();
+        return description;
+    } catch (pg::Error& error) {
+        if (error.is_interrupt() || error.error_class != pg::ErrorClass::transient) throw;
+        subtransaction.rollback();
+        const bool is_complete = !target_name.empty() && !stream.key.empty() &&
+                                 (!stream.watermark.empty() || stream.option("mode") == "full");
+        if (!is_complete) {
+            error.hint += (error.hint.empty() ? "" : " ") +
+                          std::string(
+                              "While the source is away, a stream can be made if target (a table that "
+                              "exists), key, and watermark or mode full are given.");
+            throw;
+        }
+        notice("the source of stream \"" + stream.name + "\" cannot be reached: " + error.message,
+               "The stream is made by what was given, and checked at its first run.");
+        return std::nullopt;
+    }
+}
+
 // Tells at creation what would surprise later.
-void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing) {
+void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing,
+                   bool is_table) {
     if (description.null_watermarks > 0) {
         notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" +
                    join(stream.watermark) + " is null)",
                "Option null_watermark, now " + stream.option("null_watermark") + ", says what happens to them.");
+    }
+    for (const auto& column : stream.source_columns) {
+        const bool follows =
+            std::find(stream.watermark.begin(), stream.watermark.end(), column.name) != stream.watermark.end();
+        const bool is_text = description.watermark_kind == "text" || (is_table && column.transport == Transport::text);
+        if (!follows || !is_text) continue;
+        notice("watermark column \"" + column.name + "\" is a text, and is compared as the source sorts texts",
+               "Each change must give it a text that sorts behind all others; a time or a number is safer.");
     }
     if (stream.mode == "full" && !description.watermark_candidates.empty() && stream.option("mode") != "full") {
         notice("stream \"" + stream.name + "\" reads the whole source each time, as it has no watermark",
@@ -90,6 +130,16 @@ void tell_findings(const Stream& stream, const SourceDescription& description, c
         if (existing->find(column.field) == nullptr && !named.contains(column.field)) ignored.push_back(column.field);
     }
     if (!ignored.empty()) notice("the target has no columns for " + join(ignored) + " of the source; they are ignored");
+}
+
+void tell_moves(const Stream& stream, const Applier& applier) {
+    const std::string moving = applier.moving_columns();
+    if (moving.empty()) return;
+    notice("the source identifies a row by " + join(stream.source_key) + ": where " + moving +
+               " changes, the row gets another key in the target",
+           applier.finds_moved() ? ""
+                                 : "No index of the target begins with the source's key; without one, new rows cost "
+                                   "a scan of the table.");
 }
 
 }  // namespace
@@ -124,7 +174,8 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         Server server = load_server(stream.server, GetUserId());
         check_stream_options(stream.options, server.kind);
         if (stream.schedule) check_schedule(*stream.schedule);
-        SourceDescription description = describe_source(server, stream);
+        const auto described = describe_or_later(server, stream, target_name);
+        const SourceDescription description = described.value_or(SourceDescription{});
         stream.source_columns = description.columns;
         stream.watermark_kind = description.watermark_kind;
         resolve_target(stream, target_name, server.kind);
@@ -134,9 +185,22 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             existing = describe_target(stream.target_schema, stream.target_table);
         }
-        complete_stream(stream, description, existing, stream.option("mode"));
+        if (!described) {
+            if (!existing)
+                throw pg::Error(ERRCODE_UNDEFINED_TABLE,
+                                "target \"" + stream.target_table +
+                                    "\" does not exist, and its columns are not known while the source is away",
+                                "", "Create the table first.");
+            stream.mode = stream.option("mode") == "full" ? "full" : "incremental";
+            stream.source_key = stream.key;
+        } else {
+            complete_stream(stream, description, existing, stream.option("mode"));
+        }
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
-        auto types = check_expressions(stream);
+        if (stream.has_option("initial_watermark") && described)
+            check_watermark(stream, stream.option("initial_watermark"), description);
+        std::map<std::string, std::string> types;
+        if (described) types = check_expressions(stream);
         if (!existing) {
             pg::PinnedSettings settings;
             pg::RunAs identity(stream.owner_oid, false);
@@ -150,12 +214,18 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         bool home = is_home_database();
         stream.id = insert_stream(stream);
         record_owner(stream.id);
-        const bool uncounted = settle_ledger(stream);
-        Applier(stream, stream.source_columns, false).check();
-        check_key_rows(stream);
+        const bool uncounted = described && settle_ledger(stream);
+        require_target_rights(stream);
+        if (described) {
+            Applier applier(stream, stream.source_columns, false);
+            applier.check();
+            applier.save_names();
+            check_key_rows(stream);
+            tell_findings(stream, description, existing, server.kind != Kind::rest);
+            tell_moves(stream, applier);
+        }
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
-        tell_findings(stream, description, existing);
         if (stream.schedule) wake_at_commit(stream.server);
         if (uncounted) wake_all_at_commit();
         return record_result(
@@ -220,7 +290,9 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         if (mode == "incremental" && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                             "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
-        (void)check_expressions(stream);
+        if (changes.contains("initial_watermark") && stream.has_option("initial_watermark") && is_described(stream))
+            check_watermark(stream, stream.option("initial_watermark"));
+        if (is_described(stream)) (void)check_expressions(stream);
         {
             Bookkeeping bookkeeping;
             pg::query(
@@ -238,12 +310,17 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             }
         }
         if (new_owner) record_owner(stream.id);
-        if (settle_ledger(stream)) {
-            queue_profile(stream);
-            wake_all_at_commit();
+        if (is_described(stream)) {
+            if (settle_ledger(stream)) {
+                queue_profile(stream);
+                wake_all_at_commit();
+            }
+            require_target_rights(stream);
+            Applier applier(stream, stream.source_columns, false);
+            applier.check();
+            applier.save_names();
+            check_key_rows(stream);
         }
-        Applier(stream, stream.source_columns, false).check();
-        check_key_rows(stream);
         wake_at_commit(stream.server);
         return Datum(0);
     });

@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/source_session.hpp"
+#include "extension/define.hpp"
 #include "extension/result_set.hpp"
 
 using namespace insync;
@@ -151,6 +152,7 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
+        require_described(stream);
         require_owner(stream);
         StreamState state = load_state(stream.id);
         Server server = server_of(stream);

@@ -7,6 +7,7 @@ extern "C" {
 }
 
 #include "extension/result_set.hpp"
+#include "extension/sql_arguments.hpp"
 #include "extension/stream_gaps.hpp"
 
 using namespace insync;
@@ -38,15 +39,22 @@ pg::Value time_text(const std::optional<WallUs>& time) {
     return time ? pg::Value(timestamp_text(*time)) : std::nullopt;
 }
 
+void warn(const std::string& text) {
+    const char* message = text.c_str();
+    pg::call([&] { ereport(WARNING, (errmsg_internal("%s", message))); });
+}
+
 void add_gaps(ResultSet& result, const StreamGaps& found) {
     const std::string& name = found.stream.name;
     auto completeness = percent(found.coverage.completeness());
-    if (found.never) {
-        Advice advice = advise_never(found);
-        result.add({name, "late", std::nullopt, std::nullopt, "0", "0", std::nullopt, completeness,
-                    std::to_string(*found.never), std::string(name_of(found.severity_of_never())),
-                    advice.recommendation, advice.fix});
-    }
+    auto add_whole = [&](const char* kind, const pg::Value& rows, const pg::Value& days, Severity severity,
+                         const Advice& advice) {
+        result.add({name, kind, std::nullopt, std::nullopt, "0", rows, std::nullopt, completeness, days,
+                    std::string(name_of(severity)), advice.recommendation, advice.fix});
+    };
+    if (found.failed) add_whole("unknown", std::nullopt, std::nullopt, Severity::warning, advise_failed(found));
+    if (found.unread)
+        add_whole("late", "0", std::to_string(found.unread->days), found.severity_of_unread(), advise_unread(found));
     for (const Gap& gap : found.gaps) {
         Advice advice = advise(found, gap);
         result.add({name, std::string(name_of(gap.kind)), timestamp_text(gap.begin), timestamp_text(gap.end),
@@ -58,16 +66,19 @@ void add_gaps(ResultSet& result, const StreamGaps& found) {
 
 void add_coverage(ResultSet& result, const StreamGaps& found) {
     const Coverage& coverage = found.coverage;
-    bool is_judged = found.unjudged.empty();
+    bool is_judged = found.unjudged.empty() || !found.gaps.empty();
     auto count = [&](std::int64_t number) { return is_judged ? pg::Value(std::to_string(number)) : std::nullopt; };
+    auto days = found.unread ? pg::Value(std::to_string(found.unread->days)) : count(coverage.days_behind);
+    std::int64_t gaps = static_cast<std::int64_t>(found.gaps.size()) + (found.unread || found.failed ? 1 : 0);
     std::string message = tell(found);
     result.add(
         {found.stream.name,
          pg::quote_identifier(found.stream.target_schema) + "." + pg::quote_identifier(found.stream.target_table),
-         found.rows, time_text(found.first), time_text(found.last), count(found.never.value_or(coverage.days_behind)),
-         percent(coverage.completeness()), count(static_cast<std::int64_t>(found.gaps.size()) + (found.never ? 1 : 0)),
-         count(coverage.missing), count(coverage.fewer), count(coverage.differing), found.last_verified,
-         std::string(name_of(found.severity())), message.empty() ? pg::Value() : pg::Value(message)});
+         found.rows, time_text(found.first), time_text(found.last), days, percent(coverage.completeness()),
+         is_judged || gaps > 0 ? pg::Value(std::to_string(gaps)) : std::nullopt,
+         count(coverage.missing + coverage.stopped), count(coverage.fewer), count(coverage.differing),
+         found.last_verified, std::string(name_of(found.severity())),
+         message.empty() ? pg::Value() : pg::Value(message)});
 }
 
 }  // namespace
@@ -79,9 +90,13 @@ INSYNC_SQL_FUNCTION(sync_coverage);
 Datum sync_gaps(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
-        WallUs from = wall_argument(fcinfo, 1, earliest_wall), to = wall_argument(fcinfo, 2, latest_wall);
-        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%")))
-            add_gaps(result, find_gaps(load_stream(name), from, to));
+        const GapQuestion question{wall_argument(fcinfo, 1, earliest_wall), wall_argument(fcinfo, 2, latest_wall),
+                                   instant_argument(fcinfo, 3)};
+        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"))) {
+            const StreamGaps found = find_gaps(load_stream(name), question);
+            if (found.failed) warn(found.unjudged);
+            add_gaps(result, found);
+        }
         return Datum(0);
     });
 }
@@ -89,8 +104,9 @@ Datum sync_gaps(PG_FUNCTION_ARGS) {
 Datum sync_coverage(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
+        const GapQuestion question{earliest_wall, latest_wall, instant_argument(fcinfo, 1)};
         for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%")))
-            add_coverage(result, find_gaps_or_failure(load_stream(name)));
+            add_coverage(result, find_gaps(load_stream(name), question));
         return Datum(0);
     });
 }

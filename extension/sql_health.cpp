@@ -12,6 +12,7 @@ extern "C" {
 #include "extension/option_values.hpp"
 #include "extension/result_set.hpp"
 #include "extension/settings.hpp"
+#include "extension/sql_arguments.hpp"
 #include "extension/stream_gaps.hpp"
 #include "extension/wake.hpp"
 
@@ -32,6 +33,7 @@ class Check {
         severity_ = std::max(severity_, severity);
         if (count_++ < most_names) list_ += (list_.empty() ? "" : "; ") + what;
     }
+    Severity severity() const { return severity_; }
     // `summary` comes before the list, with the number of findings before it; `hint` says what to do.
     void add_to(ResultSet& result, const std::string& summary, const std::string& hint) const {
         bool well = severity_ == Severity::ok;
@@ -173,12 +175,12 @@ void check_runs(ResultSet& result) {
                    "SELECT * FROM insync.error says why; SELECT sync_replay('…') applies them again.");
 }
 
-void check_gaps(ResultSet& result) {
+void check_gaps(ResultSet& result, const GapQuestion& question) {
     Check gaps("gaps", "no rows are missing"), late("late", "no stream is late");
     for (const auto& name : matching_streams("%")) {
-        StreamGaps found = find_gaps_or_failure(load_stream(name));
+        StreamGaps found = find_gaps(load_stream(name), question);
         if (found.failed) gaps.find(Severity::warning, found.unjudged);
-        Severity of_gaps = Severity::ok, of_late = found.never ? found.severity_of_never() : Severity::ok;
+        Severity of_gaps = Severity::ok, of_late = found.unread ? found.severity_of_unread() : Severity::ok;
         std::size_t warnings = 0, critical = 0;
         for (const Gap& gap : found.gaps) {
             Severity severity = found.severity_of(gap);
@@ -193,14 +195,23 @@ void check_gaps(ResultSet& result) {
                                    (warnings == 1 ? " warning)" : " warnings)") +
                                    (found.refusals.empty() ? "" : ", " + first_line(found.refusals.front().message)));
         }
-        auto days = found.never.value_or(found.coverage.days_behind);
+        auto days = found.unread ? found.unread->days : found.coverage.days_behind;
         if (of_late != Severity::ok) {
-            late.find(of_late, name + " (" + std::to_string(days) + (days == 1 ? " day" : " days") +
-                                   (found.never ? ", never held a row)" : ")"));
+            late.find(of_late, name + " (" +
+                                   (found.unread && found.unread->never
+                                        ? std::string("never loaded)")
+                                        : std::to_string(days) + (days == 1 ? " day)" : " days)")));
         }
     }
-    gaps.add_to(result, "with gaps",
-                "SELECT * FROM sync_gaps() shows them; SELECT fix FROM sync_gaps() \\gexec repairs them.");
+    const char* repair = "SELECT * FROM sync_gaps() shows them; SELECT fix FROM sync_gaps() \\gexec repairs them.";
+    if (gaps.severity() == Severity::ok && late.severity() != Severity::ok) {
+        // What hasn't come is missing, too.
+        Check behind("gaps", "");
+        behind.find(Severity::warning, "no rows are missing but those that have not come yet: see the check late");
+        behind.add_to(result, "", repair);
+    } else {
+        gaps.add_to(result, "with gaps", repair);
+    }
     late.add_to(result, "late", "SELECT * FROM sync_gaps() WHERE kind = 'late' says why.");
 }
 
@@ -216,7 +227,7 @@ Datum sync_health(PG_FUNCTION_ARGS) {
         check_servers(result);
         check_database(result);
         check_runs(result);
-        check_gaps(result);
+        check_gaps(result, {earliest_wall, latest_wall, instant_argument(fcinfo, 0)});
         return Datum(0);
     });
 }

@@ -17,6 +17,7 @@ extern "C" {
 #include "bgworker/installation.hpp"
 #include "bgworker/server.hpp"
 #include "bgworker/stream_lock.hpp"
+#include "extension/define.hpp"
 #include "extension/near_miss.hpp"
 #include "extension/record_rows.hpp"
 #include "extension/result_set.hpp"
@@ -339,6 +340,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_ingest()");
         Stream stream = load_stream(required_text(fcinfo, 0, "stream"));
+        require_described(stream);
         std::string text = jsonb_text(fcinfo, 1, "records");
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) {

@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/run.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "bgworker/verify.hpp"
+#include "extension/define.hpp"
 #include "extension/result_set.hpp"
 #include "extension/sql_arguments.hpp"
 
@@ -90,6 +91,7 @@ Datum sync_verify(PG_FUNCTION_ARGS) {
         begin_change("sync_verify()");
         ResultSet result(fcinfo);
         Stream stream = load_stream(required_text(fcinfo, 0, "stream"));
+        require_described(stream);
         auto from = timestamp_argument(fcinfo, 1), to = timestamp_argument(fcinfo, 2);
         const std::string depth_name = required_text(fcinfo, 3, "depth");
         const auto depth = depth_of(depth_name);

@@ -19,10 +19,19 @@ struct Refusal {
     std::string message;
 };
 
+// The source hasn't been read to its end as it should have been, where no slices tell that.
+struct Unread {
+    bool never = false;     // not once since the stream was made
+    std::int64_t days = 0;  // since then, or since it was first due
+    bool is_critical = false;
+};
+
 struct StreamGaps {
     Stream stream;
-    std::string unjudged;  // why the slices aren't judged, as a sentence without its end; empty: they are
-    bool failed = false;   // because an option of the stream did
+    // Why slices are judged only where the source was asked, or not at all, as a sentence without its end; empty: all
+    // are judged.
+    std::string unjudged;
+    bool failed = false;  // because an option of the stream did
     SliceUnit unit = SliceUnit::day;
     std::vector<Gap> gaps;
     Coverage coverage;
@@ -30,26 +39,30 @@ struct StreamGaps {
     std::optional<std::string> rows;    // of all slices
     std::optional<std::string> last_verified;
     Thresholds thresholds;
-    // Nothing ever came, though a run was due so many days ago; 0 days: today.
-    std::optional<std::int64_t> never;
+    std::optional<Unread> unread;
     // The last run, in the way of incremental or full.
     std::string last_status, last_message;
     std::string functions;     // what to write before the names of functions where the caller's search_path lacks them
     std::int64_t rejects = 0;  // rows in insync.error
     std::vector<Refusal> refusals;
     bool can_backfill = true;     // the source can be asked for slices
+    bool is_api = false;          // which can't, by its requests
     bool read_since_due = false;  // a run succeeded since the data was due, and the last one did
 
     Severity severity() const;
     Severity severity_of(const Gap& gap) const { return insync::severity_of(gap, thresholds); }
-    Severity severity_of_never() const;
+    Severity severity_of_unread() const;
 };
 
-// Of slices that touch the time from `from` to before `to`. Throws where an option of the stream fails.
-StreamGaps find_gaps(const Stream& stream, WallUs from, WallUs to);
+// What is asked for: slices that touch the time from `from` to before `to`; as if it were `as_of`, in microseconds
+// since 1970, without what was recorded later. Nothing: now.
+struct GapQuestion {
+    WallUs from = earliest_wall, to = latest_wall;
+    std::optional<std::int64_t> as_of_us;
+};
 
-// Of all slices. Where an option fails, that is what is found: one stream must not hide the others.
-StreamGaps find_gaps_or_failure(const Stream& stream);
+// Where an option of the stream fails, that is what is found: one stream must not hide the others.
+StreamGaps find_gaps(const Stream& stream, const GapQuestion& question = {});
 
 // What to do about a gap: a sentence, and a complete statement; none where somebody has to decide first.
 struct Advice {
@@ -57,7 +70,11 @@ struct Advice {
     std::optional<std::string> fix;
 };
 Advice advise(const StreamGaps& found, const Gap& gap);
-Advice advise_never(const StreamGaps& found);
+Advice advise_unread(const StreamGaps& found);
+Advice advise_failed(const StreamGaps& found);
+
+// A gap of more slices isn't read again slice by slice: wrong dates make it, or a column that isn't fit for slices.
+bool is_repairable(const StreamGaps& found, const Gap& gap);
 
 // The sentence that a manager reads; empty where all is well.
 std::string tell(const StreamGaps& found);

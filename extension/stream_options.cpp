@@ -8,6 +8,7 @@ extern "C" {
 }
 
 #include "bgworker/schedule.hpp"
+#include "bgworker/zone_name.hpp"
 #include "extension/pg/guard.hpp"
 
 namespace insync {
@@ -18,7 +19,12 @@ void check_zone(const nlohmann::json& options, const char* name) {
     auto found = options.find(name);
     if (found == options.end() || !found->is_string()) return;
     std::string zone = found->get<std::string>();
-    const char* text = zone.c_str();
+    if (const auto problem = zone_problem(zone))
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "time zone \"" + zone + "\" in option " + name + " is ambiguous", problem->detail,
+                        problem->hint);
+    const std::string known = server_zone(zone);
+    const char* text = known.c_str();
     if (pg::call([&] { return pg_tzset(text) != nullptr; })) return;
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "time zone \"" + zone + "\" in option " + name + " does not exist",
                     "", "SELECT name FROM pg_timezone_names lists them.");

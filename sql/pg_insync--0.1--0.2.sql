@@ -13,6 +13,10 @@ CREATE POLICY owner_reads ON insync.stream FOR SELECT
     USING (insync.is_owner(owner) AND owner_id OPERATOR(pg_catalog.=)
            (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) owner));
 
+ALTER TABLE insync.stream ADD COLUMN target_columns jsonb;
+COMMENT ON COLUMN insync.stream.target_columns IS
+    'names and numbers of the target''s columns that the stream fills, so that one that was renamed is noticed; NULL: it has not run yet';
+
 /* What 0.1 left without words. */
 COMMENT ON COLUMN insync.home.only_row IS 'keeps the table at one row';
 COMMENT ON COLUMN insync.home.system_identifier IS 'the cluster, as pg_control_system() has it';
@@ -111,6 +115,11 @@ BEGIN
     END LOOP;
 END $$;
 
+/* What is read again shows. */
+ALTER TABLE insync.run ADD COLUMN reread bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN insync.run.reread IS
+    'rows of the overlap: read again, as they stand at or before the watermark that the run began from; of a stretch of quiet polls, those of the last one';
+
 /* Why nothing runs is said where everybody looks: a copy waits for sync_resume(), a standby for its promotion. Not dropped
    and made again, as what was granted on it would be lost. */
 CREATE OR REPLACE VIEW insync.status WITH (security_invoker = true) AS
@@ -137,7 +146,8 @@ SELECT s.name AS stream,
        r.rows_read AS rows,
        coalesce(w.failures, 0) AS failures,
        (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id OPERATOR(pg_catalog.=) s.id) AS rejects,
-       coalesce(stopped.message, u.message, live.message, r.message) AS message
+       coalesce(stopped.message, u.message, live.message, r.message) AS message,
+       CASE WHEN live.polls OPERATOR(pg_catalog.>) 0 THEN live.rows_read ELSE r.reread END AS reread
   FROM insync.stream AS s
   CROSS JOIN (SELECT CASE
       WHEN NOT EXISTS (SELECT FROM insync.home AS h, pg_catalog.pg_control_system() AS c, pg_catalog.pg_database AS d
@@ -150,6 +160,9 @@ SELECT s.name AS stream,
   LEFT JOIN insync.unreachable() AS u ON u.server OPERATOR(pg_catalog.=) s.server
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
+
+COMMENT ON COLUMN insync.status.reread IS
+    'rows of the overlap that the last run or poll read again; many for a long time: see option lookback';
 
 /* The other kind of server. */
 CREATE FUNCTION insync_rest_validator(options text[], catalog oid) RETURNS void
@@ -199,7 +212,12 @@ CREATE TABLE insync.ledger (
     unit text NOT NULL CHECK (unit OPERATOR(pg_catalog.=) ANY (ARRAY['hour', 'day', 'week', 'month'])),
     time_zone text NOT NULL,
     rule text NOT NULL,
-    complete boolean NOT NULL DEFAULT false
+    complete boolean NOT NULL DEFAULT false,
+    steady boolean,
+    reason text,
+    lag integer NOT NULL DEFAULT 0,
+    first_read timestamp,
+    moved bigint NOT NULL DEFAULT 0
 );
 COMMENT ON COLUMN insync.ledger.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.ledger.column_name IS 'date or time of the target';
@@ -209,6 +227,12 @@ COMMENT ON COLUMN insync.ledger.time_zone IS 'where times with a zone have their
 COMMENT ON COLUMN insync.ledger.rule IS
     'SQL over a row t of the target: its slice, and whether it counts. Where another one would be right (the column''s type or the way to delete was changed, say), rows are to be counted anew';
 COMMENT ON COLUMN insync.ledger.complete IS 'the rows that the target held before are counted, too; see sync_profile()';
+COMMENT ON COLUMN insync.ledger.steady IS
+    'the first rows have shown that its slices are filled steadily, so that an empty one is a gap; false: they aren''t, and nothing is said of gaps; NULL: not known yet. Without meaning where option slice_column names the column';
+COMMENT ON COLUMN insync.ledger.reason IS 'why it isn''t steady';
+COMMENT ON COLUMN insync.ledger.lag IS 'slices before the last one for which the source had no rows yet when that was found out';
+COMMENT ON COLUMN insync.ledger.first_read IS 'when that was found out, as a clock in time_zone showed it: long stretches without rows that were there already are no gaps';
+COMMENT ON COLUMN insync.ledger.moved IS 'rows that updates have moved from one slice to another; not counted where the column isn''t steady, or is named by option slice_column';
 
 CREATE TABLE insync.slice (
     stream_id integer NOT NULL,
@@ -381,21 +405,21 @@ COMMENT ON FUNCTION sync_backfill(text, timestamp, timestamp, interval) IS
 REVOKE ALL ON FUNCTION sync_profile(text), sync_backfill(text, timestamp, timestamp, interval) FROM PUBLIC;
 
 /* What is missing. The views ask functions that stand in their own schema, as the other's name isn't known here. */
-CREATE FUNCTION insync.find_gaps(pattern text, since timestamp, until timestamp, OUT stream text, OUT kind text, OUT "from" timestamp,
+CREATE FUNCTION insync.find_gaps(pattern text, since timestamp, until timestamp, as_of timestamptz, OUT stream text, OUT kind text, OUT "from" timestamp,
                                  OUT "to" timestamp, OUT buckets bigint, OUT rows bigint, OUT expected bigint, OUT completeness numeric,
                                  OUT days_behind integer, OUT severity text, OUT recommendation text, OUT fix text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_gaps';
-COMMENT ON FUNCTION insync.find_gaps(text, timestamp, timestamp) IS 'what the view insync.gaps shows; see sync_gaps()';
-REVOKE ALL ON FUNCTION insync.find_gaps(text, timestamp, timestamp) FROM PUBLIC;
+COMMENT ON FUNCTION insync.find_gaps(text, timestamp, timestamp, timestamptz) IS 'what the view insync.gaps shows; see sync_gaps()';
+REVOKE ALL ON FUNCTION insync.find_gaps(text, timestamp, timestamp, timestamptz) FROM PUBLIC;
 
 CREATE VIEW insync.gaps WITH (security_invoker = true) AS
 SELECT g.stream, g.kind, g."from", g."to", g.buckets, g.rows, g.expected, g.completeness, g.days_behind, g.severity, g.recommendation, g.fix
-  FROM insync.find_gaps('%', NULL, NULL) AS g;
+  FROM insync.find_gaps('%', NULL, NULL, NULL) AS g;
 COMMENT ON VIEW insync.gaps IS 'what is missing in the targets of the current role''s streams; the view of sync_gaps()';
 COMMENT ON COLUMN insync.gaps.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.gaps.kind IS
-    'missing (no rows), short (fewer than usual, or than the source has), differs (from the source), or late (they haven''t come, or not all, and nothing after them)';
-COMMENT ON COLUMN insync.gaps."from" IS 'beginning of the first slice, as a clock in the ledger''s zone shows it; NULL: the stream never held a row';
+    'missing (no rows), short (fewer than usual, or than the source has), differs (from the source), late (the source wasn''t read since they were due, or was never loaded), stopped (it was read, and has had no rows since), or unknown (an option of the stream fails)';
+COMMENT ON COLUMN insync.gaps."from" IS 'beginning of the first slice, as a clock in the ledger''s zone shows it; NULL: the stream never held a row, or has no slices that could be late';
 COMMENT ON COLUMN insync.gaps."to" IS 'end of the last slice, which is no longer part of it';
 COMMENT ON COLUMN insync.gaps.buckets IS 'slices in which rows are expected';
 COMMENT ON COLUMN insync.gaps.rows IS 'rows that the target holds there';
@@ -406,26 +430,27 @@ COMMENT ON COLUMN insync.gaps.completeness IS
 COMMENT ON COLUMN insync.gaps.days_behind IS 'of a late stream: days for which rows should have come, without those that are usually empty';
 COMMENT ON COLUMN insync.gaps.severity IS 'info, warning or critical, by the options gap_warning and gap_critical';
 COMMENT ON COLUMN insync.gaps.recommendation IS 'what to do, as a sentence';
-COMMENT ON COLUMN insync.gaps.fix IS 'the statement that does it; NULL where somebody has to decide first, as the stream is paused';
+COMMENT ON COLUMN insync.gaps.fix IS 'the statement that does it; NULL where none would help, or somebody has to decide first, as the stream is paused';
 
-CREATE FUNCTION sync_gaps(pattern text DEFAULT '%', "from" timestamp DEFAULT NULL, "to" timestamp DEFAULT NULL) RETURNS SETOF insync.gaps
+CREATE FUNCTION sync_gaps(pattern text DEFAULT '%', "from" timestamp DEFAULT NULL, "to" timestamp DEFAULT NULL, as_of timestamptz DEFAULT NULL)
+    RETURNS SETOF insync.gaps
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_gaps';
-COMMENT ON FUNCTION sync_gaps(text, timestamp, timestamp) IS
-    'what is missing, short, late or different in the targets of the caller''s streams whose name matches the LIKE pattern, one row for slices that follow each other; column fix repairs it: SELECT fix FROM sync_gaps() \gexec';
-REVOKE ALL ON FUNCTION sync_gaps(text, timestamp, timestamp) FROM PUBLIC;
+COMMENT ON FUNCTION sync_gaps(text, timestamp, timestamp, timestamptz) IS
+    'what is missing, short, late or different in the targets of the caller''s streams whose name matches the LIKE pattern, one row for slices that follow each other; column fix repairs it: SELECT fix FROM sync_gaps() \gexec. With as_of, what is counted and recorded now is judged as if it were that time: runs and rows after it are ignored';
+REVOKE ALL ON FUNCTION sync_gaps(text, timestamp, timestamp, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION insync.find_coverage(pattern text, OUT stream text, OUT target text, OUT rows bigint, OUT first_slice timestamp,
+CREATE FUNCTION insync.find_coverage(pattern text, as_of timestamptz, OUT stream text, OUT target text, OUT rows bigint, OUT first_slice timestamp,
                                      OUT last_slice timestamp, OUT days_behind integer, OUT completeness numeric, OUT gaps bigint,
                                      OUT missing bigint, OUT short bigint, OUT differing bigint, OUT last_verified timestamptz,
                                      OUT severity text, OUT message text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_coverage';
-COMMENT ON FUNCTION insync.find_coverage(text) IS 'what the view insync.coverage shows; see sync_coverage()';
-REVOKE ALL ON FUNCTION insync.find_coverage(text) FROM PUBLIC;
+COMMENT ON FUNCTION insync.find_coverage(text, timestamptz) IS 'what the view insync.coverage shows; see sync_coverage()';
+REVOKE ALL ON FUNCTION insync.find_coverage(text, timestamptz) FROM PUBLIC;
 
 CREATE VIEW insync.coverage WITH (security_invoker = true) AS
 SELECT c.stream, c.target, c.rows, c.first_slice, c.last_slice, c.days_behind, c.completeness, c.gaps, c.missing, c.short, c.differing,
        c.last_verified, c.severity, c.message
-  FROM insync.find_coverage('%') AS c;
+  FROM insync.find_coverage('%', NULL) AS c;
 COMMENT ON VIEW insync.coverage IS 'one row a stream of the current role: how complete its target is; the view of sync_coverage()';
 COMMENT ON COLUMN insync.coverage.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.coverage.target IS 'table that is written to';
@@ -435,26 +460,27 @@ COMMENT ON COLUMN insync.coverage.last_slice IS 'beginning of the last slice wit
 COMMENT ON COLUMN insync.coverage.days_behind IS
     'days for which rows should have come by the stream''s schedule, after the last slice that has all; NULL: not known';
 COMMENT ON COLUMN insync.coverage.completeness IS
-    'percent of the expected slices that are whole, rounded down; NULL: none is expected, or slices aren''t counted';
+    'percent of the expected slices that are whole, rounded down; NULL: none is expected, or they aren''t judged';
 COMMENT ON COLUMN insync.coverage.gaps IS 'rows that sync_gaps() has for the stream';
-COMMENT ON COLUMN insync.coverage.missing IS 'slices without rows before the last one that has any';
+COMMENT ON COLUMN insync.coverage.missing IS 'slices without rows, without those that are late';
 COMMENT ON COLUMN insync.coverage.short IS 'slices with fewer rows than usual, or than the source has';
 COMMENT ON COLUMN insync.coverage.differing IS 'slices that differ from the source';
 COMMENT ON COLUMN insync.coverage.last_verified IS 'when the source was last asked about one of the slices; NULL: never';
 COMMENT ON COLUMN insync.coverage.severity IS 'ok, info, warning or critical: that of the gravest gap';
-COMMENT ON COLUMN insync.coverage.message IS 'what is to be known; NULL: all is well';
+COMMENT ON COLUMN insync.coverage.message IS
+    'what is to be known, such as why no gaps are looked for and how to choose the column that slices are counted by; NULL: all is well';
 
-CREATE FUNCTION sync_coverage(pattern text DEFAULT '%') RETURNS SETOF insync.coverage
+CREATE FUNCTION sync_coverage(pattern text DEFAULT '%', as_of timestamptz DEFAULT NULL) RETURNS SETOF insync.coverage
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_coverage';
-COMMENT ON FUNCTION sync_coverage(text) IS
-    'one row a stream of the caller whose name matches the LIKE pattern: how complete its target is, and how far behind';
-REVOKE ALL ON FUNCTION sync_coverage(text) FROM PUBLIC;
+COMMENT ON FUNCTION sync_coverage(text, timestamptz) IS
+    'one row a stream of the caller whose name matches the LIKE pattern: how complete its target is, and how far behind; with as_of, as if it were that time';
+REVOKE ALL ON FUNCTION sync_coverage(text, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION sync_health(OUT "check" text, OUT status text, OUT message text, OUT hint text)
+CREATE FUNCTION sync_health(as_of timestamptz DEFAULT NULL, OUT "check" text, OUT status text, OUT message text, OUT hint text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_health';
-COMMENT ON FUNCTION sync_health() IS
-    'one row a check (workers, database, runs, paused, rejects, gaps, late) of the caller''s streams: status ok, warning or critical, what is wrong, and what to do';
-REVOKE ALL ON FUNCTION sync_health() FROM PUBLIC;
+COMMENT ON FUNCTION sync_health(timestamptz) IS
+    'one row a check (workers, database, runs, paused, rejects, gaps, late) of the caller''s streams: status ok, warning or critical, what is wrong, and what to do; with as_of, gaps and late are told as if it were that time';
+REVOKE ALL ON FUNCTION sync_health(timestamptz) FROM PUBLIC;
 
 /* A row of history may stand for polls of several days; those that found nothing aren't in it yet, and are the last. */
 CREATE VIEW insync.daily WITH (security_invoker = true) AS

@@ -31,7 +31,7 @@ def make(db, sqlite):
     db.create_server("tienda", **sqlite.server_options())
 
     def make(name, slices=None, unit="day", zone="UTC", complete=True, options=None, **arguments):
-        options = {"slice": unit, "slice_time_zone": zone} | (options or {})
+        options = {"slice": unit, "slice_time_zone": zone, "slice_column": "fecha"} | (options or {})
         db.create_stream(name, "tienda", "ventas", options=options, **({"target": f"ventas_{stream_count(db)}"} | arguments))
         db.execute("UPDATE insync.ledger SET complete = %s WHERE stream_id = (SELECT id FROM insync.stream WHERE name = %s)", complete, name)
         fill(db, name, slices or {})
@@ -369,8 +369,9 @@ def test_a_calendar_that_breaks_names_stream_and_option(db, make, today, option,
     make("t01", steps(today - 9 * DAY, today), options={option: value})
     make("t02", steps(today - 9 * DAY, today))
     db.execute(breaks)
-    error = refused(db, "SELECT * FROM sync_gaps()")
-    assert str(error).startswith(f'option {option} of stream "t01": ')
+    (gap,) = db.dicts("SELECT * FROM sync_gaps()")
+    assert (gap["stream"], gap["kind"], gap["severity"], gap["fix"]) == ("t01", "unknown", "warning", None)
+    assert gap["recommendation"].startswith(f'Option {option} of stream "t01": ')
     broken, whole = db.dicts("SELECT * FROM sync_coverage()")
     assert broken["message"].startswith(f'option {option} of stream "t01": ') and broken["severity"] == "warning" and broken["completeness"] is None
     assert whole["severity"] == "ok"
@@ -408,8 +409,12 @@ def test_late_by_the_schedules_own_rhythm(db, sqlite, yearly):
     db.execute(found["fix"])
     db.run("t01")
     found = late()
+    assert (found["kind"], found["days_behind"]) == ("stopped", None)
     assert found["fix"] == f"SELECT sync_backfill('t01', '{yearly - 3 * DAY:%Y-%m-%d}', '{yearly:%Y-%m-%d}')"
-    assert found["recommendation"] == "The source was read since, and had nothing newer; to settle that, read these 3 days again."
+    assert found["recommendation"] == (
+        f"The source is read, but has had no rows since {yearly - 3 * DAY:%Y-%m-%d}: see what fills it; "
+        "if rows came with older watermarks, or there are none, read these 3 days again.")  # fmt: skip
+    assert coverage(db, "t01")["message"].startswith(f"the source has had no rows since {yearly - 3 * DAY:%Y-%m-%d}; SELECT")
     for n in (1, 2, 3):
         verify(db, "t01", yearly - n * DAY, 0)
     assert gaps(db) == []
@@ -425,7 +430,8 @@ def test_a_day_that_broke_off_is_late(db, sqlite, today):
     db.create_stream("ventas", "tienda", "ventas")
     db.run("ventas")
     db.execute("UPDATE insync.stream SET schedule = '1 day'")  # without a worker that takes it up at once
-    assert gaps(db) == [("late", at[2], at[1], 1)]
+    assert gaps(db) == [], "the source was read, and may have had no rows on one day"
+    db.alter_stream("ventas", slice_column="fecha")  # no delay was there when it was first loaded
     db.execute("UPDATE insync.run SET started_at = %s, ended_at = %s", *[at[3] + 12 * HOUR] * 2)
     found = db.dict("SELECT * FROM sync_gaps()")
     assert [found[name] for name in ("kind", "from", "to", "buckets", "rows", "expected", "days_behind", "fix")] == [
@@ -436,7 +442,7 @@ def test_a_day_that_broke_off_is_late(db, sqlite, today):
     assert gaps(db) == [("late", at[2], at[1], 1)]
     db.execute("UPDATE insync.slice SET verified_at = NULL, source_rows = NULL")
     db.run("ventas")
-    assert gaps(db) == [("late", at[2], at[1], 1)]
+    assert gaps(db) == []
 
 
 @pytest.mark.parametrize("yearly", [{"zone": "Pacific/Honolulu", "options": {"time_zone": "Pacific/Kiritimati"}}], indirect=True)
@@ -453,22 +459,36 @@ def test_a_paused_stream_is_judged_but_not_resumed_by_a_fix(db, yearly):
     assert coverage(db, "t01")["message"] == "3 days behind; paused"
 
 
-def test_a_stream_that_never_held_a_row(db, make):
+def test_a_stream_that_was_never_loaded_is_the_reddest_of_all(db, make, sqlite):
     make("nuevo", schedule="0 5 1 1 *")
     make("sin_horario")
     assert gaps(db) == []
     assert coverage(db, "nuevo")["message"] == "no rows yet"
     db.execute("UPDATE insync.stream SET created_at = now() - interval '800 days'")
-    found = db.dict("SELECT * FROM sync_gaps()")
-    assert (found["stream"], found["kind"], found["from"], found["to"], found["buckets"], found["days_behind"], found["severity"], found["fix"]) == (
-        "nuevo", "late", None, None, 0, 800, "critical", "SELECT sync_trigger('nuevo')")  # fmt: skip
-    assert found["recommendation"] == "The stream has never held a row. No run has succeeded since the data was due; run it now."
-    row = coverage(db, "nuevo")
-    assert (row["days_behind"], row["gaps"], row["severity"], row["message"]) == (800, 1, "critical", "has never held a row; no run has succeeded since the data was due")
+    for found in db.dicts("SELECT * FROM sync_gaps()"):
+        name = found["stream"]
+        assert (found["kind"], found["from"], found["to"], found["buckets"], found["days_behind"], found["severity"], found["fix"]) == (
+            "late", None, None, 0, 800, "critical", f"SELECT sync_trigger('{name}')")  # fmt: skip
+        assert found["recommendation"] == "The stream has never been loaded. No run has succeeded since the data was due; run it now."
+        row = coverage(db, name)
+        assert (row["days_behind"], row["gaps"], row["severity"], row["message"]) == (
+            800, 1, "critical", "has never been loaded; no run has succeeded since the data was due")  # fmt: skip
+    assert len(gaps(db)) == 2
     # The source was read, and is empty: that is no gap.
-    db.run("nuevo")
+    for name in ("nuevo", "sin_horario"):
+        db.run(name)
+        assert coverage(db, name)["severity"] == "ok"
     assert gaps(db) == []
-    assert coverage(db, "nuevo")["severity"] == "ok"
+    # A source that can't be reached from the first moment on is seen at once, and with or without slices.
+    make("ausente")
+    make("ausente_sin_fecha", options={"slice": "none", "slice_column": None})
+    sqlite.script("ALTER TABLE ventas RENAME TO otra")
+    for name in ("ausente", "ausente_sin_fecha"):
+        db.run(name, expect="failed")
+        assert (coverage(db, name)["severity"], db.value("SELECT severity FROM sync_gaps(%s)", name)) == ("critical", "critical")
+    health = {row["check"]: row for row in db.dicts("SELECT * FROM sync_health()")}
+    assert health["late"]["status"] == "critical" and "ausente (never loaded)" in health["late"]["message"]
+    assert health["gaps"]["status"] == "warning", "what never came is missing, too"
 
 
 # ------------------------------------------------------------------------------------------------- names, roles, others
@@ -495,7 +515,7 @@ def test_fixes_find_their_functions_in_any_schema(cluster, sqlite):
     sqlite.script("CREATE TABLE ventas (id INTEGER PRIMARY KEY, fecha DATE)")
     elsewhere.create_server("tienda", **sqlite.server_options())
     for name in ("t01", "parada"):
-        elsewhere.create_stream(name, "tienda", "ventas", target=name)
+        elsewhere.create_stream(name, "tienda", "ventas", target=name, options={"slice_column": "fecha"})
         fill(elsewhere, name, {datetime.datetime.now().replace(hour=0, minute=0, second=0, microsecond=0) - n * DAY: 10 for n in range(4, 40) if n != 20})
     elsewhere.execute("SELECT sync_pause('parada')")
     near = elsewhere.query("SELECT fix FROM sync_gaps('t01')")
@@ -519,6 +539,27 @@ def test_a_trigger_reaches_that_stream_alone(db, make, today):
         with db.connect() as session:
             row = session.execute(fix.replace("SELECT ", "SELECT stream FROM "), prepare=False).fetchall()
         assert row == [(name,)]
+
+
+def test_fixes_have_a_sane_size(db, make, today):
+    at = [today - n * DAY for n in range(3001)]
+    make("años", steps(at[3000], at[0], without=at[1:2900]))
+    (found,) = db.dicts("SELECT * FROM sync_gaps()")
+    assert found["fix"] == f"SELECT sync_backfill('años', '{at[2899]:%Y-%m-%d}', '{today:%Y-%m-%d}', '8 days')"
+    called = db.dict(found["fix"].replace("SELECT ", "SELECT * FROM ", 1))
+    assert 300 < called["slices"] <= 400
+    make("siglos", {day("0001-01-01"): 100, today - DAY: 100})
+    found = db.dict("SELECT * FROM sync_gaps('siglos')")
+    assert found["buckets"] > 700_000 and found["fix"] is None
+    assert found["recommendation"].endswith("that is too much to read again; if wrong dates cause it, correct them, or name another "
+                                            "column with option slice_column.")  # fmt: skip
+    months = {datetime.datetime(1990 + n // 12, n % 12 + 1, 1): 1000 for n in range(400) if n not in range(20, 370)}
+    make("meses", months, unit="month")
+    assert db.value("SELECT fix FROM sync_gaps('meses', NULL, '2020-01-01')") == "SELECT sync_backfill('meses', '1991-09-01', '2020-01-01')"
+    hours = steps(today - 900 * DAY, today, HOUR, without=steps(today - 800 * DAY, today - 650 * DAY, HOUR))
+    make("horas", hours, unit="hour")
+    assert db.value("SELECT fix FROM sync_gaps('horas', NULL, %s)", today - 600 * DAY) == (
+        f"SELECT sync_backfill('horas', '{today - 800 * DAY:%Y-%m-%d %H:%M}', '{today - 650 * DAY + HOUR:%Y-%m-%d %H:%M}')")  # fmt: skip
 
 
 def test_severity_is_an_option(db, make, today):
@@ -585,7 +626,7 @@ def test_a_first_load_under_way_is_no_hole(db, make, sqlite, today):
     sqlite.script("ALTER TABLE ventas RENAME TO otra")
     db.run("t01", expect="failed")
     message, severity = db.query("SELECT message, severity FROM sync_coverage()")[0]
-    assert severity == "warning" and message.startswith("the first load hasn't ended yet; the last run failed: ")
+    assert severity == "critical" and message.startswith("the first load hasn't ended yet; has never been loaded; the last run failed: ")
     db.execute("UPDATE insync.watermark SET position = NULL")
     assert len(gaps(db)) == 1
 
@@ -648,7 +689,7 @@ def stranger(db, make):
 def test_roles_see_their_own_gaps_only(db, make, stranger, today):
     slices = steps(today - 20 * DAY, today, without=[today - 10 * DAY])
     make("secreta", slices)
-    stranger.create_stream("mia", "tienda", "ventas", target="mio.ventas")
+    stranger.create_stream("mia", "tienda", "ventas", target="mio.ventas", options={"slice_column": "fecha"})
     fill(db, "mia", slices)
     mine = stranger.value("SELECT id FROM insync.stream")
     for relation in ("sync_gaps()", "sync_coverage()", "insync.gaps", "insync.coverage"):
@@ -672,7 +713,7 @@ def test_calendars_are_read_as_the_streams_owner(db, make, stranger, today):
             stranger.create_stream("mia", "tienda", "ventas", target="mio.ventas", options=options)
     stranger.execute("CREATE FUNCTION mio.who() RETURNS boolean LANGUAGE plpgsql AS"
                      " $$ BEGIN RAISE NOTICE '% % %', current_user, current_setting('search_path'), current_setting('TimeZone'); RETURN true; END $$")  # fmt: skip
-    stranger.create_stream("mia", "tienda", "ventas", target="mio.ventas", options={"calendar": "mio.who()"})
+    stranger.create_stream("mia", "tienda", "ventas", target="mio.ventas", options={"calendar": "mio.who()", "slice_column": "fecha"})
     fill(db, "mia", steps(today - 3 * DAY, today))
     told = []
     with db.connect() as session:  # a superuser asks
@@ -682,15 +723,15 @@ def test_calendars_are_read_as_the_streams_owner(db, make, stranger, today):
         assert session.execute("SHOW TimeZone").fetchone() == ("Asia/Tokyo",)
     assert set(told) == {f"{stranger.user} pg_catalog, pg_temp UTC"}
     stranger.execute("CREATE OR REPLACE FUNCTION mio.who() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RESET ROLE; RETURN true; END $$")
-    error = refused(db, "SELECT * FROM sync_gaps()")
-    assert str(error).startswith('option calendar of stream "mia": cannot set parameter "role" within security-definer function')
+    recommendation = db.value("SELECT recommendation FROM sync_gaps()")
+    assert recommendation.startswith('Option calendar of stream "mia": cannot set parameter "role" within security-definer function')
 
 
 def test_where_the_source_cannot_be_asked_for_slices(db, make, sqlite, today):
     slices = steps(today - 20 * DAY, today, without=[today - 10 * DAY])
     make("calculada", slices, options={"columns": {"fecha": "fecha + 1"}})
     sqlite.script("CREATE TABLE cambios (id INTEGER PRIMARY KEY, fecha DATE, op TEXT)")
-    db.create_stream("cambios", "tienda", "cambios", options={"operation_column": "op", "deletes": "hard"})
+    db.create_stream("cambios", "tienda", "cambios", options={"operation_column": "op", "deletes": "hard", "slice_column": "fecha"})
     fill(db, "cambios", slices)
     found = dict(db.query("SELECT stream, fix FROM sync_gaps()"))
     assert found == {"calculada": "SELECT sync_trigger('calculada', 'full')", "cambios": None}
@@ -717,8 +758,8 @@ def test_what_sync_gaps_says_repairs_everything(db, sqlite, today):
     for number, count in ((30, 50), (31, 50), (40, 49), (3, 50)):
         sqlite.execute("DELETE FROM ventas WHERE fecha = ?", (f"{at[number]:%Y-%m-%d}",))
         sell(number, count)
-    late = ("late", at[4], at[1], 3)
-    assert gaps(db) == [("short", at[40], at[39], 1), ("missing", at[31], at[29], 2), ("missing", at[20], at[19], 1), late]
+    stopped = ("stopped", at[4], at[1], 3)
+    assert gaps(db) == [("short", at[40], at[39], 1), ("missing", at[31], at[29], 2), ("missing", at[20], at[19], 1), stopped]
     psql = [BIN / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]
     environment = CLEAN_ENVIRONMENT | db.cluster.psql_environment(db.name)
     subprocess.run(psql, input="SELECT fix FROM sync_gaps() \\gexec\n", text=True, check=True, capture_output=True, env=environment)

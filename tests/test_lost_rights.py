@@ -55,6 +55,21 @@ def test_a_lost_right_ends_the_run(db, owner, loss, message, runner):
         assert db.value("SELECT count(*) FROM propia.ventas") == 0
 
 
+def test_all_lacking_rights_are_named_at_once(db, owner):
+    """When a stream is made, and when a run fails."""
+    hand_over(db, owner)
+    db.execute(f"REVOKE INSERT, UPDATE ON propia.ventas FROM {owner.user}")
+    run = db.run("suya", expect="failed")
+    assert f'Role "{owner.user}" lacks INSERT, UPDATE on propia.ventas.' in run["message"]
+    assert f"GRANT INSERT, UPDATE ON propia.ventas TO {owner.user};" in run["message"]
+    db.execute(f"CREATE TABLE propia.otra (LIKE propia.ventas INCLUDING ALL); GRANT SELECT ON propia.otra TO {owner.user}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as raised:
+        owner.create_stream("otra", "tienda", "ventas", target="propia.otra", options={"deletes": "hard"})
+    assert raised.value.diag.message_detail == f'Role "{owner.user}" lacks INSERT, UPDATE, DELETE on propia.otra.'
+    db.execute(raised.value.diag.message_hint)
+    owner.create_stream("otra", "tienda", "ventas", target="propia.otra", options={"deletes": "hard"})
+
+
 def test_rights_of_a_group_count_while_they_are_inherited(db, owner):
     hand_over(db, owner)
     group = f"group_{db.name}"

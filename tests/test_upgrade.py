@@ -137,6 +137,22 @@ def test_an_update_makes_what_an_installation_makes(current, older):
         assert installed == updated, f"{what} differ"
 
 
+def test_an_update_warns_of_targets_that_can_not_be_filled(older):
+    older.execute("CREATE TABLE buena (id int); CREATE TABLE desviada (id int); CREATE RULE r AS ON INSERT TO desviada DO INSTEAD NOTHING;"
+                  "CREATE VIEW vista AS SELECT 1 AS id")  # fmt: skip
+    for target in ("buena", "desviada", "vista"):
+        older.execute("INSERT INTO insync.stream (name, owner, server, source, target_schema, target_table, key, watermark, mode, options, source_key,"
+                      " source_key_unique, source_columns) VALUES (%s, 'postgres', 's', 't', 'public', %s, '{id}', '{}', 'full', '{}', '{id}', true, '[]')",
+                      target, target)  # fmt: skip
+    notices = []
+    older.connection.add_notice_handler(lambda notice: notices.append((notice.severity, notice.message_primary)))
+    older.execute("ALTER EXTENSION pg_insync UPDATE")
+    assert sorted(notices) == [
+        ("WARNING", 'stream "desviada" will not run: target public.desviada has the rule r'),
+        ("WARNING", 'stream "vista" will not run: public.vista is not a table'),
+    ]
+
+
 def test_streams_go_on_after_an_update(origin, current, older, shop):
     """Before it nothing runs, and everybody is told why; the update itself wakes the workers."""
     shop.follow(current)

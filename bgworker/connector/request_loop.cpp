@@ -98,9 +98,13 @@ ReadRequest read_request(const json& request) {
     read.version = optional_names(request, "version").value_or(read.watermark);
     read.version_key = optional_names(request, "version_key").value_or(std::vector<std::string>());
     read.key_is_unique = request.value("key_is_unique", false);
+    read.remake = optional_text(request, "remake").value_or("");
     read.is_change_log = request.value("is_change_log", false);
     read.lookback = optional_text(request, "lookback").value_or("");
     read.initial_watermark = optional_text(request, "initial_watermark");
+    if (const auto offset = request.find("zone_offset_s"); offset != request.end() && offset->is_number_integer()) {
+        read.zone_offset_s = offset->get<std::int64_t>();
+    }
     if (const auto found = request.find("position"); found != request.end()) read.position = *found;
     read.batch_rows = number_or(request, "batch_rows", read.batch_rows);
     read.batch_bytes = number_or(request, "batch_bytes", read.batch_bytes);

@@ -51,10 +51,13 @@ struct ReadRequest {
     std::vector<std::string> version;      // the watermark's columns, of a full read as well: greater is newer
     // Columns of which rows that are the same in all are versions of one row; empty: it can't be told.
     std::vector<std::string> version_key;
-    bool key_is_unique = false;
+    bool key_is_unique = false;  // by the source's own key or unique index, when the stream was made
+    std::string remake;          // the statements that make the stream again, for a hint
     bool is_change_log = false;  // several rows tell the changes of one key, in the order of the watermark
     std::string lookback;        // seconds or a count
     std::optional<std::string> initial_watermark;
+    // What the clock of the source's times without a zone is ahead of UTC, in seconds, where the stream says so.
+    std::optional<std::int64_t> zone_offset_s;
     nlohmann::json position;  // null or what an earlier position frame said
     std::size_t batch_rows = 10000;
     std::size_t batch_bytes = 16u << 20;

@@ -166,33 +166,46 @@ RunAs::~RunAs() {
     SetUserIdAndSecContext(saved_role_, saved_context_);
 }
 
+namespace {
+
+constexpr const char* meaning[][2] = {
+    {"search_path", "pg_catalog, pg_temp"},
+    {"DateStyle", "ISO, YMD"},
+    {"IntervalStyle", "postgres"},
+    {"TimeZone", "UTC"},
+    {"bytea_output", "hex"},
+    {"extra_float_digits", "1"},
+};
+// The apply statement finds rows by the key's unique index, whatever the statistics of a growing table say; and its
+// cost then looks large enough for a compiler that isn't worth it.
+constexpr const char* lookups[][2] = {
+    {"enable_seqscan", "off"},
+    {"enable_hashjoin", "off"},
+    {"enable_mergejoin", "off"},
+    {"enable_material", "off"},
+    {"jit", "off"},
+};
+
+}  // namespace
+
+std::vector<const char*> pinned_settings() {
+    std::vector<const char*> names;
+    for (const auto& [name, value] : meaning) names.push_back(name);
+    for (const auto& [name, value] : lookups) names.push_back(name);
+    return names;
+}
+
 PinnedSettings::PinnedSettings(Plans plans) : nest_level_(0), exceptions_(std::uncaught_exceptions()) {
-    static constexpr const char* meaning[][2] = {
-        {"search_path", "pg_catalog, pg_temp"},
-        {"DateStyle", "ISO, YMD"},
-        {"IntervalStyle", "postgres"},
-        {"TimeZone", "UTC"},
-        {"bytea_output", "hex"},
-        {"extra_float_digits", "1"},
-    };
-    // The apply statement finds rows by the key's unique index, whatever the statistics of a growing table say; and its
-    // cost then looks large enough for a compiler that isn't worth it.
-    static constexpr const char* lookups[][2] = {
-        {"enable_seqscan", "off"},
-        {"enable_hashjoin", "off"},
-        {"enable_mergejoin", "off"},
-        {"enable_material", "off"},
-        {"jit", "off"},
-    };
     nest_level_ = call([&] {
         int level = NewGUCNestLevel();
-        auto pin = [](const char* const(&setting)[2]) {
-            (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                                    false);
+        auto pin = [](const char* name, const char* value) {
+            (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
         };
-        for (const auto& setting : meaning) pin(setting);
-        if (plans == Plans::key_lookups) {
-            for (const auto& setting : lookups) pin(setting);
+        for (const auto& [name, value] : meaning) pin(name, value);
+        for (const auto& [name, value] : lookups) {
+            if (plans == Plans::any) break;
+            const bool allows = plans == Plans::scans && strcmp(name, "jit") != 0;
+            pin(name, allows ? "on" : value);
         }
         return level;
     });

@@ -24,6 +24,7 @@ extern "C" {
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "extension/pg/try.h"
 
@@ -148,8 +149,8 @@ class RunAs {
 
 // Pins, for a scope inside one transaction, the settings that could change what a statement means (search_path,
 // formats, time zone), and restores them. With Plans::key_lookups also those that could turn the apply statement's
-// lookups by key into scans of the target.
-enum class Plans { any, key_lookups };
+// lookups by key into scans of the target; with Plans::scans these are allowed again inside of such a scope.
+enum class Plans { any, key_lookups, scans };
 class PinnedSettings {
   public:
     explicit PinnedSettings(Plans plans = Plans::any);
@@ -161,6 +162,9 @@ class PinnedSettings {
     int nest_level_;
     int exceptions_;
 };
+
+// The names of all that is pinned.
+std::vector<const char*> pinned_settings();
 
 // Checks for cancel and shutdown; throws Error.
 void check_interrupts();

@@ -127,6 +127,20 @@ void Plan::execute_into(Tuplestorestate* store, TupleDesc descriptor) {
     });
 }
 
+bool Plan::writes_plainly() const {
+    return call([&] {
+        CachedPlan* cached = SPI_plan_get_cached_plan(plan_);
+        if (cached == nullptr) return false;  // several statements, as rules make of one
+        bool plain = list_length(cached->stmt_list) == 1;
+        if (plain) {
+            const ::Plan* top = linitial_node(PlannedStmt, cached->stmt_list)->planTree;
+            plain = top != nullptr && IsA(top, ModifyTable);
+        }
+        ReleaseCachedPlan(cached, CurrentResourceOwner);
+        return plain;
+    });
+}
+
 TupleDesc Plan::descriptor() const {
     return call([&] {
         List* sources = SPI_plan_get_plan_sources(plan_);

@@ -64,6 +64,9 @@ class Plan {
     Rows fetch();
     // Runs it and appends the tuples of its result to `store`.
     void execute_into(Tuplestorestate* store, TupleDesc descriptor);
+    // Plans it now, so that what a planner has against it is said. True if the plan writes to its table with nothing
+    // above: no extension's planner has put something of its own there, which may lead rows elsewhere.
+    bool writes_plainly() const;
     // The type of each result column; for statements that return rows.
     TupleDesc descriptor() const;
 

@@ -18,13 +18,14 @@ SELECT sync_create('g', 'gaps_shop', 'sales', options => '{"holidays": "public.c
 SELECT sync_create('g', 'gaps_shop', 'sales', options => '{"holidays": "public.closed(days)"}');
 SELECT sync_create('g', 'gaps_shop', 'sales', options => '{"holidays": "public.closing"}');
 SELECT sync_create('g', 'gaps_shop', 'sales', watermark => 'modified', options => '{"holidays": "public.closed(day)", "open_days": "mon-sat",
-    "calendar": "day NOT IN (SELECT c.since FROM public.closed AS c WHERE c.since IS NOT NULL)", "short_below": "40%", "gap_critical": 5}');
+    "calendar": "day NOT IN (SELECT c.since FROM public.closed AS c WHERE c.since IS NOT NULL)", "short_below": "40%", "gap_critical": 5,
+    "slice_column": "modified"}');
 SELECT * FROM sync_gaps();
 SELECT stream, target, completeness, gaps, severity, message FROM sync_coverage();
 INSERT INTO insync.slice (stream_id, bucket, rows) SELECT id, d, 100 FROM insync.stream, generate_series('2025-01-01', '2025-03-01', interval '1 day') AS d
  WHERE d <> ALL ('{2025-01-15,2025-02-03,2025-02-04}');
 ALTER TABLE closed RENAME TO shut;
-SELECT * FROM sync_gaps();
+SELECT kind, "from", buckets, rows, severity, recommendation, fix FROM sync_gaps();
 SELECT message, severity FROM sync_coverage();
 SELECT sync_alter('g', '{"gap_critical": null}');
 SELECT sync_alter('g', '{"holidays": null, "calendar": null}');

@@ -44,7 +44,7 @@ ApplyShape make_shape(const std::vector<std::string>& names, const std::vector<C
         }
         column.expression = expressions[choices[i].expression];
         column.key = choices[i].key;
-        column.updatable = !choices[i].fixed;
+        column.moves = column.key && choices[i].fixed;
         if (choices[i].equality) column.equality = "OPERATOR(pg_catalog.=)";
         column.compare_as_text = choices[i].as_text;
         shape.columns.push_back(column);

@@ -1,7 +1,7 @@
 """Private servers for the tests and the demo: PostgreSQL with pg_insync, MariaDB, SQLite files, and a proxy that breaks
 connections. Everything lives below the run directory, on loopback, on free ports, and is stopped by process id."""
 
-from . import copies
+from . import copies, elsewhere
 from .busy_shop import BusyShop
 from .cluster import Cluster
 from .compare import assert_equal_tables
@@ -32,6 +32,7 @@ __all__ = [
     "Watch",
     "assert_equal_tables",
     "copies",
+    "elsewhere",
     "growth",
     "wait_for",
 ]

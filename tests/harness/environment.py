@@ -71,7 +71,7 @@ def give_to(user, *paths):
 def execute(*command, user=None, check=True, **more):
     """Runs a command as `user` in a clean environment and returns the CompletedProcess with its text output. A failure
     raises with what the command said."""
-    environment = CLEAN_ENVIRONMENT | more.pop("env", {})
+    environment = CLEAN_ENVIRONMENT | ({"HOME": pwd.getpwnam(user).pw_dir} if user else {}) | more.pop("env", {})
     more.setdefault("cwd", RUN)
     done = subprocess.run(
         [str(part) for part in command],

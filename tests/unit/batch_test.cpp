@@ -342,6 +342,8 @@ TEST(Columns, LongNamesStayUniqueWithin63Bytes) {
 
 TEST(Columns, NamesAreCutBetweenCharacters) {
     EXPECT_EQ(fold_name(std::string(63, 'x')), std::string(63, 'x'));
+    EXPECT_EQ(fold_name("XMIN"), "xmin_");
+    EXPECT_EQ(fold_name("tableoid"), "tableoid_");
     EXPECT_EQ(fold_name(std::string(61, 'x') + "ñz"), std::string(61, 'x') + "ñ");
     EXPECT_EQ(fold_name(std::string(62, 'x') + "ñ"), std::string(62, 'x'));
     EXPECT_EQ(fold_name(std::string(60, 'x') + "☕"), std::string(60, 'x') + "☕");

@@ -3,6 +3,7 @@
 
 #include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/connect_string.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
 #include "bgworker/connector/odbc/diagnostics.hpp"
 #include "bgworker/connector/source_name.hpp"
 
@@ -155,6 +156,42 @@ TEST(ConnectorConnectString, FindsThePasswordsThatMustNotBeRepeated) {
     EXPECT_EQ(odbc::passwords_in("DSN=x; ;\tPWD=a"), Parts({"a"}));
     EXPECT_EQ(odbc::passwords_in("PWD= top secret ;pass word= {b}"),
               Parts({" top secret ", "top secret", " {b}", "{b}", "b"}));
+}
+
+TEST(ConnectorTls, SpeaksEachDriversKeywordsOrRefuses) {
+    using odbc::Tls;
+    auto words = [](const char* driver, Tls tls, const char* ca = "") {
+        std::string text;
+        for (const auto& [keyword, value] : odbc::tls_keywords(driver, tls, ca)) text += keyword + "=" + value + ";";
+        return text;
+    };
+    EXPECT_EQ(words("FreeTDS", Tls::require), "Encryption=require;");
+    EXPECT_EQ(words("FreeTDS", Tls::prefer), "Encryption=request;");
+    EXPECT_THROW(words("FreeTDS", Tls::verify), Failure);
+    EXPECT_EQ(words("ODBC Driver 18 for SQL Server", Tls::verify), "Encrypt=yes;TrustServerCertificate=no;");
+    EXPECT_EQ(words("ODBC Driver 18 for SQL Server", Tls::require), "Encrypt=yes;TrustServerCertificate=yes;");
+    EXPECT_THROW(words("ODBC Driver 18 for SQL Server", Tls::verify, "/ca.crt"), Failure);
+    EXPECT_EQ(words("MariaDB Unicode", Tls::verify, "/ca.crt"), "FORCETLS=1;SSLVERIFY=1;SSLCA=/ca.crt;");
+    EXPECT_EQ(words("PostgreSQL Unicode", Tls::verify, "/ca.crt"), "SSLmode=verify-full;pqopt=sslrootcert=/ca.crt;");
+    EXPECT_THROW(words("Oracle", Tls::require), Failure);
+    EXPECT_THROW(words("SQLite3", Tls::verify), Failure);
+    for (const char* driver : {"FreeTDS", "MariaDB Unicode", "Oracle", "SQLite3"})
+        EXPECT_EQ(words(driver, Tls::unset), "");
+}
+
+TEST(ConnectorTls, WordsThatADriverIgnoresAreRefused) {
+    using odbc::Tls;
+    auto check = [](const char* driver, const char* text, Tls tls = Tls::unset) {
+        odbc::check_tls_words(driver, tls, text);
+    };
+    for (const char* text :
+         {"Encrypt=yes", "encrypt = yes", "TrustServerCertificate=no", "SSLmode=require", "Use_SSL=1"})
+        EXPECT_THROW(check("FreeTDS", text), Failure) << text;
+    EXPECT_NO_THROW(check("FreeTDS", "Encryption=require"));
+    EXPECT_THROW(check("FreeTDS", "Encryption=off", Tls::require), Failure);
+    EXPECT_NO_THROW(check("ODBC Driver 18 for SQL Server", "Encrypt=yes"));
+    EXPECT_NO_THROW(check("a driver of its own", "SSL=1"));
+    EXPECT_NO_THROW(check("MariaDB Unicode", "CHARSET=utf8"));
 }
 
 TEST(ConnectorConnectString, NeedsADriver) {

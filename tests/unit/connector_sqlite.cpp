@@ -127,7 +127,8 @@ TEST_F(ConnectorSqlite, FullReadsResumeAndEnd) {
     full.batch_rows = 2;
     const Outcome all = read(full);
     EXPECT_EQ(all.ids(), std::vector<std::int64_t>({1, 2, 3, 4, 5}));
-    EXPECT_EQ(all.positions[0], json({{"phase", "full"}, {"key", {"2"}}}));
+    EXPECT_EQ(all.positions[0]["phase"], "full");
+    EXPECT_EQ(all.positions[0]["key"], json({"2"}));
     EXPECT_EQ(all.last(), json({{"phase", "done"}}));
     full.position = all.positions[1];
     EXPECT_EQ(read(full).ids(), std::vector<std::int64_t>({5}));

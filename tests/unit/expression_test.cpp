@@ -41,4 +41,11 @@ TEST(Expression, WhereWordsDontTellNothingIsSaid) {
 }
 
 }  // namespace
+TEST(Expression, AFieldAndNothingElse) {
+    for (const char* text : {"id", " ID ", "batch.id", "Batch.Id", "\"id\"", "batch.\"id\""})
+        EXPECT_TRUE(is_field(text, "id")) << text;
+    for (const char* text : {"", "batch.", "id + 1", "lower(id)", "id::text", "batch.other", "\"ID\"", "id id"})
+        EXPECT_FALSE(is_field(text, "id")) << text;
+}
+
 }  // namespace insync

@@ -84,6 +84,59 @@ TEST(Judge, ADayThatBrokeOffIsLate) {
     EXPECT_EQ(gaps_of(series), "");
 }
 
+TEST(Judge, WhatWasReadSinceItWasDueIsNotLateButStopped) {
+    auto series = days("555...");
+    series.read_since_due = true;
+    EXPECT_EQ(gaps_of(series), "stopped 3-6");
+    EXPECT_EQ(count_coverage(judge(series)).days_behind, 0);
+    EXPECT_EQ(count_coverage(judge(series)).stopped, 3);
+    // The source may get a day's rows on the day after.
+    series.due -= 2 * wall_day;
+    EXPECT_EQ(gaps_of(series), "");
+    series.read_since_due = false;
+    EXPECT_EQ(gaps_of(series), "late 3-4");
+}
+
+TEST(Judge, WhatTheSourceUsuallyHasNotYetIsNeitherLateNorShort) {
+    auto series = days("555...");
+    series.lag = 3;
+    EXPECT_EQ(gaps_of(series), "");
+    series.lag = 2;
+    EXPECT_EQ(gaps_of(series), "late 3-6");
+    series.read_since_due = true;
+    EXPECT_EQ(gaps_of(series), "");
+    series.lag = 1;
+    EXPECT_EQ(gaps_of(series), "stopped 3-6");
+    auto growing = days(std::string(30, '9') + "1");
+    growing.settled_until = growing.now + wall_hour;
+    EXPECT_EQ(gaps_of(growing), "") << "its rows may come in the night";
+    growing.settled_until = growing.now + 6 * wall_hour;
+    EXPECT_EQ(gaps_of(growing), "short 30-31");
+}
+
+TEST(Judge, WithoutGuessesOnlyTheSourceIsBelieved) {
+    auto series = days("5.5..5...");
+    series.guesses = false;
+    EXPECT_EQ(gaps_of(series), "");
+    verify(series, 1, 3);
+    verify(series, 3, 4);
+    verify(series, 5, 500);
+    EXPECT_EQ(gaps_of(series), "missing 1-2, missing 3-4");
+}
+
+TEST(Judge, ASeasonThatWasClosedBeforeIsNoGap) {
+    auto series = days(std::string(100, '5') + std::string(20, '.') + std::string(30, '5'));
+    EXPECT_EQ(severity_of(find_gaps(judge(series)).front(), {}), Severity::critical);
+    series.first_read = series.now;
+    EXPECT_EQ(severity_of(find_gaps(judge(series)).front(), {}), Severity::info);
+    // A year later it is usual.
+    const std::string year = std::string(200, '5') + std::string(20, '.') + std::string(145, '5');
+    auto years = days(year + year);
+    years.first_read = monday + 365 * wall_day;
+    for (const Gap& gap : find_gaps(judge(years))) EXPECT_EQ(severity_of(gap, {}), Severity::info);
+    EXPECT_EQ(find_gaps(judge(years)).size(), 2u);
+}
+
 TEST(Judge, RowsThatAreTooManyDoNotGoAsOthersCome) {
     auto series = days("5595");
     verify(series, 2, 500, 400, true);

@@ -150,17 +150,49 @@ TEST(Statement, AFilterIsAppliedBeforeDuplicatesAreSettled) {
     EXPECT_LT(rows.find("WHERE (price > 0\n)"), rows.find(") AS m")) << rows;
 }
 
-TEST(Statement, AnIdentityColumnIsOverriddenButNotUpdated) {
+TEST(Statement, AnIdentityColumnIsOverridden) {
     ApplyShape shape = sales();
-    shape.columns.push_back(column("serial", "bigint", "batch.serial"));
-    shape.columns.back().updatable = false;
     shape.override_identity = true;
-    std::string merge = merge_statement(shape);
-    EXPECT_TRUE(holds(merge, "INSERT (id, total, serial) OVERRIDING SYSTEM VALUE VALUES (s.id, s.total, s.serial)"));
-    EXPECT_FALSE(holds(merge, "serial = s.serial"));
-    EXPECT_FALSE(holds(merge, "t.serial"));
-    EXPECT_TRUE(holds(insert_statement(shape), "(id, total, serial) OVERRIDING SYSTEM VALUE\nSELECT"));
+    EXPECT_TRUE(holds(merge_statement(shape), "INSERT (id, total) OVERRIDING SYSTEM VALUE VALUES (s.id, s.total)"));
+    EXPECT_TRUE(holds(insert_statement(shape), "(id, total) OVERRIDING SYSTEM VALUE\nSELECT"));
     EXPECT_FALSE(holds(merge_statement(sales()), "OVERRIDING"));
+}
+
+ApplyShape moving() {
+    ApplyShape shape = sales();
+    shape.columns.push_back(column("day", "date", "batch.day"));
+    shape.columns.back().key = shape.columns.back().moves = true;
+    return shape;
+}
+
+std::string as_it_is(const std::string& bucket) {
+    return bucket;
+}
+
+TEST(Statement, AWiderKeyIsSettledByWhatIdentifiesTheRow) {
+    EXPECT_FALSE(has_moves(sales()));
+    EXPECT_TRUE(has_moves(moving()));
+    EXPECT_TRUE(holds(mapped_rows(moving()), "SELECT DISTINCT ON (id) *")) << mapped_rows(moving());
+    EXPECT_TRUE(holds(merge_statement(moving()), "AS s ON t.id = s.id AND t.day = s.day"));
+}
+
+TEST(Statement, ARowMovesWithAllItsValuesAndIsFoundByItsOldKey) {
+    std::string move = move_statement(moving(), "'-infinity'::timestamp", as_it_is);
+    EXPECT_TRUE(holds(move, "NOT EXISTS (SELECT FROM public.sales AS t WHERE t.id = s.id AND t.day = s.day)")) << move;
+    EXPECT_TRUE(holds(move, "AS t ON t.id = s.id),")) << move;
+    EXPECT_TRUE(holds(move,
+                      "SET day = s.day, total = s.total FROM old AS s WHERE t.id = s.insync_key_1 AND t.day = "
+                      "s.insync_key_2 RETURNING"))
+        << move;
+}
+
+TEST(Statement, ADeletedRowIsFoundByWhatIdentifiesIt) {
+    ApplyShape shape = with_deletes(DeleteMode::hard);
+    shape.columns.push_back(column("day", "date", "batch.day"));
+    shape.columns.back().key = shape.columns.back().moves = true;
+    std::string withdraw = withdraw_statement(shape, "'-infinity'::timestamp", as_it_is);
+    EXPECT_TRUE(holds(withdraw, "AS s WHERE s.insync_delete AND t.id = s.id RETURNING")) << withdraw;
+    EXPECT_TRUE(holds(move_statement(shape, "'-infinity'::timestamp", as_it_is), "WHERE NOT s.insync_delete AND"));
 }
 
 // A comment at an expression's end, as somebody may leave it there.

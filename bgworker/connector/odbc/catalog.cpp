@@ -18,9 +18,14 @@ namespace {
 // What a table of PostgreSQL can have.
 constexpr SQLSMALLINT max_columns = 1600;
 
+// The order of a PostgreSQL column in whose own collation values that differ may be equal.
+constexpr const char* by_bytes = "@ COLLATE \"C\"";
+
 struct DeclaredColumn {
+    std::string name;
     std::string type;
     bool nullable = true;
+    std::string note;  // hidden: not part of SELECT *; loose: values that differ may be equal; enum: a domain over one
 };
 
 std::string text_of(const std::optional<std::string>& value) {
@@ -83,21 +88,27 @@ std::vector<TableName> list_tables_by_driver(Connection& connection, const std::
     return tables;
 }
 
-void add_key_column(Relation& relation, std::map<std::string, std::vector<std::string>>& unique, const std::string& key,
-                    bool primary, const std::string& column) {
-    if (primary) {
-        relation.primary_key.push_back(column);
-    } else {
-        unique[key].push_back(column);
-    }
+// The columns of a key, and the collations of its index where the engine says.
+struct KeyColumns {
+    std::vector<std::string> names;
+    std::vector<std::string> collations;
+};
+
+void add_key_column(Relation& relation, std::map<std::string, KeyColumns>& unique, const std::string& key, bool primary,
+                    const std::string& column, const std::string& collation = "") {
+    if (primary) relation.primary_key.push_back(column);
+    KeyColumns& columns = unique[primary ? "" : key];
+    columns.names.push_back(column);
+    columns.collations.push_back(collation);
 }
 
 void load_keys(Connection& connection, const std::vector<std::string>& parts, Relation& relation) {
-    std::map<std::string, std::vector<std::string>> unique;
+    std::map<std::string, KeyColumns> unique;
     const Query query = keys_query(connection.dialect(), parts);
     if (!query.sql.empty()) {
         for (const TextRow& row : connection.query(query.sql, query.parameters)) {
-            add_key_column(relation, unique, text_of(row[0]), text_of(row[1]) == "1", text_of(row[2]));
+            add_key_column(relation, unique, text_of(row[0]), text_of(row[1]) == "1", text_of(row[2]),
+                           row.size() > 4 ? text_of(row[4]) : "");
         }
     } else {
         const std::string schema = parts.size() > 1 ? parts[parts.size() - 2] : "";
@@ -117,25 +128,34 @@ void load_keys(Connection& connection, const std::vector<std::string>& parts, Re
             add_key_column(relation, unique, *row[5], false, text_of(row[8]));
         }
     }
-    for (auto& [name, columns] : unique) {
-        const bool has_expression = std::find(columns.begin(), columns.end(), "") != columns.end();
-        if (!has_expression && columns != relation.primary_key) relation.unique_keys.push_back(columns);
+    for (auto& [name, key] : unique) {
+        const bool has_expression = std::find(key.names.begin(), key.names.end(), "") != key.names.end();
+        if (has_expression) continue;
+        if (connection.dialect() == Dialect::sqlite) relation.collations.emplace(key.names, key.collations);
+        if (key.names != relation.primary_key) relation.unique_keys.push_back(key.names);
     }
 }
 
-std::map<std::string, DeclaredColumn> load_declared(Connection& connection, const std::vector<std::string>& parts) {
-    std::map<std::string, DeclaredColumn> declared;
+DeclaredColumn* find_declared(std::vector<DeclaredColumn>& declared, const std::string& name) {
+    const auto found =
+        std::find_if(declared.begin(), declared.end(), [&](const auto& item) { return item.name == name; });
+    return found == declared.end() ? nullptr : &*found;
+}
+
+std::vector<DeclaredColumn> load_declared(Connection& connection, const std::vector<std::string>& parts) {
+    std::vector<DeclaredColumn> declared;
     const Query query = columns_query(connection.dialect(), parts);
     if (!query.sql.empty()) {
         for (const TextRow& row : connection.query(query.sql, query.parameters)) {
-            declared[text_of(row[0])] = {text_of(row[1]), text_of(row[2]) != "0"};
+            declared.push_back({text_of(row[0]), text_of(row[1]), text_of(row[2]) != "0",
+                                row.size() > 3 ? text_of(row[3]) : std::string()});
         }
         const Query json = json_columns_query(connection.dialect(), parts);
         if (json.sql.empty()) return declared;
         try {
             for (const TextRow& row : connection.query(json.sql, json.parameters)) {
-                const auto found = declared.find(text_of(row[0]));
-                if (found != declared.end() && found->second.type == "longtext") found->second.type = "json";
+                DeclaredColumn* found = find_declared(declared, text_of(row[0]));
+                if (found != nullptr && found->type == "longtext") found->type = "json";
             }
         } catch (const Failure& error) {
             if (error.disconnected) throw;  // MySQL's view has other columns, and its JSON is a type of its own
@@ -148,7 +168,7 @@ std::map<std::string, DeclaredColumn> load_declared(Connection& connection, cons
     const SQLRETURN result = SQLColumns(statement.handle(), nullptr, 0, name_argument(schema), SQL_NTS,
                                         name_argument(parts.back()), SQL_NTS, nullptr, 0);
     for (const TextRow& row : catalog_rows(connection, statement, result, 11)) {
-        declared[text_of(row[3])] = {"", text_of(row[10]) != "0"};
+        declared.push_back({text_of(row[3]), "", text_of(row[10]) != "0", ""});
     }
     return declared;
 }
@@ -224,6 +244,40 @@ void require_harmless_query(const std::string& source) {
     }
 }
 
+// The driver calls whatever it doesn't know a text, and what is compared as one type and sorted as another gets lost.
+// The server itself knows, and also whether texts that differ may be equal somewhere.
+void set_exact_types(Connection& connection, const std::string& sql, std::vector<SourceColumn>& columns) {
+    std::string types;
+    for (const SourceColumn& column : columns) {
+        if (column.type == Transport::text) {
+            types +=
+                ", (SELECT CAST(t.typtype AS text) || pg_catalog.format_type(CASE t.typtype WHEN 'd' THEN "
+                "t.typbasetype ELSE t.oid END, NULL) FROM pg_catalog.pg_type t WHERE t.oid = pg_catalog.pg_typeof(s." +
+                quote_name(Dialect::postgresql, column.name) + "))";
+        }
+    }
+    if (types.empty()) return;
+    const std::vector<TextRow> rows = connection.query(
+        "SELECT (SELECT count(*) FROM pg_catalog.pg_collation c WHERE pg_catalog.to_jsonb(c) ->> "
+        "'collisdeterministic' = 'false')" +
+        types + " FROM (SELECT 1) one LEFT JOIN (" + sql + ") s ON false");
+    if (rows.empty()) return;
+    std::size_t at = 1;
+    for (SourceColumn& column : columns) {
+        if (column.type != Transport::text) continue;
+        ResultColumn exact;
+        exact.name = column.name;
+        const std::string found = text_of(rows[0].at(at++));
+        if (found.empty()) continue;
+        exact.type_name = found.substr(1);
+        const SourceColumn resolved = resolve_column(Dialect::postgresql, exact, exact.type_name);
+        column.select = resolved.select;
+        column.parameter = resolved.parameter;
+        if (rows[0][0] != "0" && resolved.select.empty()) column.page_order = by_bytes;
+        if (found[0] == 'd' && !resolved.select.empty()) column.page_order = "CAST(@ AS " + exact.type_name + ")";
+    }
+}
+
 Relation load_query(Connection& connection, const std::string& source) {
     if (connection.dialect() == Dialect::sqlite) require_harmless_query(source);
     Relation relation;
@@ -241,6 +295,12 @@ Relation load_query(Connection& connection, const std::string& source) {
             // What the driver says of a column without a declared type; its affinity is that of none.
             relation.columns.back().affinity = Affinity::none;
         }
+    }
+    if (connection.dialect() == Dialect::postgresql) set_exact_types(connection, sql, relation.columns);
+    for (SourceColumn& column : relation.columns) {
+        // To MySQL's driver, an ENUM of a query is a CHAR: sorted by its text, which is compared as well.
+        const bool may_be_enum = connection.dialect() == Dialect::mysql && column.source_type == "char";
+        if (may_be_enum) column.page_order = "CAST(CONVERT(@ USING utf8mb4) AS BINARY)";
     }
     return relation;
 }
@@ -271,18 +331,36 @@ Relation load_table(Connection& connection, const TableName& table) {
     relation.is_view = table.is_view;
     relation.estimated_rows = table.estimated_rows;
     relation.from = quote_path(connection.dialect(), table.parts);
+    std::vector<DeclaredColumn> declared = load_declared(connection, table.parts);
+    // An invisible column has data like any other, and may be the key.
+    std::string hidden;
+    for (const DeclaredColumn& column : declared) {
+        if (column.note == "hidden") hidden += ", s." + quote_name(connection.dialect(), column.name);
+    }
     std::vector<ResultColumn> columns =
-        describe_result(connection, relation.text, "SELECT s.* FROM " + relation.from + " s WHERE 1 = 0");
-    const std::map<std::string, DeclaredColumn> declared = load_declared(connection, table.parts);
-    for (ResultColumn& column : columns) {
-        const auto found = declared.find(column.name);
-        if (found != declared.end()) column.nullable = found->second.nullable;
+        describe_result(connection, relation.text, "SELECT s.*" + hidden + " FROM " + relation.from + " s WHERE 1 = 0");
+    const bool is_sqlite = connection.dialect() == Dialect::sqlite;
+    for (std::size_t i = 0; i < columns.size(); i++) {
+        ResultColumn& column = columns[i];
+        // SQLite's driver may cut a name at its dot.
+        if (is_sqlite && columns.size() == declared.size()) column.name = declared[i].name;
+        const DeclaredColumn* found = find_declared(declared, column.name);
+        if (found != nullptr) column.nullable = found->nullable;
         // In SQLite's catalog an empty type is a fact, not a gap: the driver's "varchar" is invented.
-        if (connection.dialect() == Dialect::sqlite && found != declared.end()) column.type_name = found->second.type;
-        const std::string type = found == declared.end() ? "" : found->second.type;
-        relation.columns.push_back(resolve_column(connection.dialect(), column, type));
+        if (is_sqlite && found != nullptr) column.type_name = found->type;
+        relation.columns.push_back(resolve_column(connection.dialect(), column, found ? found->type : ""));
+        if (found != nullptr && found->note == "loose") relation.columns.back().page_order = by_bytes;
+        // PostgreSQL has no operator for a domain over an enum.
+        if (found != nullptr && found->note == "enum") {
+            relation.columns.back().page_order = "CAST(@ AS " + found->type + ")";
+        }
     }
     load_keys(connection, table.parts, relation);
+    if (const auto key = relation.collations.find(relation.primary_key); key != relation.collations.end()) {
+        // The only key without an index is the number of the row, which is nothing but an integer.
+        const bool is_rowid = key->second == std::vector<std::string>{""};
+        if (is_rowid) relation.columns[find_column(relation.columns, key->first[0], "key")].page_select.clear();
+    }
     if (!table.is_view && connection.dialect() == Dialect::sqlite && !relation.estimated_rows) {
         try {
             relation.estimated_rows = number_of(connection.query_value("SELECT MAX(rowid) FROM " + relation.from));
@@ -335,6 +413,16 @@ std::size_t find_column(const std::vector<SourceColumn>& columns, const std::str
     throw Failure(FailureClass::config, role + " column \"" + name + "\" does not exist in the source",
                   "The source has the columns " + list + ".",
                   near.empty() ? "" : "Perhaps you meant \"" + near + "\".");
+}
+
+bool is_unique_key(const Relation& relation, const std::vector<std::string>& columns) {
+    auto is_within = [&](const std::vector<std::string>& key) {
+        return !key.empty() && std::all_of(key.begin(), key.end(), [&](const std::string& name) {
+            return std::find(columns.begin(), columns.end(), name) != columns.end();
+        });
+    };
+    return is_within(relation.primary_key) ||
+           std::any_of(relation.unique_keys.begin(), relation.unique_keys.end(), is_within);
 }
 
 std::string query_text(const Relation& relation, const std::string& replacement, int& markers) {

@@ -4,6 +4,7 @@
 // otherwise.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct Relation {
     std::vector<SourceColumn> columns;
     std::vector<std::string> primary_key;
     std::vector<std::vector<std::string>> unique_keys;
+    // Of the columns of each unique key, those of its index (SQLite).
+    std::map<std::vector<std::string>, std::vector<std::string>> collations;
     std::optional<std::int64_t> estimated_rows;
 };
 
@@ -47,6 +50,9 @@ Relation load_table(Connection& connection, const TableName& table);
 // The index of the column called `name`: exactly, or else the only one that differs in case alone. Raises Failure
 // (config) where there is none, with the nearest name as a hint. `role` says what the column was meant for.
 std::size_t find_column(const std::vector<SourceColumn>& columns, const std::string& name, const std::string& role);
+
+// Whether a table's own keys say that no two rows have the same in these columns.
+bool is_unique_key(const Relation& relation, const std::vector<std::string>& columns);
 
 // The SQL of a query source with every :watermark replaced by `replacement`, and how many there were.
 std::string query_text(const Relation& relation, const std::string& replacement, int& markers);

@@ -122,8 +122,8 @@ Query columns_query(Dialect dialect, const std::vector<std::string>& parts) {
         case Dialect::mysql: {
             MysqlName name = mysql_name(parts);
             return {
-                "SELECT column_name, column_type, CASE WHEN is_nullable = 'YES' THEN 1 ELSE 0 END FROM "
-                "information_schema.columns WHERE " +
+                "SELECT column_name, column_type, CASE WHEN is_nullable = 'YES' THEN 1 ELSE 0 END, CASE WHEN extra "
+                "LIKE '%INVISIBLE%' THEN 'hidden' END FROM information_schema.columns WHERE " +
                     name.condition + " ORDER BY ordinal_position",
                 name.parameters};
         }
@@ -132,8 +132,13 @@ Query columns_query(Dialect dialect, const std::vector<std::string>& parts) {
             return {
                 "SELECT a.attname, CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, "
                 "t.typtypmod) ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END, CASE WHEN a.attnotnull "
-                "THEN 0 ELSE 1 END FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
-                "WHERE a.attrelid = pg_catalog.to_regclass(CAST(? AS text)) AND a.attnum > 0 AND NOT "
+                "THEN 0 ELSE 1 END, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_collation c WHERE c.oid = "
+                "a.attcollation AND pg_catalog.to_jsonb(c) ->> 'collisdeterministic' = 'false') THEN 'loose' WHEN "
+                "t.typtype = 'd' AND "
+                "EXISTS (SELECT FROM pg_catalog.pg_type b WHERE b.oid = t.typbasetype AND b.typtype = 'e') THEN 'enum' "
+                "END FROM "
+                "pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = "
+                "pg_catalog.to_regclass(CAST(? AS text)) AND a.attnum > 0 AND NOT "
                 "a.attisdropped ORDER BY a.attnum",
                 {quote_path(dialect, parts)}};
         case Dialect::sqlserver:
@@ -157,18 +162,20 @@ Query columns_query(Dialect dialect, const std::vector<std::string>& parts) {
 Query keys_query(Dialect dialect, const std::vector<std::string>& parts) {
     switch (dialect) {
         case Dialect::sqlite:
-            return {
-                "SELECT 'primary', 1, name, pk FROM pragma_table_xinfo(?) WHERE pk > 0 UNION ALL "
-                "SELECT l.name, 0, i.name, i.seqno FROM pragma_index_list(?) l, pragma_index_info(l.name) i "
-                "WHERE l.\"unique\" = 1 AND l.partial = 0 AND l.origin <> 'pk' ORDER BY 2 DESC, 1, 4",
-                {parts.back(), parts.back()}};
+            return {// The number of the row is a primary key without an index, and so without a collation.
+                    "SELECT 'primary', 1, t.name, t.pk, (SELECT i.coll FROM pragma_index_list(?) l, "
+                    "pragma_index_xinfo(l.name) i WHERE l.origin = 'pk' AND i.key = 1 AND i.cid = t.cid) FROM "
+                    "pragma_table_xinfo(?) t WHERE t.pk > 0 UNION ALL SELECT l.name, 0, i.name, i.seqno, i.coll FROM "
+                    "pragma_index_list(?) l, pragma_index_xinfo(l.name) i WHERE l.\"unique\" = 1 AND l.partial = 0 AND "
+                    "l.origin <> 'pk' AND i.key = 1 ORDER BY 2 DESC, 1, 4",
+                    {parts.back(), parts.back(), parts.back()}};
         case Dialect::mysql: {
             MysqlName name = mysql_name(parts);
-            return {
-                "SELECT index_name, CASE WHEN index_name = 'PRIMARY' THEN 1 ELSE 0 END, CASE WHEN sub_part IS NULL "
-                "THEN column_name END FROM information_schema.statistics WHERE non_unique = 0 AND " +
-                    name.condition + " ORDER BY 2 DESC, 1, seq_in_index",
-                name.parameters};
+            return {// Where the first characters are unique (sub_part), the whole is.
+                    "SELECT index_name, CASE WHEN index_name = 'PRIMARY' THEN 1 ELSE 0 END, column_name FROM "
+                    "information_schema.statistics WHERE non_unique = 0 AND " +
+                        name.condition + " ORDER BY 2 DESC, 1, seq_in_index",
+                    name.parameters};
         }
         case Dialect::postgresql:
             return {

@@ -7,6 +7,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
 #include "extension/connection_string.hpp"
 
 #include <odbcinst.h>
@@ -55,6 +56,7 @@ void add_sqlite(ConnectString& out, const std::string& database) {
     out.add("NoCreat", "1");      // a mistyped path is an error, not a new empty database
     out.add("StepAPI", "0");      // whole pages in memory, which is faster than a step a row
     out.add("NoWCHAR", "1");      // texts as UTF-8 bytes
+    out.add("LongNames", "1");    // a name isn't cut at its dot
     out.add("Timeout", "10000");  // milliseconds to wait for a writer's lock
 }
 
@@ -213,6 +215,9 @@ std::string build_connect_string(const OpenRequest& request) {
 
     ConnectString out;
     const std::string driver_name = !given.empty() ? driver_in(given) : !dsn.empty() ? driver_of_dsn(dsn) : driver;
+    const Tls tls = tls_of(request.server);
+    check_tls_words(driver_name, tls, !given.empty() ? given : option_text(request.server, "driver_options"));
+    const Keywords encryption = tls_keywords(driver_name, tls, option_text(request.server, "tls_ca"));
     // ODBC takes the first of several values of a key, so what the user wrote stands in front of our defaults.
     if (!given.empty()) {
         out.add_raw(given);
@@ -234,6 +239,7 @@ std::string build_connect_string(const OpenRequest& request) {
         throw Failure(FailureClass::config, "the server names no driver", "",
                       "Set one of the server options driver, dsn and connection_string.");
     }
+    for (const auto& [keyword, value] : encryption) out.add(keyword, value);
     add_credentials(out, driver_name, request);
     return out.text();
 }

@@ -43,7 +43,8 @@ int seconds_from(int milliseconds) {
 Connection::Connection(const OpenRequest& request)
     : dialect_(dialect_of_driver(option_text(request.server, "driver"))),
       max_value_bytes_(request.max_value_bytes),
-      query_timeout_seconds_(seconds_from(request.query_timeout_ms)) {
+      query_timeout_seconds_(seconds_from(request.query_timeout_ms)),
+      tls_(tls_of(request.server)) {
     const std::string connect_string = build_connect_string(request);
     secrets_ = {request.password, escape_value(request.password), connect_string};
     const std::string given = option_text(request.server, "connection_string");
@@ -94,12 +95,34 @@ void Connection::prepare_session() {
     can_reread_in_block_ = (extensions & wanted) == wanted;
     // SQLite's driver can, but says nothing about blocks.
     if (dialect_ == Dialect::sqlite) can_reread_in_block_ = true;
+    require_encryption();
     for (const SessionStatement& statement : session_statements(dialect_, query_timeout_seconds_)) {
         try {
             execute(statement.sql);
         } catch (const Failure& error) {
             if (statement.required || error.disconnected) throw;
         }
+    }
+}
+
+std::optional<std::string> Connection::cipher() {
+    const auto statement = tls_statement(dialect_);
+    if (!statement) return std::nullopt;
+    try {
+        const std::vector<TextRow> rows = query(*statement);
+        return rows.empty() || rows[0].empty() ? std::nullopt : std::optional(rows[0].back().value_or(""));
+    } catch (const Failure& error) {
+        if (error.disconnected) throw;
+        return std::nullopt;  // for want of a right at the source
+    }
+}
+
+// The driver was told to encrypt; whether it did, the source knows.
+void Connection::require_encryption() {
+    if (tls_ != Tls::require && tls_ != Tls::verify) return;
+    if (const auto used = cipher(); used && used->empty()) {
+        throw Failure(FailureClass::config, "the session is not encrypted, though option \"tls\" demands it",
+                      "The driver or the source does without.", "Check the TLS settings of the source.");
     }
 }
 

@@ -14,6 +14,7 @@
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/diagnostics.hpp"
 #include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
 #include "bgworker/connector/source.hpp"
 
 namespace insync::odbc {
@@ -55,12 +56,15 @@ class Connection {
 
     SQLHDBC handle() const { return connection_; }
     int query_timeout_seconds() const { return query_timeout_seconds_; }
+    // The session's cipher as the source tells it, empty where it is in clear; nothing where it doesn't tell.
+    std::optional<std::string> cipher();
 
     // Statements sent so far, for the progress frames.
     std::uint64_t statements_sent = 0;
 
   private:
     void prepare_session();
+    void require_encryption();
 
     SQLHENV environment_ = SQL_NULL_HENV;
     SQLHDBC connection_ = SQL_NULL_HDBC;
@@ -68,6 +72,7 @@ class Connection {
     std::vector<std::string> secrets_;
     std::size_t max_value_bytes_;
     int query_timeout_seconds_;
+    Tls tls_;
     bool can_reread_in_block_ = false;
     bool dead_ = false;
 };

@@ -141,7 +141,8 @@ std::vector<SessionStatement> session_statements(Dialect dialect, int query_time
             // business: the driver refuses SET NAMES.
             return {{"SET SESSION time_zone = '+00:00'"},
                     // A double quote must not turn into a text quote, nor a backslash into itself, under odd modes.
-                    {"SET SESSION sql_mode = ''"},
+                    // What is there compares as it is: dates like 2024-02-31, and texts longer than 1024 bytes.
+                    {"SET SESSION sql_mode = 'ALLOW_INVALID_DATES', max_sort_length = 32768"},
                     {"SET SESSION net_write_timeout = 600", false},
                     {"SET SESSION max_statement_time = " + std::to_string(query_timeout_seconds), false},
                     {"SET SESSION max_execution_time = " + std::to_string(query_timeout_seconds * 1000LL), false}};
@@ -162,6 +163,9 @@ std::vector<SessionStatement> session_statements(Dialect dialect, int query_time
                     {"ALTER SESSION SET NLS_TIMESTAMP_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9'"},
                     {"ALTER SESSION SET NLS_TIMESTAMP_TZ_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM'"},
                     {"ALTER SESSION SET NLS_NUMERIC_CHARACTERS = '.,'"},
+                    // Sorted by one language and compared by another rule, rows would be lost between two pages.
+                    {"ALTER SESSION SET NLS_SORT = BINARY"},
+                    {"ALTER SESSION SET NLS_COMP = BINARY"},
                     {"ALTER SESSION SET TIME_ZONE = '+00:00'", false}};
         default:
             return {};

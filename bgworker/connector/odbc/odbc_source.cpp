@@ -10,13 +10,18 @@
 #include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/row_hash_text.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
 #include "bgworker/connector/source_name.hpp"
+#include "bgworker/connector/text_form.hpp"
 #include "bgworker/connector/watermark_names.hpp"
 #include "extension/near_miss.hpp"
 
 namespace insync::odbc {
 
 namespace {
+
+// So many watermarks show how a column is written.
+constexpr std::size_t values_looked_at = 1000;
 
 // Drivers that odbcinst.ini knows.
 std::vector<std::string> registered_drivers() {
@@ -168,6 +173,8 @@ void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
         return report("login", false, explain(error));
     }
     report("connect", true, connection_->info(SQL_DBMS_NAME) + " " + connection_->info(SQL_DBMS_VER));
+    if (connection_->dialect() != Dialect::sqlite)
+        report("tls", true, tls_words(tls_of(request.server), connection_->cipher()));
     report("login", true, request.user.empty() ? "no user given" : "logged in as " + request.user);
     const char* step = "read";
     try {
@@ -263,8 +270,25 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
                       "Its highest value is \"" + *mark + "\", which is no time that sorts as text.",
                       "Choose a column that is written as YYYY-MM-DD HH:MM:SS, or read a query that converts it.");
     }
+    // What is compared as texts has to be written as texts sort.
+    const bool is_text = column.type == Transport::text;
+    if (mark && plan.dialect != Dialect::generic && kind != WatermarkKind::integer &&
+        (is_text || plan.dialect == Dialect::sqlite)) {
+        std::vector<std::string> values = {*mark};
+        const StatementText some = some_watermarks(plan, values_looked_at, bounds);
+        for (const TextRow& row : connection().query(some.sql, some.parameters)) values.push_back(row[0].value_or(""));
+        if (const auto problem = unsorted_forms(values, plan.dialect == Dialect::sqlite)) {
+            throw UnsortedWatermark(column.name, *problem);
+        }
+    }
     result["watermark_kind"] = name_of(kind);
-    result["watermark"] = text_or_null(mark);
+    result["watermark"] = result["highest_watermark"] = text_or_null(mark);
+    if (kind == WatermarkKind::time) {
+        const bool is_zoned = column.type == Transport::timestamptz;
+        const auto clock = clock_statement(plan.dialect, is_zoned);
+        result["clock"] = text_or_null(clock ? connection().query_value(*clock) : std::nullopt);
+        result["clock_has_zone"] = is_zoned;
+    }
     result["null_watermarks"] = std::strtoll(nulls.c_str(), nullptr, 10);
     return result;
 }

@@ -3,16 +3,29 @@
 
 #include <algorithm>
 
+#include "bgworker/connector/odbc/key_order.hpp"
 #include "bgworker/connector/odbc/statement_builder.hpp"
 
 namespace insync::odbc {
 
 namespace {
 
+// Texts that are written in another way than the bound are read as well. The first comparison is for the index.
+void add_low_of_texts(StatementBuilder& builder, std::size_t watermark, const Bounds& bounds) {
+    if (!bounds.others_from.empty()) {
+        builder.condition().reference(watermark).add(" >= ").literal(watermark, bounds.others_from);
+    }
+    builder.condition().add("(").reference(watermark).add(bounds.low_is_known ? " > " : " >= ");
+    builder.literal(watermark, *bounds.low).add(" OR NOT (" + bounds.alike + "))");
+}
+
 void add_bounds(StatementBuilder& builder, const ReadPlan& plan, const Bounds& bounds) {
-    // A query with a marker applies the low bound itself, in its own way.
-    if (bounds.low && !plan.relation.has_marker) {
-        builder.condition().reference(*plan.watermark).add(" >= ").literal(*plan.watermark, *bounds.low);
+    if (bounds.low && !bounds.alike.empty()) {
+        add_low_of_texts(builder, *plan.watermark, bounds);
+    } else if (bounds.low && (bounds.low_is_known || !plan.relation.has_marker)) {
+        // A query with a marker applies the low bound itself, in its own way.
+        builder.condition().reference(*plan.watermark).add(bounds.low_is_known ? " > " : " >= ");
+        builder.literal(*plan.watermark, *bounds.low);
     }
     if (bounds.high) builder.condition().reference(*plan.watermark).add(" < ").literal(*plan.watermark, *bounds.high);
 }
@@ -31,6 +44,26 @@ std::size_t need_column(ReadPlan& plan, const SourceColumn& column) {
     return add_column(plan, column);
 }
 
+// What several watermark columns have in common. Instants and the times of a clock somewhere aren't compared.
+SourceColumn coalesced_column(const std::vector<SourceColumn>& parts) {
+    SourceColumn coalesced = parts[0];
+    for (const SourceColumn& part : parts) {
+        const bool is_alike = watermark_kind(part, std::nullopt) == watermark_kind(coalesced, std::nullopt) &&
+                              (part.type == Transport::timestamptz) == (coalesced.type == Transport::timestamptz);
+        if (!is_alike) {
+            throw Failure(FailureClass::config,
+                          "watermark columns \"" + parts[0].name + "\" and \"" + part.name + "\" can't be combined",
+                          "Column \"" + parts[0].name + "\" is of type " + parts[0].source_type + ", column \"" +
+                              part.name + "\" of type " + part.source_type +
+                              ": their values can't be compared with each other.",
+                          "Name columns of one kind, or read a query that converts one of them.");
+        }
+        // Bounds are written as the finest part is.
+        if (coalesced.type == Transport::date) coalesced = part;
+    }
+    return coalesced;
+}
+
 void add_watermark(ReadPlan& plan, const std::vector<std::string>& names) {
     if (names.empty()) return;
     std::vector<SourceColumn> parts;
@@ -40,7 +73,7 @@ void add_watermark(ReadPlan& plan, const std::vector<std::string>& names) {
     if (parts.size() == 1) {
         plan.watermark = need_column(plan, parts[0]);
     } else {
-        SourceColumn coalesced = parts[0];
+        SourceColumn coalesced = coalesced_column(parts);
         coalesced.name = coalesced_name;
         coalesced.affinity = Affinity::none;
         std::string reference;
@@ -81,20 +114,14 @@ ReadPlan make_read_plan(Dialect dialect, Relation relation, const ReadRequest& r
                                  request.window->from, request.window->to, request.window->only_null};
     }
     plan.page_rows = plan.key.empty() ? 0 : request.page_rows;
-    if (dialect == Dialect::sqlite) {
-        for (std::size_t part : plan.key) {
-            if (plan.columns[part].fetch == Fetch::hex) {
-                throw Failure(FailureClass::config,
-                              "column \"" + plan.columns[part].name + "\" can't be a key because it holds blobs", "",
-                              "Choose another key, or read a query that selects hex() of the column.");
-            }
-        }
-    }
+    add_page_order(plan);
     return plan;
 }
 
 WatermarkKind watermark_kind(const SourceColumn& column, const std::optional<std::string>& literal) {
     if (column.is_rowversion) return WatermarkKind::rowversion;
+    // What is sorted by number doesn't end with its highest text.
+    if (!column.page_parameter.empty()) return WatermarkKind::none;
     WatermarkKind kind = WatermarkKind::none;
     switch (column.type) {
         case Transport::date:
@@ -142,7 +169,8 @@ std::string lowest_literal(Dialect dialect, const SourceColumn& column, Watermar
         case WatermarkKind::rowversion:
             return "0x0000000000000000";
         default:
-            return "";
+            // To Oracle, an empty text is NULL, above which is nothing.
+            return dialect == Dialect::oracle ? "\x01" : "";
     }
 }
 
@@ -187,7 +215,8 @@ StatementText changes_page(const ReadPlan& plan, const std::optional<After>& aft
             builder.add(")");
         }
         builder.add(")");
-        Bounds above{std::nullopt, bounds.high, bounds.marker};
+        Bounds above = bounds;
+        if (bounds.alike.empty()) above.low.reset();  // a page begins above it
         add_bounds(builder, plan, above);
     } else {
         if (plan.columns[watermark].nullable && !bounds.low)
@@ -238,13 +267,32 @@ StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds) 
     return builder.finish("count null watermarks");
 }
 
+StatementText count_overlap(const ReadPlan& plan, const std::string& last, const Bounds& bounds) {
+    StatementBuilder builder(plan, bounds);
+    builder.add("SELECT COUNT(*)").from();
+    add_bounds(builder, plan, bounds);
+    builder.condition().reference(*plan.watermark).add(" <= ").literal(*plan.watermark, last);
+    return builder.finish("count overlap");
+}
+
+StatementText some_watermarks(const ReadPlan& plan, std::size_t rows, const Bounds& bounds) {
+    StatementBuilder builder(plan, bounds);
+    const std::size_t watermark = *plan.watermark;
+    builder.add("SELECT ").add(page_prefix(plan.dialect, rows));
+    builder.add(select_expression(plan.columns[watermark], plan.references[watermark])).from();
+    builder.condition().reference(watermark).add(" IS NOT NULL").add(page_suffix(plan.dialect, rows));
+    return builder.finish("some watermarks");
+}
+
 StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key) {
     const Bounds none;
     StatementBuilder builder(plan, none);
     std::string list, selected;
-    for (std::size_t part : key) {
-        list += (list.empty() ? "" : ", ") + plan.references[part];
-        selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[part], plan.references[part]);
+    for (std::size_t i = 0; i < key.size(); i++) {
+        const bool in_order = i < plan.key.size() && plan.key[i] == key[i];
+        const std::string& reference = in_order ? plan.page_order[i].reference : plan.references[key[i]];
+        list += (list.empty() ? "" : ", ") + reference;
+        selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[key[i]], reference);
     }
     builder.add("SELECT ").add(page_prefix(plan.dialect, 1)).add(selected).from().in_window().key_is_not_null();
     builder.add(" GROUP BY ").add(list).add(" HAVING COUNT(*) > 1").add(page_suffix(plan.dialect, 1));

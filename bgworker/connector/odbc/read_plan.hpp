@@ -18,13 +18,20 @@
 
 namespace insync::odbc {
 
+// One part of the order of pages.
+struct PagePart {
+    std::size_t column = 0;  // whose literal a position keeps
+    std::string reference;   // what stands in ORDER BY and in conditions
+};
+
 struct ReadPlan {
     Dialect dialect = Dialect::generic;
     Relation relation;
     std::vector<SourceColumn> columns;    // as selected: first those that are sent, then those only read for paging
     std::vector<std::string> references;  // each column in an expression: s."id", COALESCE(s."a", s."b")
     std::size_t sent = 0;
-    std::vector<std::size_t> key;  // indexes into columns
+    std::vector<std::size_t> key;      // indexes into columns
+    std::vector<PagePart> page_order;  // as many parts as the key has
     std::optional<std::size_t> watermark;
     WatermarkKind kind = WatermarkKind::none;
     std::optional<PlanWindow> window;  // of pages in key order
@@ -55,12 +62,17 @@ struct After {
     std::vector<std::string> key;
 };
 
-// What a read of changes is bounded by. `low` is inclusive, `high` exclusive; either may be missing. `marker` is the
-// value of a query's :watermark.
+// What a read of changes is bounded by. `low` is inclusive, unless it is known, and `high` exclusive; either may be
+// missing. `marker` is the value of a query's :watermark.
 struct Bounds {
     std::optional<std::string> low;
     std::optional<std::string> high;
     std::optional<std::string> marker;
+    bool low_is_known = false;  // the rows at `low` were read and can't have changed
+    // Where texts are compared: a condition that is true of those written like `low`. Others are read from
+    // `others_from` on, as they may sort below it and mean more.
+    std::string alike;
+    std::string others_from;
 };
 
 // A page in key order; `only_null_watermarks` restricts it to rows without a watermark.
@@ -82,6 +94,12 @@ StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds);
 StatementText max_watermark(const ReadPlan& plan, const std::optional<std::string>& cap, const Bounds& bounds);
 
 StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds);
+
+// How many rows there are from the low bound to `last`, that one included.
+StatementText count_overlap(const ReadPlan& plan, const std::string& last, const Bounds& bounds);
+
+// The watermarks of some rows, as literals.
+StatementText some_watermarks(const ReadPlan& plan, std::size_t rows, const Bounds& bounds);
 
 // Selects one value of these columns (indexes in plan.columns) that several rows share, or nothing.
 StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>& key);

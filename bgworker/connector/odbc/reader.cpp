@@ -6,12 +6,11 @@
 
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/odbc/declared_columns.hpp"
+#include "bgworker/connector/odbc/key_order.hpp"
 
 namespace insync::odbc {
 
 namespace {
-
-constexpr std::int64_t one_day_us = std::int64_t{86400} * 1000000;
 
 std::optional<std::string> text_member(const nlohmann::json& object, const char* name) {
     if (!object.is_object()) return std::nullopt;
@@ -24,25 +23,10 @@ std::string phase_of(const nlohmann::json& position) {
     return text_member(position, "phase").value_or("");
 }
 
-std::optional<After> key_of(const nlohmann::json& position, std::size_t parts) {
-    const auto found = position.find("key");
-    if (found == position.end() || !found->is_array() || found->size() != parts || parts == 0) return std::nullopt;
-    After after;
-    for (const nlohmann::json& part : *found) {
-        if (!part.is_string()) return std::nullopt;
-        after.key.push_back(part.get<std::string>());
-    }
-    return after;
-}
-
-nlohmann::json json_of(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
-
 }  // namespace
 
 Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& out)
-    : connection_(connection), request_(request), out_(out), position_(request.position) {
+    : connection_(connection), request_(request), out_(out), position_(request.position), from_(request.position) {
     encode_.replace_text = request.replace_text;
     encode_.null_zero_dates = request.null_zero_dates;
     encode_.source_has_zero_dates = connection.dialect() == Dialect::mysql;
@@ -58,6 +42,7 @@ void Reader::prepare_plan() {
     for (SourceColumn& column : plan_.columns)
         column.is_key = std::find(request_.key_columns.begin(), request_.key_columns.end(), column.name) !=
                         request_.key_columns.end();
+    check_key();
     if (!request_.full && !plan_.watermark) {
         throw Failure(FailureClass::config, "an incremental read needs a watermark", "",
                       "Name a watermark column, or read in mode full.");
@@ -73,7 +58,6 @@ void Reader::prepare_plan() {
                       "Name the column that the query compares with :watermark.");
     }
     if (connection_.dialect() == Dialect::sqlite) {
-        for (std::size_t part : plan_.key) set_storage_class(part);
         if (plan_.watermark) set_storage_class(*plan_.watermark);
         if (plan_.window) set_layout(plan_.window->time);
     }
@@ -109,6 +93,31 @@ void Reader::set_storage_class(std::size_t index) {
     column.parameter = low_number ? "CAST(? AS NUMERIC)" : "?";
 }
 
+// Where the read stopped, unless its pages were of another order then: of a type that the source has altered since.
+std::optional<After> Reader::stopped_after(const char* phase) const {
+    const nlohmann::json& position = from_;
+    if (phase_of(position) != phase || plan_.key.empty()) return std::nullopt;
+    const std::optional<std::string> order = text_member(position, "order");
+    if (order ? *order != order_text(plan_) : has_special_order(plan_)) return std::nullopt;
+    const auto found = position.find("key");
+    if (found == position.end() || !found->is_array() || found->size() != plan_.key.size()) return std::nullopt;
+    After after;
+    for (const nlohmann::json& part : *found) {
+        if (!part.is_string()) return std::nullopt;
+        after.key.push_back(part.get<std::string>());
+    }
+    return after;
+}
+
+// A position inside of pages in key order.
+nlohmann::json Reader::key_position(const char* phase, const std::optional<After>& after) const {
+    nlohmann::json position = {{"phase", phase}, {"key", nullptr}};
+    if (!after || plan_.key.empty()) return position;
+    position["key"] = after->key;
+    position["order"] = order_text(plan_);
+    return position;
+}
+
 std::optional<std::size_t> Reader::first_key() const {
     return plan_.key.empty() ? std::nullopt : std::optional(plan_.key[0]);
 }
@@ -117,19 +126,61 @@ bool Reader::is_zoned() const {
     return plan_.watermark && plan_.columns[*plan_.watermark].type == Transport::timestamptz;
 }
 
+nlohmann::json Reader::json_of(const std::optional<std::string>& text) {
+    return text ? nlohmann::json(*text) : nlohmann::json();
+}
+
+// As the watermark's column would show it. Nothing where the source has none that we know.
+std::optional<std::string> Reader::source_clock() {
+    // Where the stream says in which zone the source writes, that counts; else most likely the source's own.
+    const bool is_local = (plan_.kind == WatermarkKind::time || plan_.kind == WatermarkKind::text) && !is_zoned();
+    const bool is_told = is_local && request_.zone_offset_s;
+    const std::optional<std::string> statement = clock_statement(connection_.dialect(), !is_local || is_told);
+    if (!statement) return std::nullopt;
+    const std::optional<std::string> clock = connection_.query_value(*statement);
+    const std::optional<CivilTime> time = clock && is_told ? parse_civil_time(*clock) : std::nullopt;
+    return time ? format_moved(*time, *request_.zone_offset_s * 1000000) : clock;
+}
+
 void Reader::read_clock() {
-    const std::optional<std::string> statement =
-        clock_statement(connection_.dialect(), plan_.kind != WatermarkKind::time || is_zoned());
-    if (!statement) return;
-    clock_ = connection_.query_value(*statement);
-    if (!clock_) return;
-    if (const std::optional<CivilTime> time = parse_civil_time(*clock_)) {
-        future_from_ = format_moved(*time, one_day_us);
+    clock_ = source_clock();
+}
+
+std::optional<std::string> Reader::initial_watermark() const {
+    return begins_again_ ? std::nullopt : request_.initial_watermark;
+}
+
+// The source's key as it was when the stream was made has to be one still: with another, several of its rows would be
+// one row of the target.
+void Reader::check_key() {
+    key_is_unique_ = request_.key_is_unique;
+    const Relation& relation = plan_.relation;
+    if (!key_is_unique_ || relation.is_query || relation.is_view) return;
+    std::vector<std::string> names;
+    for (std::size_t part : plan_.key) names.push_back(plan_.columns[part].name);
+    if (is_unique_key(relation, names)) return;
+    if (relation.primary_key.empty() && relation.unique_keys.empty()) {
+        // Somebody may load in bulk and make the key again: what matters is that the rows still have one.
+        key_is_unique_ = false;
+        lost_key_ = true;
+        return;
     }
+    auto list = [](const std::vector<std::string>& columns) {
+        std::string text;
+        for (const std::string& column : columns) text += (text.empty() ? "" : ", ") + column;
+        return "(" + text + ")";
+    };
+    const std::vector<std::string>& now =
+        relation.primary_key.empty() ? relation.unique_keys.front() : relation.primary_key;
+    throw Failure(
+        FailureClass::config, "the key of source " + quote_name(Dialect::generic, relation.text) + " has changed",
+        "The stream's rows are told apart by " + list(names) + ", those of the source by " + list(now) + " now.",
+        request_.remake.empty() ? "Make the stream again."
+                                : "Make the stream and its target again: " + request_.remake);
 }
 
 void Reader::check_duplicate_keys() {
-    if (request_.key_is_unique || plan_.key.empty() || plan_.relation.has_marker || request_.only) return;
+    if (key_is_unique_ || plan_.key.empty() || plan_.relation.has_marker || request_.only) return;
     std::vector<std::size_t> key = plan_.key;
     if (request_.is_change_log && plan_.watermark) key.push_back(*plan_.watermark);
     const StatementText probe = duplicate_key(plan_, key);
@@ -160,7 +211,7 @@ void Reader::require_no_null_watermarks() {
 // sense one after the other.
 bool Reader::begins_with_load(const std::string& phase) const {
     if (phase == "load" || phase == "changes") return phase == "load";
-    return !request_.initial_watermark && !request_.is_change_log && !plan_.relation.has_marker && !plan_.key.empty();
+    return !initial_watermark() && !request_.is_change_log && !plan_.relation.has_marker && !plan_.key.empty();
 }
 
 nlohmann::json Reader::run() {
@@ -168,7 +219,7 @@ nlohmann::json Reader::run() {
     read_clock();
     const std::string phase = phase_of(request_.position);
     const bool first = request_.full ? phase != "full" : phase.empty();
-    if (first) check_duplicate_keys();
+    if (first || lost_key_) check_duplicate_keys();
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
     nlohmann::json columns = {{"columns", to_json(sent)}};
     if (request_.only_keys) columns["rows"] = "present";
@@ -188,7 +239,9 @@ nlohmann::json Reader::run() {
                            {"source_now", json_of(clock_)},
                            {"future_rows", future_rows_},
                            {"null_watermarks", null_watermarks_},
+                           {"reread_rows", reread_rows_},
                            {"lag_seconds", nullptr}};
+    if (!warning_.empty()) done["warning"] = warning_;
     if (plan_.kind == WatermarkKind::time && clock_ && watermark_) {
         const std::optional<double> lag = seconds_between(*watermark_, *clock_);
         if (lag) done["lag_seconds"] = std::max(0.0, *lag);
@@ -201,59 +254,69 @@ void Reader::read_phases(const std::string& phase) {
         run_full();
     } else {
         require_no_null_watermarks();
-        const bool loads = begins_with_load(phase);
-        if (loads) run_load();
-        // Read before the snapshot begins: what lies below the horizon is committed then, and the snapshot sees it. The
-        // other way round, a transaction that commits between the two would be passed over.
-        if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
-        try {
-            begin_snapshot();
-            run_changes();
-        } catch (...) {
-            end_snapshot(true);
-            throw;
+        const bool type_changed = watermark_type_changed();
+        if (type_changed) begin_again();
+        read_changes(type_changed ? "" : phase);
+        if (is_below_overlap()) {
+            begin_again();
+            read_changes("");
         }
-        end_snapshot(false);
     }
 }
 
+void Reader::read_changes(const std::string& phase) {
+    if (begins_with_load(phase)) run_load();
+    // Read before the snapshot begins: what lies below the horizon is committed then, and the snapshot sees it. The
+    // other way round, a transaction that commits between the two would be passed over.
+    if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
+    try {
+        begin_snapshot();
+        run_changes();
+    } catch (...) {
+        end_snapshot(true);
+        throw;
+    }
+    end_snapshot(false);
+}
+
 void Reader::run_full() {
-    std::optional<After> after;
-    if (phase_of(request_.position) == "full") after = key_of(request_.position, plan_.key.size());
+    const std::optional<After> after = stopped_after("full");
     Bounds bounds;
     if (plan_.relation.has_marker) {
         bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
     }
     if (request_.only) return run_only(bounds);
-    start_ = {{"phase", "full"}, {"key", nullptr}};
-    position_ = {{"phase", "full"}, {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
+    start_ = key_position("full", std::nullopt);
+    position_ = key_position("full", after);
     read_null_keys(bounds);
     read_pages([&](const std::optional<After>& from) { return key_page(plan_, from, false, bounds); }, after,
                first_key(),
                [&](const Cursor& cursor, std::size_t, std::size_t last) {
-                   if (!plan_.key.empty()) position_["key"] = after_row(cursor, last).key;
+                   position_ = key_position("full", after_row(cursor, last));
                });
     position_ = {{"phase", "done"}};
 }
 
 void Reader::run_load() {
-    std::optional<After> after;
-    if (phase_of(request_.position) == "load") {
-        watermark_ = text_member(request_.position, "mark");
-        after = key_of(request_.position, plan_.key.size());
+    const std::optional<After> after = stopped_after("load");
+    if (phase_of(from_) == "load") {
+        watermark_ = text_member(from_, "mark");
     } else {
         // Noted before the first page: what changes while the load runs lies above it.
         watermark_ = read_mark();
     }
     plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], watermark_);
-    start_ = {{"phase", "load"}, {"mark", json_of(watermark_)}, {"key", nullptr}};
-    position_ = {{"phase", "load"},
-                 {"mark", json_of(watermark_)},
-                 {"key", after ? nlohmann::json(after->key) : nlohmann::json()}};
+    auto position = [&](const std::optional<After>& from) {
+        nlohmann::json made = key_position("load", from);
+        made["mark"] = json_of(watermark_);
+        return made;
+    };
+    start_ = position(std::nullopt);
+    position_ = position(after);
     read_null_keys({});
     read_pages(
         [&](const std::optional<After>& from) { return key_page(plan_, from, false, {}); }, after, first_key(),
-        [&](const Cursor& cursor, std::size_t, std::size_t last) { position_["key"] = after_row(cursor, last).key; });
+        [&](const Cursor& cursor, std::size_t, std::size_t last) { position_ = position(after_row(cursor, last)); });
     position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}, {"key", nullptr}};
     // The catch-up has begun even if nothing more is found: a later run must not load again.
     if (rows_since_position_ > 0) send_position();
@@ -269,13 +332,16 @@ std::optional<std::string> Reader::read_mark() {
         return connection_.query_value(statement.sql, statement.parameters);
     };
     std::optional<std::string> mark = highest(std::nullopt);
-    if (!mark || !future_from_ || !is_future(*mark)) return mark;
+    plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], mark);
+    if (!mark || !is_future(*mark)) return mark;
     // One row from the future must not hide all others: the mark is the highest of those that can be true. The cap is
     // written in the source's own layout, in which texts compare.
-    const std::optional<CivilTime> time = parse_civil_time(*mark);
-    const std::optional<double> ahead = seconds_between(*future_from_, *mark);
-    if (!time || !ahead) return mark;
-    return highest(format_moved(*time, -static_cast<std::int64_t>(*ahead * 1e6)));
+    const std::optional<CivilTime> time = parse_civil_time(*mark), now = parse_civil_time(clock_for(*mark));
+    if (!time || !now) return mark;
+    const std::string cap = format_moved(*time, now->microseconds_from_2000() - time->microseconds_from_2000());
+    mark = highest(cap);
+    // A text in another layout may sort below the cap and mean a later time.
+    return mark && is_future(*mark) ? cap : mark;
 }
 
 std::optional<std::string> Reader::read_rowversion_horizon() {
@@ -296,38 +362,46 @@ Bounds Reader::changes_bounds() {
     Bounds bounds;
     if (position_.is_object() && phase_of(position_) == "changes") watermark_ = text_member(position_, "watermark");
     const SourceColumn& column = plan_.columns[*plan_.watermark];
-    plan_.kind = watermark_kind(column, watermark_ ? watermark_ : request_.initial_watermark);
+    plan_.kind = watermark_kind(column, watermark_ ? watermark_ : initial_watermark());
     bounds.high = horizon_;
     if (watermark_) {
         // Below the horizon nothing is open, so a rowversion needs no lookback.
         const std::string lookback = bounds.high ? "0" : request_.lookback;
+        overlap_end_ = watermark_;
         bounds.low = subtract_lookback(plan_.kind, *watermark_, lookback);
         if (!bounds.low) {
             throw Failure(FailureClass::config,
                           "lookback \"" + lookback + "\" doesn't fit the watermark \"" + *watermark_ + "\"");
         }
-    } else if (request_.initial_watermark) {
-        bounds.low = request_.initial_watermark;
+    } else if (initial_watermark()) {
+        bounds.low = initial_watermark();
     }
     if (plan_.relation.has_marker) {
         bounds.marker = bounds.low ? *bounds.low : lowest_literal(plan_.dialect, column, plan_.kind);
     }
+    set_text_bounds(bounds);
     return bounds;
 }
 
 void Reader::run_changes() {
-    const bool loaded = phase_of(position_) == "changes" && phase_of(request_.position) != "changes";
+    const bool loaded = phase_of(position_) == "changes" && phase_of(from_) != "changes";
     if (position_.is_null()) position_ = {{"phase", "changes"}, {"watermark", nullptr}, {"key", nullptr}};
     start_ = position_;
-    const Bounds bounds = changes_bounds();
+    Bounds bounds = changes_bounds();
+    const std::string low = bounds.low.value_or("");
+    leave_out_settled(bounds);
     if (!loaded) {
         read_null_watermarks();
+        if (overlap_end_) reread_rows_ += null_watermarks_;
         if (!plan_.relation.has_marker || bounds.marker) read_null_keys(bounds);
     }
+    counts_overlap_ = overlap_end_.has_value();
     read_pages(
         [&](const std::optional<After>& from) { return changes_page(plan_, from, bounds); }, std::nullopt,
         plan_.watermark,
         [&](const Cursor& cursor, std::size_t first, std::size_t last) { advance_watermark(cursor, first, last); });
+    counts_overlap_ = false;
+    note_overlap(low, bounds.low_is_known);
 }
 
 void Reader::read_null_watermarks() {
@@ -391,8 +465,7 @@ nlohmann::json Reader::explain() {
     nlohmann::json shown = {{"source_now", json_of(clock_)}};
     const std::string phase = phase_of(request_.position);
     if (request_.full) {
-        std::optional<After> after;
-        if (phase == "full") after = key_of(request_.position, plan_.key.size());
+        const std::optional<After> after = stopped_after("full");
         Bounds bounds;
         if (plan_.relation.has_marker) {
             bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
@@ -408,8 +481,7 @@ nlohmann::json Reader::explain() {
         const bool loads = begins_with_load(phase);
         if (loads) {
             if (phase != "load") add(max_watermark(plan_, std::nullopt, {}));
-            std::optional<After> after;
-            if (phase == "load") after = key_of(request_.position, plan_.key.size());
+            const std::optional<After> after = stopped_after("load");
             const std::optional<std::string> mark =
                 phase == "load" ? text_member(request_.position, "mark") : read_mark();
             shown["mark"] = json_of(mark);
@@ -417,7 +489,8 @@ nlohmann::json Reader::explain() {
             position_ = {{"phase", "changes"}, {"watermark", json_of(mark)}, {"key", nullptr}};
         }
         if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
-        const Bounds bounds = changes_bounds();
+        Bounds bounds = changes_bounds();
+        leave_out_settled(bounds);
         shown["watermark"] = json_of(watermark_);
         shown["low"] = json_of(bounds.low);
         shown["high"] = json_of(bounds.high);

@@ -3,7 +3,8 @@
 // A first load notes the source's highest watermark, reads everything in key order, then reads what changed since that
 // mark. Later reads start at the stored watermark less the lookback, closed (>=), in the order of watermark and key. A
 // full read is pages in key order. A position frame is sent after each batch and at the end; it holds for all rows and
-// rejects before it, never goes backwards, and never moves on to a time beyond the source's clock.
+// rejects before it, never goes backwards, and never moves on to a time beyond the source's clock: what is written
+// until then would be missed.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,11 @@ namespace insync::odbc {
 // The source doesn't return its rows in the order that was asked for.
 struct OutOfOrder : Failure {
     OutOfOrder();
+};
+
+// Texts that were to be followed as a watermark don't sort by what they mean.
+struct UnsortedWatermark : Failure {
+    UnsortedWatermark(const std::string& column, const std::string& problem);
 };
 
 class Reader {
@@ -49,11 +55,16 @@ class Reader {
     void set_layout(TimeColumn& time);
     void set_charsets(Measures& measures, const Bounds& bounds);
     void read_clock();
+    std::optional<std::string> source_clock();
+    std::optional<std::string> initial_watermark() const;
+    static nlohmann::json json_of(const std::optional<std::string>& text);
+    void check_key();
     void check_duplicate_keys();
     bool begins_with_load(const std::string& phase) const;
     void require_no_null_watermarks();
 
     void read_phases(const std::string& phase);
+    void read_changes(const std::string& phase);
     void run_full();
     void run_only(const Bounds& bounds);
     Keys next_keys(std::size_t first) const;
@@ -72,6 +83,8 @@ class Reader {
     void read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                     const Advance& advance);
     std::optional<std::size_t> first_key() const;
+    std::optional<After> stopped_after(const char* phase) const;
+    nlohmann::json key_position(const char* phase, const std::optional<After>& after) const;
     void send_row(const Cursor& cursor, std::size_t row);
     void reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
                     const std::string& column);
@@ -80,6 +93,18 @@ class Reader {
     void send_progress();
     After after_row(const Cursor& cursor, std::size_t row) const;
     void advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last);
+
+    // What is read again of what was read before: reader_overlap.cpp.
+    void set_text_bounds(Bounds& bounds) const;
+    void leave_out_settled(Bounds& bounds);
+    bool has_settled() const;
+    void note_overlap(const std::string& low, bool was_left_out);
+    void count_row(const Cursor& cursor, std::size_t row);
+    void require_form(const std::string& literal) const;
+    std::string clock_for(const std::string& literal) const;
+    bool watermark_type_changed();
+    bool is_below_overlap();
+    void begin_again();
     bool is_future(const std::string& literal) const;
     bool is_zoned() const;
 
@@ -88,15 +113,24 @@ class Reader {
     FrameWriter& out_;
     ReadPlan plan_;
     std::optional<FetchState> fetch_;
+    bool key_is_unique_ = false;  // by the source's own key or unique index, as they are now
+    bool lost_key_ = false;       // when the stream was made, it was
     EncodeOptions encode_;
 
-    nlohmann::json position_;                 // what the next position frame says
-    nlohmann::json start_;                    // where the present phase began
-    std::optional<std::string> watermark_;    // of position_ in the phase "changes"
-    bool moved_ = false;                      // watermark_ was set by this read
-    std::optional<std::string> horizon_;      // rowversions at or above it may still be uncommitted
-    std::optional<std::string> clock_;        // the source's, if it has one
-    std::optional<std::string> future_from_;  // times above this don't move the position
+    nlohmann::json position_;               // what the next position frame says
+    nlohmann::json start_;                  // where the present phase began
+    std::optional<std::string> watermark_;  // of position_ in the phase "changes"
+    bool moved_ = false;                    // watermark_ was set by this read
+    std::optional<std::string> horizon_;    // rowversions at or above it may still be uncommitted
+    // The source's, if it has one, as the watermark's column would show it. Times above it don't move the position.
+    std::optional<std::string> clock_;
+    nlohmann::json from_;        // the position from which this read goes on
+    bool begins_again_ = false;  // in spite of it, from the beginning
+    bool counts_overlap_ = false;
+    std::optional<std::string> overlap_end_;   // of a read of changes: what was read before ends here
+    bool met_overlap_end_ = false;             // a row with that watermark, or a later one, is still there
+    std::optional<std::string> overlap_rows_;  // how many rows the source counts in an overlap that is settled
+    std::string warning_;                      // told with the run
 
     std::uint64_t rows_since_position_ = 0;
     std::uint64_t bytes_at_position_ = 0;
@@ -105,6 +139,7 @@ class Reader {
     std::uint64_t statements_before_ = 0;
     std::uint64_t bytes_before_ = 0;
     std::uint64_t future_rows_ = 0;
+    std::uint64_t reread_rows_ = 0;
     std::uint64_t null_watermarks_ = 0;
     bool rejects_null_watermarks_ = false;
     bool has_snapshot_ = false;

@@ -55,12 +55,16 @@ OutOfOrder::OutOfOrder()
               "Rows would be lost, or read without an end.",
               "Check the source's driver, or the view or query that is read.") {}
 
+UnsortedWatermark::UnsortedWatermark(const std::string& column, const std::string& problem)
+    : Failure(FailureClass::config, "watermark column \"" + column + "\" holds texts that do not sort", problem,
+              "Choose another column, or read a query that converts this one to a time or a number.") {}
+
 void Reader::read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                         const Advance& advance) {
     // Only whole numbers have the same order here as at the source.
     constexpr std::size_t no_column = SIZE_MAX;
     const std::size_t order = ordered_by && plan_.columns[*ordered_by].fetch == Fetch::int64 ? *ordered_by : no_column;
-    const bool is_unique = request_.key_is_unique && plan_.key.size() == 1 && order == plan_.key[0];
+    const bool is_unique = key_is_unique_ && plan_.key.size() == 1 && order == plan_.key[0];
     const std::size_t page_rows = plan_.page_rows == 0 ? SIZE_MAX : plan_.page_rows;
     while (true) {
         const StatementText statement = page(after);
@@ -76,6 +80,7 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
             std::size_t first = 0;
             for (std::size_t row = 0; row < count; row++) {
                 if (order != no_column) require_order(cursor.cell(row, order), is_unique, previous);
+                if (counts_overlap_) count_row(cursor, row);
                 send_row(cursor, row);
                 if (batch_is_full()) {
                     advance(cursor, first, row);
@@ -171,20 +176,30 @@ After Reader::after_row(const Cursor& cursor, std::size_t row) const {
     if (plan_.watermark) {
         after.watermark = literal_of(plan_.columns[*plan_.watermark], cursor.cell(row, *plan_.watermark));
     }
-    for (std::size_t part : plan_.key) {
-        after.key.push_back(literal_of(plan_.columns[part], cursor.cell(row, part)));
+    for (const PagePart& part : plan_.page_order) {
+        after.key.push_back(literal_of(plan_.columns[part.column], cursor.cell(row, part.column)));
     }
     return after;
 }
 
 bool Reader::is_future(const std::string& literal) const {
-    if (plan_.kind != WatermarkKind::time || !future_from_) return false;
-    return compare_literals(plan_.kind, literal, *future_from_) == std::strong_ordering::greater;
+    if (plan_.kind != WatermarkKind::time || !clock_) return false;
+    return compare_literals(plan_.kind, literal, clock_for(literal)) == std::strong_ordering::greater;
+}
+
+// The source's clock to compare a time with: of UTC where that says an offset.
+std::string Reader::clock_for(const std::string& literal) const {
+    const std::optional<CivilTime> time = parse_civil_time(literal), now = parse_civil_time(*clock_);
+    const bool is_local = request_.zone_offset_s && !is_zoned();
+    if (!is_local || !time || !time->offset_seconds || !now || now->offset_seconds) return *clock_;
+    return format_moved(*now, -*request_.zone_offset_s * 1000000);
 }
 
 // Rows come in the order of their watermark, so the block's last row that can be believed has its highest. What stands
-// behind it is of the future, or isn't written as a watermark of this kind at all.
+// behind it is of the future, or isn't written as a watermark of this kind at all. Times that SQLite sorts as texts may
+// be written in several ways; all that is still to come sorts behind the highest of them nevertheless.
 void Reader::advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last) {
+    const bool in_order = plan_.dialect != Dialect::sqlite;
     for (std::size_t row = last + 1; row-- > first;) {
         const After here = after_row(cursor, row);
         // The very first literal tells how a text column writes its watermarks.
@@ -195,15 +210,17 @@ void Reader::advance_watermark(const Cursor& cursor, std::size_t first, std::siz
         }
         if (watermark_ && here.watermark == *watermark_) {
             // The overlap of an earlier run ends here: what it found with the same watermark stays behind its position.
-            if (!moved_) return;
+            if (!moved_ && in_order) return;
+            if (!moved_) continue;
         } else if (watermark_ && plan_.kind != WatermarkKind::text &&
                    compare_literals(plan_.kind, here.watermark, *watermark_) != std::strong_ordering::greater) {
-            return;
+            if (in_order) return;
+            continue;
         }
         watermark_ = here.watermark;
         moved_ = true;
         position_ = {{"phase", "changes"}, {"watermark", *watermark_}, {"key", here.key}};
-        return;
+        if (in_order || plan_.kind != WatermarkKind::time) return;
     }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "bgworker/connector/odbc/key_order.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
 
 namespace insync::odbc {
@@ -82,10 +83,18 @@ class StatementBuilder {
         return *this;
     }
 
-    // SQLite keeps a time as it was written: the key's other way to write it must not hide the row. What SQLite can't
-    // read as a time may be any.
+    std::string key_reference(std::size_t column) const {
+        const std::string& order = plan_.columns[column].page_order;
+        return order.empty() ? plan_.references[column] : replace_marks(order, plan_.references[column]);
+    }
+
+    // k IN (?, ?). SQLite keeps a time as it was written: the key's other way to write it must not hide the row. What
+    // SQLite can't read as a time may be any.
     void is_key(std::size_t column, const std::string& value) {
-        reference(column).add(" = ").literal(column, value);
+        const std::vector<Fragment> forms = stored_forms(plan_, column, value);
+        add(key_reference(column)).add(forms.size() == 1 ? " = " : " IN (");
+        for (const Fragment& form : forms) add(&form == &forms.front() ? "" : ", ").fragment(form);
+        add(forms.size() == 1 ? "" : ")");
         if (!has_layouts(column)) return;
         const std::string begin = "strftime('%Y-%m-%d %H:%M:%f', ";
         add(" OR coalesce(" + begin).reference(column).add(") = " + begin);
@@ -95,12 +104,13 @@ class StatementBuilder {
     // k1 IN (?, ?), or (k1 = ? AND k2 = ?) OR …, in parentheses.
     void is_one_of(const std::vector<std::vector<std::string>>& keys) {
         const bool single = plan_.key.size() == 1 && !has_layouts(plan_.key[0]);
-        if (single) reference(plan_.key[0]).add(" IN ");
+        if (single) add(key_reference(plan_.key[0])).add(" IN ");
         add("(");
         for (std::size_t i = 0; i < keys.size(); i++) {
             if (i > 0) add(single ? ", " : " OR ");
             if (single) {
-                literal(plan_.key[0], keys[i][0]);
+                const std::vector<Fragment> forms = stored_forms(plan_, plan_.key[0], keys[i][0]);
+                for (const Fragment& form : forms) add(&form == &forms.front() ? "" : ", ").fragment(form);
                 continue;
             }
             for (std::size_t part = 0; part < plan_.key.size(); part++) {
@@ -114,26 +124,27 @@ class StatementBuilder {
         add(")");
     }
 
+    // The part's expression, compared with its literal.
+    StatementBuilder& compare_part(std::size_t part, const char* comparison, const std::string& value) {
+        return add(plan_.page_order[part].reference).add(comparison).fragment(page_literal(plan_, part, value));
+    }
+
     // k1 >= ? AND (k1 > ? OR (k1 = ? AND (k2 > ?))): the first part lets every engine use the index.
-    void key_after(const std::vector<std::string>& key, std::size_t from_part = 0) {
-        const std::size_t column = plan_.key[from_part];
-        const bool last = from_part + 1 == plan_.key.size();
-        if (last) {
-            reference(column).add(" > ").literal(column, key[from_part]);
+    void key_after(const std::vector<std::string>& key, std::size_t part = 0) {
+        if (part + 1 == plan_.page_order.size()) {
+            compare_part(part, " > ", key[part]);
             return;
         }
-        reference(column).add(" >= ").literal(column, key[from_part]).add(" AND (");
-        reference(column).add(" > ").literal(column, key[from_part]).add(" OR (");
-        reference(column).add(" = ").literal(column, key[from_part]).add(" AND ");
-        key_after(key, from_part + 1);
+        compare_part(part, " >= ", key[part]).add(" AND (");
+        compare_part(part, " > ", key[part]).add(" OR (");
+        compare_part(part, " = ", key[part]).add(" AND ");
+        key_after(key, part + 1);
         add("))");
     }
 
     StatementBuilder& order_by(bool by_watermark) {
-        std::string list;
-        auto append = [&](std::size_t column) { list += (list.empty() ? "" : ", ") + plan_.references[column]; };
-        if (by_watermark) append(*plan_.watermark);
-        for (std::size_t part : plan_.key) append(part);
+        std::string list = by_watermark ? plan_.references[*plan_.watermark] : "";
+        for (const PagePart& part : plan_.page_order) list += (list.empty() ? "" : ", ") + part.reference;
         if (!list.empty()) add(" ORDER BY ").add(list);
         return *this;
     }

@@ -108,17 +108,20 @@ SourceColumn resolve_column(Dialect dialect, const ResultColumn& result, const s
     return column;
 }
 
-std::string select_expression(const SourceColumn& column, std::string_view reference) {
-    if (column.select.empty()) return std::string(reference);
-    std::string expression;
-    for (char c : column.select) {
+std::string replace_marks(std::string_view expression, std::string_view reference) {
+    std::string text;
+    for (char c : expression) {
         if (c == '@') {
-            expression += reference;
+            text += reference;
         } else {
-            expression += c;
+            text += c;
         }
     }
-    return expression;
+    return text;
+}
+
+std::string select_expression(const SourceColumn& column, std::string_view reference) {
+    return replace_marks(column.select.empty() ? "@" : std::string_view(column.select), reference);
 }
 
 void resolve_generic(SourceColumn& column, const ResultColumn& result) {

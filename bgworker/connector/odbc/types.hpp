@@ -52,6 +52,11 @@ struct SourceColumn : Column {
     int fraction_digits = 6;       // of a literal made from a SQL_TIMESTAMP_STRUCT
     std::string select;            // how the column is selected, '@' standing for its reference; empty: as it is
     std::string parameter = "?";   // how a literal of this column is written in a condition
+    // Of a key column, where its pages need more than the above (key_order.hpp). '@' stands for its reference.
+    std::string page_order;      // what pages are ordered by and compared with
+    std::string page_select;     // what a position keeps of a value
+    std::string page_parameter;  // how that is written in a condition
+    std::string no_order;        // why the column can't be a key: a sentence
     Affinity affinity = Affinity::none;
     bool is_rowversion = false;
     bool is_padded = false;  // to its length with blanks, which mean nothing; they are left out
@@ -61,6 +66,9 @@ struct SourceColumn : Column {
 // The column's transport type and handling. `declared_type` is the engine's full type name from its catalog, empty
 // where it isn't known (a query's column).
 SourceColumn resolve_column(Dialect dialect, const ResultColumn& column, const std::string& declared_type);
+
+// `expression` with `reference` in place of each '@'.
+std::string replace_marks(std::string_view expression, std::string_view reference);
 
 // The expression that selects `column` when `reference` names it.
 std::string select_expression(const SourceColumn& column, std::string_view reference);

@@ -29,6 +29,10 @@ void resolve_sqlite(SourceColumn& column, const TypeName& type) {
     static const std::string marked_any =
         marked_when +
         "WHEN typeof(@) = 'real' AND CAST(CAST(@ AS TEXT) AS REAL) <> @ THEN printf('%!.17g', @) ELSE @ END";
+    // Any class of value may be in any column; a position keeps which one it was (key_order.cpp).
+    column.page_select =
+        "CASE typeof(@) WHEN 'text' THEN CASE WHEN instr(@, char(0)) > 0 THEN 'h' || hex(@) ELSE '''' || @ END WHEN "
+        "'blob' THEN 'x' || hex(@) WHEN 'real' THEN printf('%!.17g', @) ELSE CAST(@ AS TEXT) END";
     const std::string& base = type.base;
     const bool any_integer = contains(base, "int") && !contains(base, "point") && !contains(base, "interval");
     const bool any_text = contains(base, "char") || contains(base, "clob") || contains(base, "text");
@@ -87,6 +91,11 @@ void resolve_mysql(SourceColumn& column, const TypeName& type, const ResultColum
         column.parameter = "CAST(? AS SIGNED)";
         set_type(column, transport, pg_type, Fetch::int64);
     };
+    // Sorted by number, but compared with a text as text.
+    auto by_number = [&] {
+        column.page_select = "CAST(@ AS UNSIGNED)";
+        column.page_parameter = "CAST(? AS UNSIGNED)";
+    };
     const bool is_unsigned = type.is_unsigned;
     if (base == "tinyint") return integer(Transport::int2, "smallint");
     if (base == "year") return integer(Transport::int2, "smallint");
@@ -109,7 +118,12 @@ void resolve_mysql(SourceColumn& column, const TypeName& type, const ResultColum
                            std::to_string(std::max(scale, 0)) + "))";
         return set_type(column, Transport::numeric, numeric_type(precision, scale), Fetch::text);
     }
-    if (base == "float") return set_type(column, Transport::float4, "real", Fetch::float64);
+    if (base == "float") {
+        // Shown as it is, it has six digits; compared, it is a double with all of its own.
+        column.select = "@ + 0e0";
+        column.parameter = "(? + 0e0)";
+        return set_type(column, Transport::float4, "real", Fetch::float64);
+    }
     if (base == "double") return set_type(column, Transport::float8, "double precision", Fetch::float64);
     if (base == "bit" && (type.first == 1 || (type.first < 0 && result.sql_type == SQL_BIT))) {
         column.select = "CAST(@ AS UNSIGNED)";  // the driver hands over a raw byte
@@ -135,8 +149,10 @@ void resolve_mysql(SourceColumn& column, const TypeName& type, const ResultColum
     if (contains(base, "binary") || contains(base, "blob") || base == "bit" || contains(base, "geometry") ||
         is_one_of(base, {"point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"})) {
         column.parameter = "UNHEX(?)";
+        if (base == "bit") by_number();
         return set_type(column, Transport::bytea, "bytea", Fetch::binary);
     }
+    if (is_one_of(base, {"enum", "set"})) by_number();
     set_type(column, Transport::text, "text", Fetch::text);
 }
 
@@ -203,7 +219,8 @@ void resolve_postgresql(SourceColumn& column, const TypeName& type) {
     }
     // Arrays, enums, ranges, and types of extensions: as PostgreSQL writes them.
     const bool known = !base.empty() && base != "unknown";
-    as_text(Transport::text, "text", known ? column.source_type : "text");
+    // Without its length, bit is bit(1).
+    as_text(Transport::text, "text", column.source_type == "bit" ? "bit varying" : known ? column.source_type : "text");
     if (!known) column.parameter = "?";
 }
 
@@ -262,6 +279,9 @@ void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultC
         return set_type(column, Transport::bytea, "bytea", Fetch::binary);
     }
     if (base == "xml") return set(Transport::text, "xml", Fetch::text, "xml", "CONVERT(nvarchar(max), @)");
+    if (base == "sql_variant") {
+        column.no_order = "Its values are ordered by their types, which a position doesn't keep.";
+    }
     if (is_one_of(base, {"sql_variant", "hierarchyid", "geometry", "geography"})) {
         return set(Transport::text, "text", Fetch::text, base,
                    base == "sql_variant" ? "CONVERT(nvarchar(4000), @)" : "@.ToString()");
@@ -287,8 +307,18 @@ void resolve_oracle(SourceColumn& column, const TypeName& type, const ResultColu
         if (!bare && scale == 0 && precision <= 18) return set_type(column, Transport::int8, "bigint", Fetch::int64);
         return set_type(column, Transport::numeric, bare ? "numeric" : numeric_type(precision, scale), Fetch::text);
     }
-    if (base == "binary_float") return set_type(column, Transport::float4, "real", Fetch::float64);
-    if (base == "binary_double" || base == "float") {
+    if (base == "binary_float") {
+        column.parameter = "TO_BINARY_FLOAT(?)";
+        return set_type(column, Transport::float4, "real", Fetch::float64);
+    }
+    if (base == "binary_double") {
+        column.parameter = "TO_BINARY_DOUBLE(?)";
+        return set_type(column, Transport::float8, "double precision", Fetch::float64);
+    }
+    if (base == "float") {
+        // A decimal number, of more digits than a binary one can keep.
+        column.parameter = "TO_NUMBER(?)";
+        column.page_select = "TO_CHAR(@, 'TM9')";
         return set_type(column, Transport::float8, "double precision", Fetch::float64);
     }
     if (base == "date") {
@@ -311,6 +341,10 @@ void resolve_oracle(SourceColumn& column, const TypeName& type, const ResultColu
         return set_type(column, Transport::bytea, "bytea", Fetch::binary);
     }
     column.is_padded = is_one_of(base, {"char", "nchar"});
+    // Beside a VARCHAR2, which a parameter is, a CHAR would be compared with its blanks, as it never is by itself.
+    const std::string length = std::to_string(std::clamp<std::size_t>(result.size, 1, 2000));
+    if (base == "char") column.parameter = "CAST(? AS CHAR(" + length + " CHAR))";
+    if (base == "nchar") column.parameter = "CAST(? AS NCHAR(" + length + "))";
     set_type(column, Transport::text, contains(base, "xmltype") ? "xml" : "text", Fetch::text);
 }
 

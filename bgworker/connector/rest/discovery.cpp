@@ -8,6 +8,7 @@
 
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/text_form.hpp"
 #include "bgworker/connector/watermark_names.hpp"
 #include "extension/near_miss.hpp"
 
@@ -218,6 +219,12 @@ Discovery discover(Session& session, const Settings& settings, const std::string
                       "Choose a field that every change sets.");
     }
     found.watermark_kind = watermark_kind(seen[*field], settings.text("watermark_format"));
+    const std::vector<std::string> values(seen[*field].values.begin(), seen[*field].values.end());
+    if (const auto problem = unsorted_forms(values, true); problem && found.watermark_kind == "text") {
+        throw Failure(FailureClass::config,
+                      "watermark field \"" + watermark.front() + "\" holds texts that do not sort", *problem,
+                      "Choose a field that is a time or a number.");
+    }
     return found;
 }
 

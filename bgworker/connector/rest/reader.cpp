@@ -119,6 +119,7 @@ nlohmann::json Reader::run() {
     watermark_ = text_member(request_.position, "watermark");
     if (!watermark_) watermark_ = request_.initial_watermark;
     if (watermark_ && watermark_field_) set_known_kind();
+    begun_at_ = text_member(request_.position, "watermark");
     const ChangeMode mode = change_mode();
     if (request_.full || mode != ChangeMode::anchored) expect_versions();
     if (feed_) begin_feed();
@@ -154,6 +155,7 @@ nlohmann::json Reader::run() {
                            {"future_rows", future_rows_},
                            {"null_watermarks", null_watermarks_},
                            {"superseded_rows", superseded_rows_},
+                           {"reread_rows", reread_rows_},
                            {"lag_seconds", nullptr},
                            {"unchanged", unchanged_}};
     if (!warning_.empty()) done["warning"] = warning_;

@@ -100,6 +100,8 @@ class Reader {
     WatermarkKind kind_of(bool is_number, std::string_view literal) const;
     bool is_later(const std::string& left, const std::string& right) const;
     bool is_future(const std::string& literal) const;
+    void require_form(const std::string& literal) const;
+    std::optional<std::string> clock_for(const std::string& literal, const std::string& clock) const;
     std::string sooner_of(const std::string& literal, const std::string& clock) const;
 
     Session& session_;
@@ -137,10 +139,12 @@ class Reader {
     std::optional<std::string> watermark_;
     WatermarkKind kind_ = WatermarkKind::none;
     std::string epoch_;  // watermark_format, where it is a number that is a time
-    std::optional<std::string> run_start_, future_from_;
+    std::optional<std::string> run_start_;
+    std::optional<std::string> begun_at_;  // the watermark before this read
 
     std::uint64_t rows_since_position_ = 0, bytes_at_position_ = 0, rows_ = 0, pages_ = 0, requests_before_ = 0;
     std::uint64_t bytes_before_ = 0, future_rows_ = 0, null_watermarks_ = 0, superseded_rows_ = 0;
+    std::uint64_t reread_rows_ = 0;
     bool unchanged_ = false;
     std::string warning_;
 };

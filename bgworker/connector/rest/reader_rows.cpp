@@ -4,6 +4,7 @@
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
+#include "bgworker/connector/text_form.hpp"
 #include "bgworker/connector/utf8.hpp"
 
 namespace insync::rest {
@@ -12,7 +13,6 @@ namespace {
 
 constexpr std::size_t max_record_bytes = 1u << 20;
 constexpr std::size_t max_row_bytes = wire::max_payload - (1u << 20);
-constexpr std::int64_t one_day_us = std::int64_t{86400} * 1000000;
 
 }  // namespace
 
@@ -283,19 +283,29 @@ std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t ro
     }
     if (kind_ == WatermarkKind::none) kind_ = kind_of(value.kind != Value::Kind::string, value.text);
     if (!run_start_) run_start_ = session_.source_now();
-    if (!future_from_ && run_start_ && (kind_ == WatermarkKind::time || !epoch_.empty())) {
-        if (const std::optional<CivilTime> time = parse_civil_time(*run_start_)) {
-            future_from_ = format_moved(*time, one_day_us);
-            if (!epoch_.empty()) future_from_ = format_time(*future_from_, epoch_);
-        }
-    }
     std::string literal(value.text);
+    if (kind_ == WatermarkKind::text) require_form(literal);
     if (!is_literal_of(kind_, literal)) {
         future_rows_++;
         return std::nullopt;
     }
     if (is_future(literal)) future_rows_++;
+    if (begun_at_ && !is_later(literal, *begun_at_)) reread_rows_++;
     return literal;
+}
+
+// What we compare as texts has to be written as texts sort.
+void Reader::require_form(const std::string& literal) const {
+    std::optional<std::string> problem = unsorted_form(literal);
+    if (!problem && watermark_ && !layout_of(*watermark_).empty() && !layout_of(literal).empty() &&
+        !are_written_alike(*watermark_, literal)) {
+        problem = unsorted_forms({*watermark_, literal}, false);
+    }
+    if (!problem) return;
+    throw Failure(FailureClass::config,
+                  "watermark field \"" + (child_ ? parent_fields_ : fields_).name(*watermark_field_) +
+                      "\" holds texts that do not sort",
+                  *problem, "Choose a field that is a time or a number.");
 }
 
 bool Reader::is_number(const std::string& name) const {
@@ -315,20 +325,30 @@ bool Reader::is_later(const std::string& left, const std::string& right) const {
 }
 
 bool Reader::is_future(const std::string& literal) const {
-    return future_from_ && compare_literals(kind_, literal, *future_from_) == std::strong_ordering::greater;
+    const std::optional<std::string> now = run_start_ ? clock_for(literal, *run_start_) : std::nullopt;
+    return now && is_later(literal, *now);
 }
 
-// The lower of a watermark and the clock, in the watermark's form. A watermark without a zone is in one that we don't
-// know, so it is left as it is; the lookback has to cover what was written meanwhile.
-std::string Reader::sooner_of(const std::string& literal, const std::string& clock) const {
-    if (!epoch_.empty()) {
-        const std::optional<std::string> now = format_time(clock, epoch_);
-        return now && is_later(literal, *now) ? *now : literal;
-    }
-    if (kind_ != WatermarkKind::time) return literal;
+// The clock as a watermark would show it: in the same zone, or as a number. A watermark without a zone is in that of
+// the stream's option, or in UTC where there is none.
+std::optional<std::string> Reader::clock_for(const std::string& literal, const std::string& clock) const {
+    if (!epoch_.empty()) return format_time(clock, epoch_);
     const std::optional<CivilTime> time = parse_civil_time(literal), now = parse_civil_time(clock);
-    if (!time || !now || !time->offset_seconds || !is_later(literal, clock)) return literal;
-    return format_moved(*time, now->microseconds_from_2000() - time->microseconds_from_2000());
+    if (kind_ != WatermarkKind::time || !time || !now) return std::nullopt;
+    const bool is_local = !time->offset_seconds && request_.zone_offset_s;
+    return is_local ? format_moved(*now, *request_.zone_offset_s * 1000000) : clock;
+}
+
+// The lower of a watermark and the clock, in the watermark's form. One without a zone may be in one that we don't know,
+// and is left as it is then; the lookback has to cover what was written meanwhile.
+std::string Reader::sooner_of(const std::string& literal, const std::string& clock) const {
+    const std::optional<std::string> now = clock_for(literal, clock);
+    if (!now || !is_later(literal, *now)) return literal;
+    if (!epoch_.empty()) return *now;
+    const std::optional<CivilTime> time = parse_civil_time(literal), clock_time = parse_civil_time(*now);
+    if (!time->offset_seconds && !request_.zone_offset_s) return literal;
+    // Both as the clock's face shows them: the zone is written as it was.
+    return format_moved(*time, clock_time->microseconds_from_2000() - time->microseconds_from_2000());
 }
 
 }  // namespace insync::rest

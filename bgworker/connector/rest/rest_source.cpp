@@ -5,8 +5,10 @@
 #include <chrono>
 #include <utility>
 
+#include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
+#include "bgworker/connector/rest/template.hpp"
 #include "bgworker/connector/rest/url.hpp"
 
 namespace insync::rest {
@@ -133,6 +135,15 @@ nlohmann::json RestSource::describe(const DescribeRequest& request) {
         result["watermark_kind"] = found.watermark_kind;
         result["watermark"] = found.last_watermark;
         result["null_watermarks"] = found.null_watermarks;
+        const std::string format = stream.text("watermark_format");
+        const bool is_epoch = format != "auto" && !format.empty();
+        result["literal_kind"] = is_epoch ? "integer" : found.watermark_kind;
+        if (const auto now = session_->source_now(); now && found.watermark_kind == "time") {
+            const std::optional<std::string> clock = is_epoch ? format_time(*now, format) : now;
+            const std::optional<CivilTime> last = parse_civil_time(found.last_watermark);
+            result["clock"] = clock ? nlohmann::json(*clock) : nlohmann::json();
+            result["clock_has_zone"] = is_epoch || (last && last->offset_seconds);
+        }
     }
     return result;
 }

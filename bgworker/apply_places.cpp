@@ -1,0 +1,38 @@
+// Sees to it that rows are written where they are found; see apply.hpp and target_kind.hpp.
+#include "bgworker/apply_scope.hpp"
+
+namespace insync {
+
+// A first load inserts, and later runs merge: if that is refused, it is refused before the first row is written.
+void Applier::agree_with_planner() {
+    if (has_planned_) return;
+    const auto slot = static_cast<std::size_t>(order_);
+    const bool is_plain = plan(merge_[slot], merge_statement(shape_, order_)).writes_plainly();
+    if (is_plain && target_kind_ == TargetKind::hypertable) {
+        throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE,
+                        "target " + shape_.target + " is a hypertable, but TimescaleDB does not plan its statements",
+                        "Rows would get into the hypertable itself, where no query finds them.",
+                        "Add timescaledb to shared_preload_libraries, and restart the server.");
+    }
+    has_planned_ = true;
+}
+
+// What a first load has written must be there for a query: whoever planned or wrote it may have had another place in
+// mind. Rows that a trigger of the table takes away afterwards are its owner's wish.
+void Applier::check_visible(std::int64_t written) {
+    if (!was_empty_ || written == 0) return;
+    is_visible_ = true;
+    const auto seen = std::stoll(*pg::query("SELECT count(*) FROM (SELECT FROM " + shape_.target + " LIMIT " +
+                                            std::to_string(written) + ") AS x")
+                                      .first()[0]);
+    if (seen >= written || has_after_insert_triggers(target_oid_)) return;
+    pg::Error error(ERRCODE_WRONG_OBJECT_TYPE, "rows written to " + shape_.target + " are not found there",
+                    "It was empty, " + std::to_string(written) + " rows were inserted, and a query finds " +
+                        std::to_string(seen) + ". Nothing was committed.",
+                    "An extension or a policy of row-level security may lead rows elsewhere, or hide them. Name an "
+                    "ordinary table as target.");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+}  // namespace insync

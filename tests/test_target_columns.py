@@ -1,0 +1,119 @@
+"""Columns of the target over time: renamed ones, and those that PostgreSQL fills by itself."""
+
+import psycopg
+import pytest
+
+
+@pytest.fixture
+def source(db, sqlite):
+    sqlite.execute("CREATE TABLE piezas (id INTEGER PRIMARY KEY, nombre TEXT, alta TIMESTAMP, serie INTEGER)")
+    sqlite.many("INSERT INTO piezas VALUES (?, ?, ?, ?)", [(id, f"pieza {id}", "2025-01-01 10:00:00", id * 10) for id in (1, 2, 3)])
+    db.create_server("taller", **sqlite.server_options())
+    return sqlite
+
+
+def statements_of(hint):
+    """The two ways out that a hint names."""
+    assert "Give it its old name: ALTER TABLE" in hint
+    back = hint[hint.index("ALTER TABLE") : hint.index(";")]
+    forth = hint[hint.index("SELECT sync_alter") :].rstrip(";") if "sync_alter" in hint else None
+    return back, forth
+
+
+@pytest.mark.parametrize("way", ["back", "forth"])
+@pytest.mark.parametrize("column", ["nombre", "alta"])
+def test_a_renamed_column_fails_the_run_and_both_ways_out_work(db, source, column, way):
+    db.create_stream("piezas", "taller", "piezas", options={"source_time_zone": "Europe/Madrid"})
+    db.run("piezas")
+    before = db.query(f"SELECT id, {column} FROM piezas ORDER BY id")
+    db.execute(f"ALTER TABLE piezas RENAME COLUMN {column} TO otro_nombre")
+    source.execute("INSERT INTO piezas VALUES (4, 'nueva', '2025-01-01 10:00:00', 40)")
+    message = db.run("piezas", expect="failed")["message"]
+    assert f'column "{column}" of target public.piezas is called "otro_nombre" now' in message
+    assert db.value("SELECT count(*) FROM piezas") == 3
+    db.execute(statements_of(message.partition("HINT: ")[2])[way == "forth"])
+    assert db.run("piezas")["inserted"] == 1
+    name = column if way == "back" else "otro_nombre"
+    assert db.query(f"SELECT id, {name} FROM piezas WHERE id < 4 ORDER BY id") == before
+    assert db.value(f"SELECT count(*) FROM piezas WHERE {name} IS NULL") == 0
+
+
+def test_a_name_that_another_source_column_has_is_not_taken_for_it(db, source):
+    """Else the renamed column's values would be overwritten with those of the other one."""
+    db.execute("CREATE TABLE piezas (id bigint PRIMARY KEY, nombre text)")
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    db.execute("ALTER TABLE piezas RENAME COLUMN nombre TO serie")
+    assert 'is called "serie" now' in db.run("piezas", expect="failed")["message"]
+    assert db.query("SELECT serie FROM piezas ORDER BY id") == [("pieza 1",), ("pieza 2",), ("pieza 3",)]
+
+
+def test_a_column_that_was_put_aside_for_another_is_left_alone(db, source):
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    db.execute("ALTER TABLE piezas RENAME COLUMN nombre TO nombre_viejo; ALTER TABLE piezas ADD COLUMN nombre text")
+    assert db.run("piezas")["updated"] == 3
+    assert db.query("SELECT nombre_viejo = nombre FROM piezas") == [(True,)] * 3
+
+
+def test_a_column_that_was_dropped_is_not_missed(db, source):
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    db.execute("ALTER TABLE piezas DROP COLUMN serie")
+    source.execute("UPDATE piezas SET nombre = 'otra' WHERE id = 1")
+    assert db.run("piezas")["updated"] == 1
+
+
+@pytest.mark.parametrize("what", ["named", "deleted", "key"])
+def test_renamed_columns_of_every_use_are_told_by_their_new_name(db, source, what):
+    db.execute("CREATE TABLE piezas (id bigint PRIMARY KEY, nombre text, rotulo text, borrada timestamptz)")
+    options = {"columns": {"rotulo": "upper(batch.nombre)"}, "deletes": "soft", "deleted_column": "borrada"}
+    db.create_stream("piezas", "taller", "piezas", options=options)
+    db.run("piezas")
+    column = {"named": "rotulo", "deleted": "borrada", "key": "id"}[what]
+    db.execute(f"ALTER TABLE piezas RENAME COLUMN {column} TO otro")
+    message = db.run("piezas", expect="failed")["message"]
+    assert f'column "{column}" of target public.piezas is called "otro" now' in message
+    back, forth = statements_of(message.partition("HINT: ")[2])
+    db.execute(back if what == "key" else forth)
+    source.execute("UPDATE piezas SET nombre = 'z' WHERE id = 1")
+    source.execute("DELETE FROM piezas WHERE id = 2")
+    assert db.run("piezas")["rejected"] == 0
+    if what == "named":
+        assert db.value("SELECT otro FROM piezas WHERE id = 1") == "Z"
+    if what == "deleted":
+        assert db.value("SELECT count(*) FROM piezas WHERE otro IS NOT NULL") == 1
+
+
+def test_a_verification_and_records_that_are_pushed_notice_it_as_well(db, source):
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    db.execute("ALTER TABLE piezas RENAME COLUMN nombre TO titulo")
+    for statement in ("SELECT * FROM sync_verify('piezas')", "SELECT * FROM sync_ingest('piezas', '[{\"id\": 9, \"nombre\": \"n\"}]')",
+                      "CALL sync_run('piezas')"):  # fmt: skip
+        with pytest.raises(psycopg.Error, match='is called "titulo" now'):
+            db.execute(statement)
+
+
+def test_an_identity_column_that_can_not_be_updated_is_refused(db, source):
+    """GENERATED ALWAYS: the first value would stay, whatever the source makes of it."""
+    db.execute("CREATE TABLE piezas (id bigint PRIMARY KEY, nombre text, serie bigint GENERATED ALWAYS AS IDENTITY)")
+    with pytest.raises(psycopg.Error, match="is GENERATED ALWAYS AS IDENTITY and cannot be updated") as refused:
+        db.create_stream("piezas", "taller", "piezas")
+    hint = refused.value.diag.message_hint
+    db.execute(hint[: hint.index(";")])
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    source.execute("UPDATE piezas SET serie = 77 WHERE id = 2")
+    assert db.run("piezas")["updated"] == 1
+    assert db.value("SELECT serie FROM piezas WHERE id = 2") == 77
+    db.execute("ALTER TABLE piezas ALTER COLUMN serie SET GENERATED ALWAYS")
+    assert db.run("piezas", expect="failed")["sqlstate"] == "428C9", "each run looks, as somebody may have made it one"
+
+
+def test_an_identity_column_that_the_target_numbers_itself_is_none_of_the_streams(db, source):
+    db.execute("CREATE TABLE piezas (id bigint PRIMARY KEY, nombre text, serie bigint GENERATED ALWAYS AS IDENTITY (START 500))")
+    options = {"columns_only": True, "columns": {"id": "batch.id", "nombre": "batch.nombre"}}
+    db.create_stream("piezas", "taller", "piezas", key="id", options=options)
+    assert db.run("piezas")["inserted"] == 3
+    assert db.value("SELECT min(serie) FROM piezas") == 500
