@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bgworker/connector/odbc/connect_string.hpp"
+#include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/row_hash_text.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
@@ -210,6 +211,7 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
     ReadRequest read;
     read.source = request.source;
     Relation relation = load_relation(connection(), request.source);
+    declare_columns(connection().dialect(), relation.columns, request.options);
     const std::vector<std::string> primary_key = relation.primary_key;
     const auto unique_keys = relation.unique_keys;
     const bool key_given = request.key && !request.key->empty();

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/key_order.hpp"
 
 namespace insync::odbc {
@@ -44,7 +45,12 @@ Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& 
 }
 
 void Reader::prepare_plan() {
-    plan_ = make_read_plan(connection_.dialect(), load_relation(connection_, request_.source), request_);
+    Relation relation = load_relation(connection_, request_.source);
+    declare_columns(connection_.dialect(), relation.columns, request_.options);
+    plan_ = make_read_plan(connection_.dialect(), std::move(relation), request_);
+    for (SourceColumn& column : plan_.columns)
+        column.is_key = std::find(request_.key_columns.begin(), request_.key_columns.end(), column.name) !=
+                        request_.key_columns.end();
     check_key();
     if (!request_.full && !plan_.watermark) {
         throw Failure(FailureClass::config, "an incremental read needs a watermark", "",
