@@ -269,9 +269,10 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
                       "Choose a column that is written as YYYY-MM-DD HH:MM:SS, or read a query that converts it.");
     }
     // What is compared as texts has to be written as texts sort.
-    const bool is_text = column.type == Transport::text;
+    const bool is_text = compares_texts(connection(), plan);
+    const bool is_time = column.type != Transport::text;
     if (mark && plan.dialect != Dialect::generic && kind != WatermarkKind::integer &&
-        (is_text || plan.dialect == Dialect::sqlite)) {
+        (is_text || (is_time && plan.dialect == Dialect::sqlite))) {
         std::vector<std::string> values = {*mark};
         const StatementText some = some_watermarks(plan, values_looked_at, bounds);
         for (const TextRow& row : connection().query(some.sql, some.parameters)) values.push_back(row[0].value_or(""));
