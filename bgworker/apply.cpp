@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
 
 extern "C" {
 #include "miscadmin.h"
@@ -26,6 +27,8 @@ namespace {
 constexpr int unique_violation_attempts = 3;
 // A share of rejects is judged from this many on: a poll that finds one row, a bad one, is no flood.
 constexpr std::int64_t rejects_floor = 2;
+// Rejected rows of a batch that are kept though the run fails for their number.
+constexpr std::ptrdiff_t kept_rejects = 100;
 
 std::string error_type(const pg::Error& error) {
     return ERRCODE_TO_CATEGORY(error.sqlstate) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ? "constraint" : "conversion";
@@ -59,10 +62,10 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     columns_changed_ = false;
     kind_ = kind;
     auto known = whole_columns_.empty() ? stream_.source_columns : std::move(whole_columns_);
-    whole_columns_ = kind == RowKind::whole ? columns_ : known;
     const auto filled = known_filled_columns(stream_.id);
-    require_names(stream_, whole_columns_, *target, filled);
-    if (kind == RowKind::whole) follow_new_columns(*target, known);
+    require_names(stream_, kind == RowKind::whole ? columns_ : known, *target, filled);
+    if (kind == RowKind::whole) follow_columns(*target, known);
+    whole_columns_ = kind == RowKind::whole ? columns_ : known;
     rejects_.use(columns_, kind == RowKind::gone ? "delete" : "upsert");
     target_oid_ = target->oid;
     target_kind_ = target->kind;
@@ -82,7 +85,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     find_key_fields();
     may_copy_ = !counts_source_;
     forget_writes();
-    check_.reset(), keys_.reset(), filtered_.reset();
+    check_.reset(), keys_.reset(), misfits_.reset(), origin_rows_.reset(), held_rows_.reset(), filtered_.reset();
     column_checks_.clear();
     column_checks_.resize(shape_.columns.size());
     MemoryContext outer = MemoryContextSwitchTo(context_);
@@ -141,41 +144,6 @@ Applier::~Applier() {
                      context_);
 }
 
-void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
-    std::string policy = stream_.option("new_columns");
-    bool added = false;
-    auto named = stream_.has_option("columns") ? stream_.options["columns"] : nlohmann::json::object();
-    for (const auto& column : columns_) {
-        const SourceColumn* known = find_field(known_columns, column.field);
-        if (known != nullptr) {
-            columns_changed_ |= known->transport != column.transport || known->pg_type != column.pg_type;
-            continue;
-        }
-        columns_changed_ = true;
-        if (target.find(column.field) != nullptr || stream_.is_on("columns_only")) continue;
-        if (policy == "fail") {
-            throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
-                            "the source has a new column \"" + column.name + "\"", "",
-                            "Add it to the target, or set option new_columns to add or ignore.");
-        }
-        if (policy != "add") continue;
-        add_column(target, {column.field, new_column_type(column, stream_.option("source_time_zone"))});
-        added = true;
-    }
-    for (const auto& column : known_columns) {
-        if (find_field(columns_, column.field) != nullptr) continue;
-        columns_changed_ = true;
-        if (target.find(column.field) == nullptr || named.contains(column.field) || stream_.is_on("columns_only"))
-            continue;
-        throw pg::Error(
-            ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
-            "the source no longer has the column \"" + column.name + "\", which fills a column of the target", "",
-            "If that is meant, ALTER TABLE " + target.qualified() + " DROP COLUMN " +
-                pg::quote_identifier(column.field) + ", or give the column another name to keep its values.");
-    }
-    if (added) target = *describe_target(target.schema, target.table);
-}
-
 pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql) {
     if (!slot) slot = std::make_unique<pg::Plan>(sql);
     return *slot;
@@ -186,13 +154,16 @@ void Applier::check() {
     BatchRelation relation(descriptor_);
     agree_with_planner();
     (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
+    check_casts();
+    if (auto misfits = misfit_statement(shape_); !misfits.empty()) plan(misfits_, misfits);
+    if (!shape_.source_key.empty()) plan(origin_rows_, origins_statement(shape_));
     if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
 }
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
 bool Applier::copy(const Batch& batch, RunCounts& counts) {
-    if (batch.rows() == 0 || !may_copy_ || compares_slices_ || !target_is_empty_ || order_ != RowOrder::by_key ||
-        seen_ || rejects_.has_errors() || !batch.rejects.empty())
+    if (batch.rows() == 0 || !may_copy_ || has_screens() || compares_slices_ || !target_is_empty_ ||
+        order_ != RowOrder::by_key || seen_ || rejects_.has_errors() || !batch.rejects.empty())
         return false;
     if (!has_planned_) {
         // COPY asks no planner, and no other hook.
@@ -283,7 +254,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.batches = 1;
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
-    slices_.clear(), batch_source_slices_.clear();
+    slices_.clear(), batch_source_slices_.clear(), new_origins_.clear();
     forget_emptied();
     batch_rows_ = batch.rows();
     std::vector<std::size_t> rows(batch.rows());
@@ -291,11 +262,13 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     std::vector<RowReject> rejects;
     std::vector<DecodeFault> faults;
     std::optional<pg::Error> failure;
+    bool is_screened = false;  // some row doesn't fit
     order_ = batch.ascends(key_fields_, columns_) ? RowOrder::by_key : RowOrder::any;
     if (target_is_empty_ && has_moves(shape_) && !goes_on_ascending(batch)) target_is_empty_ = false;
     if (!copy(batch, counts)) {
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
-        if (faults.empty() && !rows.empty()) {
+        is_screened = faults.empty() && !rows.empty() && has_misfits();
+        if (faults.empty() && !rows.empty() && !is_screened) {
             for (int attempt = 0; attempt < unique_violation_attempts; attempt++) {
                 failure = try_write(counts);
                 if (!failure) break;
@@ -304,12 +277,12 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
             }
         }
         if (failure && !failure->is_data_fault()) throw *failure;
-        if (!failure && faults.empty()) {
+        if (!failure && faults.empty() && !is_screened) {
             if (seen_ && !rows.empty()) seen_->add(*keys_);
             counts.rejected = rejects_.settle({}, batch.rejects, run_id, batch.watermark);
         }
     }
-    if (failure || !faults.empty()) {
+    if (failure || !faults.empty() || is_screened) {
         for (auto& fault : faults) {
             const auto& field = columns_[fault.column].field;
             if (!rejects.empty() && rejects.back().row == fault.row) {
@@ -325,6 +298,10 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
+    std::set<std::size_t> rejected;
+    for (const auto& reject : rejects) rejected.insert(reject.row);
+    std::erase_if(new_origins_, [&](const KeyOrigin& origin) { return rejected.contains(origin.row); });
+    save_origins(stream_.id, new_origins_);
     check_visible(counts.inserted);
     save_names();
     add_slices(batch.watermark, counts.deleted);
@@ -341,11 +318,25 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
                             " rows were rejected, more than option max_rejects allows (" +
                             stream_.option("max_rejects") + ")",
                         first.empty() ? "" : "The last batch's first reject: " + first + ".",
-                        "Mend the source or the target, or raise max_rejects with sync_alter().");
+                        "See insync.error; mend the source or the target, or raise max_rejects.");
         error.error_class = pg::ErrorClass::source;
-        throw error;
+        if (std::ssize(rejects) > kept_rejects) rejects.erase(rejects.begin() + kept_rejects, rejects.end());
+        too_many_ = std::move(rejects);
+        throw TooManyRejects(error);
     }
     return counts;
+}
+
+std::int64_t Applier::keep_rejects(const Batch& batch, const std::function<std::int64_t()>& run_id) {
+    Scope scope(stream_);
+    std::vector<std::size_t> rows(batch.rows());
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<DecodeFault> faults;
+    BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
+    auto from_source = batch.rejects;
+    const auto room = static_cast<std::size_t>(kept_rejects) - too_many_.size();
+    if (from_source.size() > room) from_source.resize(room);
+    return rejects_.keep(too_many_, from_source, run_id, batch.watermark);
 }
 
 void Applier::committed() {
@@ -368,6 +359,7 @@ void Applier::isolate(const Batch& batch, std::vector<std::size_t> rows, RunCoun
                       std::vector<RowReject>& rejects) {
     std::vector<std::size_t> good;
     check_rows(batch, rows, good, rejects);
+    screen_rows(batch, good, rejects);
     write_rows(batch, good, counts, rejects);
     retry_conflicts(batch, counts, rejects);
     if (!seen_) return;

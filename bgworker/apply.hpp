@@ -13,6 +13,7 @@
 #include "bgworker/batch.hpp"
 #include "bgworker/batch_relation.hpp"
 #include "bgworker/difference.hpp"
+#include "bgworker/key_origins.hpp"
 #include "bgworker/ledger.hpp"
 #include "bgworker/rejects.hpp"
 #include "bgworker/seen_keys.hpp"
@@ -28,6 +29,11 @@ namespace insync {
 struct DeletesRefused : pg::Error {
     DeletesRefused(pg::Error error, std::int64_t rows) : pg::Error(std::move(error)), vanished(rows) {}
     std::int64_t vanished;
+};
+
+// More rows were rejected than option max_rejects allows; of the batch nothing was kept.
+struct TooManyRejects : pg::Error {
+    explicit TooManyRejects(pg::Error error) : pg::Error(std::move(error)) {}
 };
 
 class Applier {
@@ -69,6 +75,10 @@ class Applier {
     // transient.
     RunCounts apply(const Batch& batch, const std::function<std::int64_t()>& run_id);
 
+    // After TooManyRejects, in a transaction of its own: keeps the first rejects of the batch all the same, so that it
+    // can be seen what was wrong. Returns how many rows of insync.error are new or changed.
+    std::int64_t keep_rejects(const Batch& batch, const std::function<std::int64_t()>& run_id);
+
     // The transaction of the last apply() has committed.
     void committed();
 
@@ -108,14 +118,35 @@ class Applier {
     // Rows that were refused, those included that are in insync.error already.
     std::int64_t rejected_rows() const { return total_.rejects; }
 
-    // The columns as last seen, if they differ from what the stream has recorded.
+    // Has the stream recorded other columns of the source than these, or knows less of them?
     bool columns_changed() const { return columns_changed_; }
     const std::vector<SourceColumn>& columns() const { return columns_; }
+
+    // What there is to say of the source's columns and the target's, for the run's message; empty: nothing. And has the
+    // target been altered?
+    std::string column_notes() const;
+    bool has_altered_target() const { return has_altered_target_; }
 
   private:
     struct Scope;
     Applier(const Stream& stream, bool has_errors);
-    void follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns);
+    void follow_columns(Target& target, const std::vector<SourceColumn>& known_columns);
+    void take_new_column(const Target& target, SourceColumn& column);
+    void widen_column(const Target& target, const SourceColumn& column);
+    std::string mapping_advice(const SourceColumn& column) const;
+    void check_casts();
+    // A row whose key in the target is that of another row of the source, and that one's key at the source.
+    struct Intruder {
+        std::size_t row;
+        std::string key, owner;
+    };
+    std::vector<KeyOrigin> read_origins();
+    std::vector<Intruder> find_intruders();
+    pg::Error explain(const Intruder& intruder) const;
+    bool has_screens() const;
+    bool has_misfits();
+    void screen_rows(const Batch& batch, std::vector<std::size_t>& good, std::vector<RowReject>& rejects);
+    void reject_misfits(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<RowReject>& rejects);
     void keep_keys();
     void check_keys();
     RunCounts note_keys(const Batch& batch);
@@ -164,9 +195,11 @@ class Applier {
     RowKind kind_ = RowKind::whole;
     ApplyShape shape_;
     Rejects rejects_;
+    std::vector<RowReject> too_many_;
     MemoryContext context_;
     TupleDesc descriptor_;
-    bool columns_changed_ = false;
+    bool columns_changed_ = false, has_altered_target_ = false;
+    std::vector<std::string> column_notes_;
     Oid target_oid_ = InvalidOid;
     TargetKind target_kind_ = TargetKind::table;
     bool has_planned_ = false;  // the planner has nothing against what is going to be written
@@ -177,7 +210,8 @@ class Applier {
     std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
     RowOrder order_ = RowOrder::any;                  // of the present batch
     std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder
-    std::unique_ptr<pg::Plan> check_, keys_, filtered_;
+    std::unique_ptr<pg::Plan> check_, keys_, misfits_, origin_rows_, held_rows_, filtered_;
+    std::vector<KeyOrigin> new_origins_;  // of the present batch
     std::unique_ptr<TriggerSettings> owner_settings_;
     bool finds_moved_ = true;
     std::unique_ptr<pg::Plan> moves_, withdrawals_;     // where rows can move
@@ -196,7 +230,6 @@ class Applier {
     bool has_begun_ = false;      // a batch of this run has committed: what the ledger has is in the target
     std::string bucket_;          // SQL over t
     std::string bucket_type_;
-    int bucket_digits_ = -1;  // to which the target rounds its times; -1: it doesn't
     std::size_t batch_rows_ = 0;
     SliceChanges slices_;
     // What a read of whole slices found at the source.

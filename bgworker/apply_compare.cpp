@@ -28,7 +28,7 @@ void Applier::ignore_moving(const std::string& from, const std::string& type) {
         shape_.moving = "coalesce(" + watermark + ")::" + type + " >= " + pg::quote_literal(from) + "::" + type;
 }
 
-// Rows that can't be converted are in no target; that they are the source's is told by their rejects.
+// Rows that can't be converted, or don't fit, are in no target; that they are the source's is told by their rejects.
 std::vector<std::size_t> Applier::convertible_rows(const Batch& batch) {
     std::vector<std::size_t> rows(batch.rows()), good;
     std::iota(rows.begin(), rows.end(), 0);
@@ -37,6 +37,7 @@ std::vector<std::size_t> Applier::convertible_rows(const Batch& batch) {
     for (const auto& fault : faults) std::erase(rows, fault.row);
     std::vector<RowReject> rejects;
     check_rows(batch, rows, good, rejects);
+    screen_rows(batch, good, rejects);
     total_.unreadable += static_cast<std::int64_t>(batch.rows() + batch.rejects.size() - good.size());
     return good;
 }

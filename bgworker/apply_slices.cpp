@@ -32,17 +32,9 @@ bool others_have_a_say(const Stream& stream, const Target& target) {
                 .first()[0] == "t";
 }
 
-// A time as a column with so many digits of the second's fraction (-1: all) takes it.
-Timestamp rounded(Timestamp time, int digits) {
-    if (digits < 0 || digits >= 6 || TIMESTAMP_NOT_FINITE(time)) return time;
-    Timestamp step = 1;
-    for (int i = digits; i < 6; i++) step *= 10;
-    return time >= 0 ? (time + step / 2) / step * step : -((-time + step / 2) / step * step);
-}
-
-Datum datum_of(Transport transport, const Field& field, int digits) {
+Datum datum_of(Transport transport, const Field& field) {
     return transport == Transport::date ? DateADTGetDatum(wire::get_int32(field.data))
-                                        : TimestampGetDatum(rounded(wire::get_int64(field.data), digits));
+                                        : TimestampGetDatum(wire::get_int64(field.data));
 }
 
 }  // namespace
@@ -64,7 +56,6 @@ void Applier::count_slices(const Target& target) {
     }
     const std::string quoted = pg::quote_identifier(column->name);
     bucket_type_ = column->base_type;
-    bucket_digits_ = type == DATEOID ? -1 : column->modifier;
     bucket_ = bucket_for("t");
     compares_slices_ = others_have_a_say(stream_, target);
     if (compares_slices_) return;
@@ -112,7 +103,7 @@ void Applier::count_matches(std::int64_t sign) {
     for (const auto& row : matches_->fetch().rows) slices_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
 }
 
-// COPY asks nobody about its rows. It takes times as they are, but for the digits that their column has.
+// COPY asks nobody about its rows. It takes times as they are; where their column has fewer digits, it isn't used.
 void Applier::count_copied(const Batch& batch) {
     if (!notes_) return;
     const auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(),
@@ -124,8 +115,7 @@ void Applier::count_copied(const Batch& batch) {
     for (std::size_t row = 0; row < batch.rows(); row++) {
         batch.read_row(row, fields.data());
         const Field& field = fields[index];
-        slices_[field.length < 0 ? SliceRule::no_time
-                                 : notes_->rule().bucket_of(datum_of(source->transport, field, bucket_digits_))]++;
+        slices_[field.length < 0 ? SliceRule::no_time : notes_->rule().bucket_of(datum_of(source->transport, field))]++;
     }
 }
 

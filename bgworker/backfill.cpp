@@ -97,7 +97,7 @@ void Backfill::use_columns(const nlohmann::json& frame) {
             applier_->limit_deletes(target_window_);
             if (deletes_) applier_->collect_keys(Applier::Covers::part);
         }
-        if (applier_->columns_changed()) save_source_columns(stream_.id, reader_.columns());
+        if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
     });
 }
 
@@ -121,6 +121,9 @@ void Backfill::apply(const Batch& batch) {
             applier_->committed();
             written_ += counts.inserted + counts.updated;
             return;
+        } catch (const TooManyRejects&) {
+            transactions_.run([&] { applier_->keep_rejects(batch, [&] { return job_.run_id; }); });
+            throw;
         } catch (const pg::Error& error) {
             if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
         }

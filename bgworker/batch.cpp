@@ -122,8 +122,13 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.source_type = text_member(item, "source_type");
         if (!is_type_name(column.pg_type))
             throw ProtocolError("the type of column \"" + column.name + "\" is no type name");
-        auto nullable = item.find("nullable");
-        column.nullable = nullable == item.end() || !nullable->is_boolean() || nullable->get<bool>();
+        auto flag = [&](const char* name, bool otherwise) {
+            auto found = item.find(name);
+            return found != item.end() && found->is_boolean() ? found->get<bool>() : otherwise;
+        };
+        column.nullable = flag("nullable", true);
+        column.mapped = flag("mapped", true);
+        column.made = flag("made", false);
         std::string type = text_member(item, "type");
         auto transport = transport_of(type);
         if (!transport) throw ProtocolError("unknown transport type \"" + type + "\"");
@@ -153,6 +158,8 @@ nlohmann::json to_json(const std::vector<SourceColumn>& columns) {
                          {"pg_type", column.pg_type},
                          {"source_type", column.source_type},
                          {"nullable", column.nullable}});
+        if (!column.mapped) array.back()["mapped"] = false;
+        if (column.made) array.back()["made"] = true;
     }
     return array;
 }

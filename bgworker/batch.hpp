@@ -23,6 +23,9 @@ struct SourceColumn {
     std::string pg_type;      // the type for a new target column
     std::string source_type;  // the source's own name of its type
     bool nullable = true;
+    // What the stream knows of the target's column of that name, kept with the stream: does this column fill it (a
+    // user's own column may have the name), and did the stream make it?
+    bool mapped = true, made = false;
 };
 
 // What the rows behind a columns frame are.

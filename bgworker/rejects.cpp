@@ -152,6 +152,12 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
                 {std::to_string(stream_.id), dump(rejected)});
         }
     }
+    return keep(rows, from_source, run_id, watermark);
+}
+
+std::int64_t Rejects::keep(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
+                           const std::function<std::int64_t()>& run_id, const std::string& watermark) {
+    ExtensionIdentity identity;
     std::vector<std::string> stored;
     if (!rows.empty()) stored = store_rows(rows, watermark);
     if (!from_source.empty()) {

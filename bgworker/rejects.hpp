@@ -34,6 +34,10 @@ class Rejects {
     std::int64_t settle(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
                         const std::function<std::int64_t()>& run_id, const std::string& watermark);
 
+    // Only stores rejects, of a batch that isn't applied.
+    std::int64_t keep(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
+                      const std::function<std::int64_t()>& run_id, const std::string& watermark);
+
     // Does the stream have rejects that a batch may settle?
     bool has_errors() const { return has_errors_; }
 

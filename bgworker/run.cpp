@@ -220,7 +220,7 @@ void Run::use_columns(const nlohmann::json& frame) {
             applier_.emplace(stream_, columns, state_.has_errors, kind);
             if (compares_keys_) applier_->collect_keys();
         }
-        if (applier_->columns_changed()) save_source_columns(stream_.id, columns);
+        if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
     });
 }
 
@@ -246,6 +246,9 @@ void Run::apply(const Batch& batch) {
                 watermark_ = batch.watermark;
             }
             break;
+        } catch (const TooManyRejects&) {
+            keep_rejects(batch);
+            throw;
         } catch (const pg::Error& error) {
             if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
         }
@@ -267,6 +270,15 @@ void Run::apply(const Batch& batch) {
         const char* notice = text.c_str();
         pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", notice))); });
     }
+}
+
+void Run::keep_rejects(const Batch& batch) {
+    counts_.rejected += in_transaction([&] {
+        return applier_->keep_rejects(batch, [&] {
+            record_start();
+            return run_id_;
+        });
+    });
 }
 
 // Changes nothing of the run but its id, as the commit may fail. Returns the counts that the run then has.
@@ -326,8 +338,8 @@ void Run::finish() {
     if (const auto reread = reader_.done().find("reread_rows"); reread != reader_.done().end())
         reread_ = reread->is_number_integer() ? reread->get<std::int64_t>() : 0;
     std::string message = closing_message();
-    bool quiet = run_id_ == 0 && state_.failures == 0 && request_.trigger == "schedule" &&
-                 shared::read_live(stream_.id).has_value();
+    bool quiet = run_id_ == 0 && !(applier_ && applier_->has_altered_target()) && state_.failures == 0 &&
+                 request_.trigger == "schedule" && shared::read_live(stream_.id).has_value();
     if (!quiet && counts_.wrote()) in_transaction([&] { judge_ledger(stream_); });
     if (!quiet) {
         in_transaction([&] {
@@ -363,6 +375,10 @@ void Run::save_feed_position() {
 
 std::string Run::closing_message() const {
     std::string text = note_;
+    if (applier_) {
+        const std::string notes = applier_->column_notes();
+        text += (text.empty() || notes.empty() ? "" : "; ") + notes;
+    }
     auto add = [&](const char* member, const char* what) {
         auto found = reader_.done().find(member);
         if (found == reader_.done().end() || !found->is_number_integer() || found->get<std::int64_t>() == 0) return;

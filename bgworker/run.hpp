@@ -45,6 +45,7 @@ class Run {
     void use_columns(const nlohmann::json& frame);
     void apply(const Batch& batch);
     RunCounts apply_once(const Batch& batch);
+    void keep_rejects(const Batch& batch);
     void finish();
     void save_feed_position();
     void record_start();

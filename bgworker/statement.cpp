@@ -23,16 +23,6 @@ std::string join(const Items& items, const char* separator, Format format) {
     return text;
 }
 
-// Expressions stand in parentheses behind a line end, so that a comment in one can't swallow what follows.
-std::string cast(const MappedColumn& column) {
-    std::string value = "(" + column.expression + "\n)";
-    if (!column.length_function.empty()) {
-        value = column.length_function + "(" + value + "::" + column.length_type + ", " +
-                std::to_string(column.length_modifier) + ", false)";
-    }
-    return value + "::" + column.type;
-}
-
 // The same whatever standard_conforming_strings says.
 std::string literal(const std::string& text) {
     std::string escaped = "E'";
@@ -56,9 +46,9 @@ bool identifies(const MappedColumn& column) {
 // What the column gets. Of a row that says that it was deleted only the key counts: a value in it that the target
 // couldn't hold must not keep the row alive.
 std::string value(const ApplyShape& shape, const MappedColumn& column) {
-    if (identifies(column) || !has_deletes(shape)) return cast(column);
-    return "CASE WHEN (" + shape.delete_condition + "\n) THEN NULL::" + column.base_type + " ELSE " + cast(column) +
-           " END";
+    if (identifies(column) || !has_deletes(shape)) return converted(column);
+    return "CASE WHEN (" + shape.delete_condition + "\n) THEN NULL::" + column.base_type + " ELSE " +
+           converted(column) + " END";
 }
 
 // Does `left` hold another value than `right`?
@@ -178,6 +168,16 @@ std::string key_object(const ApplyShape& shape, const char* prefix) {
 }
 
 }  // namespace
+
+// Expressions stand in parentheses behind a line end, so that a comment in one can't swallow what follows.
+std::string converted(const MappedColumn& column) {
+    std::string value = "(" + column.expression + "\n)";
+    if (!column.length_function.empty()) {
+        value = column.length_function + "(" + value + "::" + column.length_type + ", " +
+                std::to_string(column.length_modifier) + ", false)";
+    }
+    return value + "::" + column.type;
+}
 
 std::string living_condition(const ApplyShape& shape) {
     if (shape.deleted_column.empty()) return "true";
@@ -317,12 +317,62 @@ std::string filtered_statement(const ApplyShape& shape) {
     return "SELECT count(*) FROM batch WHERE (" + shape.filter + "\n) IS NOT TRUE";
 }
 
+std::string misfit_statement(const ApplyShape& shape) {
+    std::string all, which, value;
+    for (std::size_t i = 0; i < shape.columns.size(); i++) {
+        const MappedColumn& column = shape.columns[i];
+        if (column.fit.empty()) continue;
+        // Of a row that was deleted only the key counts.
+        const bool always = column.key || !has_deletes(shape);
+        const std::string fits =
+            always ? column.fit : "(" + column.fit + " OR coalesce((" + shape.delete_condition + "\n), false))";
+        const std::string when = " WHEN NOT " + fits + " THEN ";
+        all += (all.empty() ? "" : " AND ") + fits;
+        which += when + std::to_string(i);
+        value += when + "pg_catalog.left(batch." + column.source + "::text, 100)";
+    }
+    if (all.empty()) return "";
+    return std::string("SELECT ") + row_number + ", CASE" + which + " END, CASE" + value + " END\n  FROM batch" +
+           where_filter(shape) + (shape.filter.empty() ? "\n  WHERE NOT (" : " AND NOT (") + all + ")";
+}
+
+std::string origins_statement(const ApplyShape& shape) {
+    auto hash = [](const MappedColumn& column) {
+        if (!column.key) return std::string();
+        std::string value = converted(column);
+        if (!column.collation.empty()) {
+            value = "pg_catalog.hashtextextended(" + value + "::text COLLATE " + column.collation + ", 0)";
+        } else if (!column.is_hashable) {
+            value = "pg_catalog.hashtextextended(" + value + "::text, 0)";
+        }
+        return value;
+    };
+    std::string keys = join(shape.columns, ", ", [](const auto& column) {
+        return column.key ? converted(column) + "::text" : std::string();
+    });
+    return std::string("SELECT ") + row_number + ", pg_catalog.hash_record_extended(ROW(" +
+           join(shape.columns, ", ", hash) + "), 0), pg_catalog.jsonb_build_array(" + keys + ")::text, " +
+           shape.source_key + "\n  FROM batch" + where_filter(shape);
+}
+
+std::string held_rows_statement(const ApplyShape& shape) {
+    std::string keys = join(shape.columns, ", ", [](const auto& column) {
+        return column.key ? converted(column) + " AS " + column.name : std::string();
+    });
+    std::string match = join(shape.columns, " AND ", [](const auto& column) {
+        return column.key ? matches(column, "s." + column.name) : std::string();
+    });
+    return std::string("SELECT s.") + row_number + " FROM (SELECT " + keys + ", " + row_number + "\n  FROM batch" +
+           where_filter(shape) + ") AS s JOIN " + shape.target + " AS t ON " + match + " WHERE " +
+           living_condition(shape);
+}
+
 std::string keys_statement(const ApplyShape& shape) {
     int number = 0;
     return "SELECT " +
            join(shape.columns, ", ",
                 [&](const auto& column) {
-                    return column.key ? cast(column) + " AS k" + std::to_string(++number) : std::string();
+                    return column.key ? converted(column) + " AS k" + std::to_string(++number) : std::string();
                 }) +
            "\n  FROM batch" + where_filter(shape);
 }
@@ -330,7 +380,7 @@ std::string keys_statement(const ApplyShape& shape) {
 std::string count_matches_statement(const ApplyShape& shape, const std::string& bucket,
                                     std::string (*number)(const std::string&)) {
     std::string keys = join(shape.columns, ", ", [](const auto& column) {
-        return identifies(column) ? cast(column) + " AS " + column.name : std::string();
+        return identifies(column) ? converted(column) + " AS " + column.name : std::string();
     });
     return "SELECT " + number("x.bucket") + ", count(*) FROM (SELECT " + bucket + " AS bucket FROM (SELECT DISTINCT " +
            keys + "\n  FROM batch" + where_filter(shape) + ") AS s JOIN " + shape.target + " AS t ON " +

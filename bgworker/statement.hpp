@@ -22,7 +22,12 @@ struct MappedColumn {
     int length_modifier = -1;
     std::string expression;    // SQL over `batch`
     std::string field;         // the batch's column that it takes as it is, cast to its type; empty: it is computed
+    std::string source;        // the same, quoted
+    std::string fit;           // SQL over `batch`: false where the value doesn't survive; empty: each does
     bool keeps_apart = false;  // values of that column that differ, byte by byte, do so here, too
+    // Of a key column: its collation, where equal texts may have other bytes, and whether its type has a hash.
+    std::string collation;
+    bool is_hashable = false;
     bool key = false;
     // Of a key that is wider than the source's: the column isn't part of what identifies the row there, so that its
     // value can change.
@@ -53,6 +58,9 @@ struct ApplyShape {
     std::string slice_column, slice_type;
     // SQL over `batch`: the row has changed so lately that it needn't be here yet; empty: none has.
     std::string moving;
+    // SQL over `batch`: the source's key as text, where different ones may be the same key in the target; empty: they
+    // can't, or nobody knows which columns are the source's key.
+    std::string source_key;
     bool override_identity = false;  // the target has a mapped GENERATED ALWAYS AS IDENTITY column
 };
 
@@ -61,6 +69,9 @@ enum class RowOrder {
     any,
     by_key,  // strictly ascending, so that no key is there twice, and nothing has to be sorted out
 };
+
+// What the column gets of a row of `batch`: the expression in the column's type.
+std::string converted(const MappedColumn& column);
 
 // Can a row of the source get another key here?
 bool has_moves(const ApplyShape& shape);
@@ -92,6 +103,16 @@ std::string check_statement(const ApplyShape& shape, const MappedColumn& column)
 
 // Counts the rows of the batch that the filter leaves out; empty without one.
 std::string filtered_statement(const ApplyShape& shape);
+
+// SELECT of the rows of the batch that hold a value which doesn't survive in its column: the row's number, which of the
+// columns it is, and the value as text. Empty where there can't be one.
+std::string misfit_statement(const ApplyShape& shape);
+
+// For streams with a source key (see ApplyShape): SELECT of each row of the batch its number, a hash of its key that is
+// the same for keys that are the same to the target, that key as text, and the source's key.
+std::string origins_statement(const ApplyShape& shape);
+// SELECT of the numbers of the rows of the batch whose key a living target row has.
+std::string held_rows_statement(const ApplyShape& shape);
 
 // SELECT of the batch's keys as the target has them; its result feeds `seen`.
 std::string keys_statement(const ApplyShape& shape);

@@ -43,7 +43,9 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     stream.mode = *row[11];
     stream.schedule = row[12];
     stream.options = nlohmann::json::parse(*row[13]);
-    stream.source_columns = parse_columns(nlohmann::json::parse(*row[14]));
+    // None are known of a source that has never been reached.
+    if (const auto columns = nlohmann::json::parse(*row[14]); !columns.empty())
+        stream.source_columns = parse_columns(columns);
     stream.watermark_kind = row[15].value_or("");
     stream.paused = *row[16] == "t";
     stream.owner_oid = row[17] ? static_cast<Oid>(std::stoul(*row[17])) : InvalidOid;

@@ -5,10 +5,12 @@ extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 }
 
 #include <algorithm>
 
+#include "bgworker/value_fit.hpp"
 #include "bgworker/zone_name.hpp"
 #include "bgworker/key_moves.hpp"
 #include "extension/near_miss.hpp"
@@ -33,7 +35,8 @@ SELECT a.attname,
        op.oid IS NULL OR opn.nspname <> 'pg_catalog' OR coalesce(NOT c.collisdeterministic, false) AS compare_as_text,
        CASE WHEN base.modifier >= 0 AND bt.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
              AND bt.typname IN ('varchar', 'bpchar', 'bit', 'varbit') THEN bt.typname END AS length_type,
-       base.modifier, a.attnum, NOT a.attnotnull
+       base.modifier, a.attnum, NOT a.attnotnull, base.oid,
+       CASE WHEN NOT c.collisdeterministic THEN pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(c.collname) END
   FROM pg_catalog.pg_attribute AS a
   JOIN LATERAL (
         WITH RECURSIVE domain AS (
@@ -58,6 +61,7 @@ SELECT a.attname,
   LEFT JOIN pg_catalog.pg_operator AS op ON op.oid = ao.amopopr
   LEFT JOIN pg_catalog.pg_namespace AS opn ON opn.oid = op.oprnamespace
   LEFT JOIN pg_catalog.pg_collation AS c ON c.oid = a.attcollation
+  LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.collnamespace
  WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum)";
 
@@ -81,6 +85,11 @@ std::string list(const std::vector<std::string>& items) {
     std::string text;
     for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
     return text;
+}
+
+bool is_hashable(Oid type) {
+    return pg::call(
+        [&] { return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc); });
 }
 
 bool is_naive_time(const SourceColumn& column) {
@@ -127,6 +136,8 @@ MappedColumn map_column(const TargetColumn& target, std::string expression, bool
     mapped.key = key;
     mapped.equality = target.equality;
     mapped.compare_as_text = target.compare_as_text;
+    mapped.collation = target.collation;
+    mapped.is_hashable = target.is_hashable;
     return mapped;
 }
 
@@ -256,8 +267,9 @@ std::string Target::qualified() const {
     return pg::quote_identifier(schema) + "." + pg::quote_identifier(table);
 }
 
-std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone) {
-    std::string field = std::string("batch.") + pg::quote_identifier(source.field);
+std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone,
+                               const std::string& table) {
+    std::string field = castable_value(source, target, table);
     if (!gains_zone(source, target)) return field;
     if (zone.empty()) {
         throw pg::Error(
@@ -305,6 +317,9 @@ std::optional<Target> describe_target(const std::string& schema, const std::stri
         column.modifier = std::stoi(*row[8]);
         column.number = std::stoi(*row[9]);
         column.nullable = *row[10] == "t";
+        column.base_oid = static_cast<Oid>(std::stoul(*row[11]));
+        column.collation = row[12].value_or("");
+        column.is_hashable = is_hashable(column.base_oid);
         if (row[7]) {
             column.length_type = "pg_catalog." + pg::quote_identifier(*row[7]);
             column.length_function = column.length_type;
@@ -370,10 +385,13 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
         if (auto expression = named.find(column.name); expression != named.end()) {
             shape.columns.push_back(map_column(column, expression->get<std::string>(), key));
         } else if (const SourceColumn* source = find_field(columns, fold_name(column.name));
-                   source != nullptr && !only_named && !column.generated && column.name != deleted) {
-            shape.columns.push_back(map_column(column, default_expression(*source, column, zone), key));
-            if (!gains_zone(*source, column)) shape.columns.back().field = source->field;
-            shape.columns.back().keeps_apart = keeps_apart(source->transport, column);
+                   source != nullptr && source->mapped && !only_named && !column.generated && column.name != deleted) {
+            auto& mapped = shape.columns.emplace_back(
+                map_column(column, default_expression(*source, column, zone, shape.target), key));
+            if (!gains_zone(*source, column)) mapped.field = source->field;
+            mapped.source = pg::quote_identifier(source->field);
+            mapped.keeps_apart = keeps_apart(source->transport, column);
+            mapped.fit = fit_condition(*source, column, mapped, zone);
         } else {
             continue;
         }
@@ -393,6 +411,7 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
     require_unique_key(stream, target);
     mark_moving(stream, columns, target, shape);
     require_updatable(target, shape);
+    shape.source_key = contested_key(stream, columns, target, shape);
     map_deletes(stream, columns, target, shape);
     return shape;
 }

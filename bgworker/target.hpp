@@ -17,15 +17,18 @@ namespace insync {
 
 struct TargetColumn {
     std::string name;
-    std::string type;       // as SQL, schema-qualified, with modifier
-    std::string base_type;  // the same without domains and modifier: for deciding about zones
-    int number = 0;         // that it keeps when it is renamed
+    std::string type;           // as SQL, schema-qualified, with modifier
+    std::string base_type;      // the same without domains and modifier: for deciding about zones
+    Oid base_oid = InvalidOid;  // of that type
+    int number = 0;             // that it keeps when it is renamed
     bool generated = false, identity_always = false, nullable = true;
     std::string length_function, length_type;  // see MappedColumn
     int length_modifier = -1;
     int modifier = -1;  // of the type, domains resolved; of a time the digits of its second's fraction
     std::string equality;
     bool compare_as_text = false;
+    std::string collation;  // quoted; where it takes texts of other bytes for equal, else empty
+    bool is_hashable = false;
 };
 
 struct Target {
@@ -58,7 +61,8 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
 
 // What fills a target column from the source column of the same name, SQL over `batch`. Throws where a naive time would
 // meet a timestamptz without a zone.
-std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone);
+std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone,
+                               const std::string& table);
 
 // Maps a stream's source columns to its target and builds what the apply statement needs. Throws where a mapped column
 // doesn't exist or can't be updated, the key isn't unique in the target, or a naive time would meet a timestamptz

@@ -38,6 +38,8 @@ struct ValueFormat {
 
 // How the values of a source's column are written; nothing where they have no text of their own. `pg_type` and
 // `source_type` are those of a columns frame.
+// Stands in a source type before the type that the user declared the column to be read as.
+inline constexpr std::string_view read_as = ", read as ";
 std::optional<ValueFormat> value_format(Transport type, std::string_view pg_type, std::string_view source_type);
 
 // Whether a target's column keeps every value in such a form that its text is the same: `type` is its name in pg_type

@@ -81,6 +81,7 @@ Verification::Verification(const Stream& stream, SliceWindow window, Depth depth
                   applier_->collect_keys(Applier::Covers::part);
                   applier_->count_source_slices();
               }
+              if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
               if (moving_) applier_->ignore_moving(moving_->from, moving_->pg_type);
           });
       }) {}

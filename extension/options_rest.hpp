@@ -10,6 +10,7 @@ inline constexpr unsigned mapping = static_cast<unsigned>(Where::mapping);
 inline constexpr unsigned stream = static_cast<unsigned>(Where::stream);
 inline constexpr unsigned both = server | stream;
 inline constexpr unsigned rest = static_cast<unsigned>(Kind::rest);
+inline constexpr unsigned any = static_cast<unsigned>(Kind::odbc) | rest;
 inline constexpr std::int64_t second = 1000;
 
 inline constexpr std::string_view presets[] = {"ords",   "shopify_rest", "shopify_graphql", "supabase", "odata",
@@ -226,9 +227,9 @@ inline constexpr Option table[] = {
     {.name = "fields",
      .type = text_map,
      .where = stream,
-     .kinds = rest,
-     .description = "Columns of the source by name: a type, a JSON pointer in the row, or both, such as {\"total\": "
-                    "\"numeric(12,2) /price/amount\"}; other columns are discovered."},
+     .kinds = any,
+     .description = "Columns of the source by name: a type, of an API also a JSON pointer in the row, or both, such as "
+                    "{\"total\": \"numeric(12,2) /price/amount\"}; other columns are discovered."},
     {.name = "other_fields",
      .type = name,
      .where = stream,

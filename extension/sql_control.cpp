@@ -18,6 +18,7 @@ extern "C" {
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job.hpp"
+#include "bgworker/key_origins.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
@@ -284,6 +285,7 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) already_running(stream);
         Bookkeeping bookkeeping;
+        if (!watermark) forget_origins(stream.id);
         nlohmann::json position;
         if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
         pg::query(

@@ -207,6 +207,10 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             create_stream_target(stream, types);
         }
+        for (auto& column : stream.source_columns) {
+            column.made = !existing && !types.contains(column.field) && !stream.is_on("columns_only");
+            column.mapped = !existing || existing->find(column.field) != nullptr;
+        }
         bool home = is_home_database();
         stream.id = insert_stream(stream);
         record_owner(stream.id);
@@ -337,7 +341,7 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
         std::string id = std::to_string(stream.id);
         // First with its runs, which waits for a batch that is being committed: what that leaves is seen below.
         pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {id});
-        for (const char* table : {"watermark", "error", "mended", "ledger", "slice", "job", "difference"})
+        for (const char* table : {"watermark", "error", "mended", "ledger", "slice", "job", "difference", "origin"})
             pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
         return Datum(0);
     });

@@ -11,12 +11,14 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <set>
 
 #include "bgworker/apply.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/server.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
+#include "extension/near_miss.hpp"
 #include "extension/record_rows.hpp"
 #include "extension/result_set.hpp"
 #include "extension/settings.hpp"
@@ -78,6 +80,7 @@ class Records {
             if (auto pointer = declared_pointer(stream_, column); !pointer.empty())
                 known_members_.push_back(pointer[0]);
         }
+        find_typos();
         add_new_columns();
         for (const auto& member : members_) {
             if (column_of(member) != nullptr) known_members_.push_back(member);
@@ -88,7 +91,8 @@ class Records {
         }
         record_ += ")";
         encode_ = "SELECT " + record_values(columns_) + records_source + ", jsonb_to_record(" + record_ + ") AS r (" +
-                  record_types(columns_) + ") WHERE jsonb_typeof(i.item) = 'object' ORDER BY i.number";
+                  record_types(columns_) + ") WHERE jsonb_typeof(i.item) = 'object' AND NOT (" + misspelt() +
+                  ") ORDER BY i.number";
     }
 
     std::int64_t count() const { return count_; }
@@ -110,6 +114,7 @@ class Records {
                                  {"sqlstate", "22023"},
                                  {"message", "the record is not a JSON object"}});
         }
+        reject_typos(records, batch);
         encode(records, last - first, batch);
     }
 
@@ -147,18 +152,11 @@ class Records {
 
     // The only one of the records, by the names that sync_replay() looks for.
     void reject(const std::string& records, const pg::Error& reason, Batch& batch) const {
-        std::string key;
-        for (const auto& name : stream_.source_key) {
-            const SourceColumn* column = find_field(columns_, fold_name(name));
-            if (column == nullptr) continue;
-            key +=
-                (key.empty() ? "" : ", ") + pg::quote_literal(column->field) + ", " + value_of(*column) + " #>> '{}'";
-        }
         // Numbers become texts, which keep their digits on the way and are numbers again in the column.
         auto rows = pg::query(
             "SELECT (SELECT jsonb_object_agg(m.key, CASE jsonb_typeof(m.value) WHEN 'number' THEN"
             " to_jsonb(m.value #>> '{}') ELSE m.value END) FROM jsonb_each(" +
-                record_ + ") AS m), jsonb_build_object(" + key + ")" + records_source,
+                record_ + ") AS m), " + key_of_record() + records_source,
             {records});
         batch.append_reject({{"record", nlohmann::json::parse(*rows.first()[0])},
                              {"key", nlohmann::json::parse(*rows.first()[1])},
@@ -166,15 +164,41 @@ class Records {
                              {"message", reason.message}});
     }
 
-    // SQL of type jsonb over i.item: what fills the column. JSON has one kind of numbers, and 5.0 is the integer 5.
+    // SQL of type jsonb over i.item: the source's key, of texts.
+    std::string key_of_record() const {
+        std::string key;
+        for (const auto& name : stream_.source_key) {
+            const SourceColumn* column = find_field(columns_, fold_name(name));
+            if (column == nullptr) continue;
+            key +=
+                (key.empty() ? "" : ", ") + pg::quote_literal(column->field) + ", " + value_of(*column) + " #>> '{}'";
+        }
+        return "jsonb_build_object(" + key + ")";
+    }
+
+    // SQL of type jsonb over i.item: what fills the column. JSON has one kind of numbers, and 5.0 is the integer 5. Of
+    // texts, PostgreSQL would read a part: a time without its zone, a day without its time.
     std::string value_of(const SourceColumn& column) const {
         const std::string value = member_of(column);
-        const bool is_integer = column.transport == Transport::int2 || column.transport == Transport::int4 ||
-                                column.transport == Transport::int8;
-        if (!is_integer) return value;
-        return "(SELECT CASE jsonb_typeof(v.value) WHEN 'number' THEN to_jsonb(trim_scale(v.value::numeric)) ELSE "
-               "v.value END FROM (VALUES (" +
-               value + ")) AS v (value))";
+        auto where = [&](const char* kind, const std::string& then) {
+            return std::string("(SELECT CASE jsonb_typeof(v.value) WHEN '") + kind + "' THEN " + then +
+                   " ELSE v.value END FROM (VALUES (" + value + ")) AS v (value))";
+        };
+        const std::string text = "(v.value #>> '{}')";
+        switch (column.transport) {
+            case Transport::int2:
+            case Transport::int4:
+            case Transport::int8:
+                return where("number", "to_jsonb(trim_scale(v.value::numeric))");
+            case Transport::timestamp:
+                return where("string", "to_jsonb(" + text + "::timestamptz AT TIME ZONE 'UTC')");
+            case Transport::date:
+                return where("string", "CASE WHEN " + text + "::date = " + text +
+                                           "::timestamp THEN v.value ELSE to_jsonb('not a day but a time: ' || " +
+                                           text + ") END");
+            default:
+                return value;
+        }
     }
 
     // SQL of type jsonb over i.item: the column's own pointer, the member of its name, or one that folds to it.
@@ -186,7 +210,8 @@ class Records {
         if (auto pointer = declared_pointer(stream_, column); !pointer.empty())
             add("i.item #> " + pg::quote_literal(to_array(pointer)) + "::text[]");
         for (const auto& member : members_) {
-            if (column_of(member) == &column) add("i.item -> " + pg::quote_literal(member));
+            const SourceColumn* filled = column_of(member);
+            if (filled != nullptr && filled->field == column.field) add("i.item -> " + pg::quote_literal(member));
         }
         return value.empty() ? "NULL::jsonb" : "coalesce(" + value + ")";
     }
@@ -198,6 +223,63 @@ class Records {
         return find_field(columns_, fold_name(member));
     }
 
+    // A member that is no column, in a record without the column that it looks like: the row would lose that value.
+    struct Typo {
+        std::string member;
+        SourceColumn column;
+    };
+
+    void find_typos() {
+        if (stream_.has_option("other_fields") || stream_.has_option("new_columns")) return;
+        std::vector<std::string> names;
+        for (const auto& column : columns_) names.push_back(column.name);
+        for (const auto& member : members_) {
+            const bool is_known =
+                std::find(known_members_.begin(), known_members_.end(), member) != known_members_.end();
+            if (is_known || column_of(member) != nullptr) continue;
+            const std::string near = closest(member, names);
+            if (near.empty()) continue;
+            const Typo typo{member, *column_of(near)};
+            auto found = pg::query(
+                "SELECT EXISTS (SELECT" + std::string(records_source) + " WHERE " + lacks(typo) + ")", {text_});
+            if (found.first()[0] == "t") typos_.push_back(typo);
+        }
+    }
+
+    bool is_typo(const std::string& member) const {
+        return std::any_of(typos_.begin(), typos_.end(), [&](const Typo& typo) { return typo.member == member; });
+    }
+
+    // SQL over i.item.
+    std::string misspelt() const {
+        std::string condition;
+        for (const auto& typo : typos_) condition += (condition.empty() ? "" : " OR ") + lacks(typo);
+        return condition.empty() ? "false" : condition;
+    }
+
+    std::string lacks(const Typo& typo) const {
+        return "(i.item ? " + pg::quote_literal(typo.member) + " AND " + member_of(typo.column) + " IS NULL)";
+    }
+
+    void reject_typos(const std::string& records, Batch& batch) const {
+        std::set<std::string> rejected;  // one with two typos once
+        for (const auto& typo : typos_) {
+            auto rows = pg::query("SELECT i.number, i.item, " + key_of_record() + records_source + " WHERE " +
+                                      lacks(typo) + " ORDER BY i.number",
+                                  {records});
+            for (const auto& row : rows.rows) {
+                if (!rejected.insert(*row[0]).second) continue;
+                batch.append_reject({{"record", nlohmann::json::parse(*row[1])},
+                                     {"key", nlohmann::json::parse(*row[2])},
+                                     {"sqlstate", "42703"},
+                                     {"column", typo.column.field},
+                                     {"message", "the record has a member \"" + typo.member +
+                                                     "\", which is not a column, and none \"" + typo.column.name +
+                                                     "\"; option new_columns, add or ignore, says that it is meant"}});
+            }
+        }
+    }
+
     // Members that are no column become one where an API's new fields do so; a database's columns are its own to add.
     void add_new_columns() {
         if (kind_of_server(stream_.server) != Kind::rest || stream_.option("new_columns") == "ignore" ||
@@ -206,7 +288,7 @@ class Records {
         nlohmann::json all = to_json(columns_);
         for (const auto& member : members_) {
             bool is_known = std::find(known_members_.begin(), known_members_.end(), member) != known_members_.end();
-            if (is_known || column_of(member) != nullptr) continue;
+            if (is_known || column_of(member) != nullptr || is_typo(member)) continue;
             std::string type = type_of(member);
             if (type.empty()) continue;
             all.push_back({{"name", member},
@@ -241,6 +323,7 @@ class Records {
     const Stream& stream_;
     std::string text_;
     std::int64_t count_ = 0;
+    std::vector<Typo> typos_;
     std::vector<std::string> members_;
     std::vector<std::string> known_members_;  // that are a column, or hold what one points to
     std::vector<SourceColumn> columns_;
@@ -273,7 +356,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
         Records records(stream, std::move(text));
         Applier applier(stream, records.columns(), load_state(stream.id).has_errors);
         applier.heed_versions();  // senders deliver late, and again
-        if (applier.columns_changed()) save_source_columns(stream.id, records.columns());
+        if (applier.columns_changed()) save_source_columns(stream.id, applier.columns());
         RunCounts counts;
         std::int64_t run_id = 0;
         auto run = [&] {
@@ -289,7 +372,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
             applier.committed();
             first = last;
         }
-        if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, "");
+        if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, applier.column_notes());
         std::int64_t rejected = applier.rejected_rows();  // those included that were known already
         std::int64_t unchanged = counts.rows_read - counts.inserted - counts.updated - counts.deleted - rejected;
         return record_result(

@@ -85,7 +85,7 @@ Datum sync_grant(PG_FUNCTION_ARGS) {
         pg::query("GRANT USAGE ON SCHEMA insync" + to);
         pg::query(
             "GRANT SELECT ON insync.stream, insync.watermark, insync.run, insync.error, insync.home, insync.status, "
-            "insync.progress, insync.ledger, insync.slice, insync.job, insync.difference, insync.gaps, "
+            "insync.progress, insync.ledger, insync.slice, insync.job, insync.difference, insync.origin, insync.gaps, "
             "insync.coverage, "
             "insync.daily" +
             to);

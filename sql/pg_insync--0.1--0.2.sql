@@ -334,6 +334,22 @@ COMMENT ON COLUMN insync.difference.bucket IS 'slice that the row is in, or is t
 COMMENT ON COLUMN insync.difference.kind IS
     'missing: the target hasn''t got it; extra: the source has it no more; changed: the target has other values';
 COMMENT ON COLUMN insync.difference.key IS 'the target''s key';
+
+CREATE TABLE insync.origin (
+    stream_id integer NOT NULL,
+    key_hash bigint NOT NULL,
+    source_key text NOT NULL,
+    PRIMARY KEY (stream_id, key_hash)
+);
+COMMENT ON TABLE insync.origin IS
+    'which row of the source each target row came from, for streams whose key could be the same in the target for different rows of the source';
+COMMENT ON COLUMN insync.origin.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.origin.key_hash IS 'hash of the target''s key';
+COMMENT ON COLUMN insync.origin.source_key IS 'the source''s key, as a JSON array';
+ALTER TABLE insync.origin ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner_reads ON insync.origin FOR SELECT USING (insync.is_stream_owner(stream_id));
+SELECT pg_catalog.pg_extension_config_dump('insync.origin', '');
+
 ALTER TABLE insync.ledger ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.slice ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.job ENABLE ROW LEVEL SECURITY;

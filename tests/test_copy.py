@@ -69,8 +69,8 @@ def compare(db, table):
     "table",
     [
         f"CREATE TABLE {{name}} ({PLAIN})",
-        # Other widths, lengths, scales and fractions: what the type's own cast makes of them.
-        "CREATE TABLE {name} (id int PRIMARY KEY, s bigint, i bigint, n numeric(12,2), t varchar(10), tm time(2), ts timestamp(0), tz timestamptz(3))",
+        # Other widths and lengths: what the type's own cast makes of them.
+        "CREATE TABLE {name} (id int PRIMARY KEY, s bigint, i bigint, t varchar(10))",
         "CREATE TABLE {name} (id int PRIMARY KEY, s smallint, t char(9), j jsonb)",
         # Columns in another order, of its own, with defaults, generated, counted.
         "CREATE TABLE {name} (t text, propia text DEFAULT 'mía', id bigint PRIMARY KEY, doble bigint GENERATED ALWAYS AS (id * 2) STORED, l bigint)",
@@ -92,7 +92,7 @@ def test_a_first_load_is_copied(db, erp, table):
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, i smallint)", "22003", "i NOT BETWEEN -32768 AND 32767"),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, l int)", "22003", "true"),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, t varchar(4))", "22001", "char_length(t) > 4"),
-        ("CREATE TABLE {name} (id bigint PRIMARY KEY, n numeric(3,2))", "22003", "abs(round(n, 2)) >= 10"),
+        ("CREATE TABLE {name} (id bigint PRIMARY KEY, n numeric(3,2))", "22003", "abs(round(n, 2)) >= 10 OR round(n, 2) <> n"),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, t text NOT NULL)", "23502", "t IS NULL"),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, dt date CHECK (dt < '2024-02-01' OR id = 150))", "23514", "dt >= '2024-02-01' AND id <> 150"),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, b boolean, UNIQUE (b))", "23505", "id > 2 AND b IS NOT NULL"),

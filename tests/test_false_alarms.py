@@ -174,7 +174,7 @@ class World:
         since = {"params": {"since": "[[{since:iso}]]", "sort": "updated_at,id", "limit": "{limit}", "offset": "{offset}"}, "order": "asc", "paging": "offset"}
         kinds = [Till(self, f"caja_{n}", usual, **more) for n, (usual, more) in enumerate([
             (20, {}), (15, {"closed": (6,)}), (25, {"season": 0.8}), (12, {"closed": (0,), "august": True}), (3, {}), (0.7, {}),
-            (20, {"options": {"slice_column": "fecha"}}), (20, {"closed": (5, 6)}), (20, {}), (30, {"options": {"slice": "week"}})])]  # fmt: skip
+            (150, {"options": {"slice_column": "fecha"}}), (20, {"closed": (5, 6)}), (20, {}), (30, {"options": {"slice": "week"}})])]  # fmt: skip
         kinds += [Orders(self, f"pedidos_{n}", usual, ahead) for n, (usual, ahead) in enumerate([(10, 3), (5, 20), (1, 60), (0.2, 10)])]
         kinds += [Reference(self, f"maestra_{n}", rows, changes, watermark) for n, (rows, changes, watermark) in enumerate([
             (1, 0, None), (2, 0, "modificado"), (30, 0.02, None), (200, 0.1, "modificado"), (500, 0, None), (3, 0.3, "modificado")])]  # fmt: skip

@@ -245,6 +245,43 @@ def test_new_members_become_columns_as_the_stream_says(api):
         ingest(api, {"id": 4, "mas": 1}, "cosas")
 
 
+def test_a_misspelt_member_is_rejected_and_adds_no_column(api):
+    """The row would lose the value that was meant. A member like a column that the record has beside it is another one."""
+    records = [{"id": 1, "nmbre": "a", "price": {"amount": 1}}, {"id": 2, "Nombre": "b", "total": "1"}]
+    assert ingest(api, records, "cosas")[1:] == (1, 0, 0, 0, 1)
+    (error,) = api.errors("cosas")
+    assert error["key"] == {"id": "1"} and error["record"] == records[0] and error["sqlstate"] == "42703"
+    assert 'member "nmbre"' in error["message"] and '"Nombre"' in error["message"]
+    assert api.value("SELECT count(*) FROM pg_attribute WHERE attrelid = 'cosas'::regclass AND attnum > 0") == 3
+    api.execute("UPDATE insync.error SET record = '{\"id\": 1, \"nombre\": \"a\"}'")
+    assert api.query("SELECT * FROM sync_replay('cosas')") == [(1, 0)]
+    assert ingest(api, {"id": 3, "Nombre": "c", "Nombres": "d", "price": {"amount": 1}}, "cosas")[1] == 1
+    api.alter_stream("cosas", new_columns="add")
+    assert ingest(api, {"id": 4, "nmbre": "e"}, "cosas")[1] == 1
+    assert api.query("SELECT nombre, nombres, nmbre FROM cosas ORDER BY id") == [
+        ("a", None, None), ("b", None, None), ("c", "d", None), (None, None, "e")]  # fmt: skip
+
+
+def test_a_zone_and_a_time_of_day_are_not_left_out(db):
+    connector = ScriptedConnector(db)
+    connector.describes(["id"], id="int8", dia="date", hora="timestamp")
+    db.execute("CREATE SERVER api FOREIGN DATA WRAPPER insync_rest OPTIONS (base_url 'http://127.0.0.1:1/')")
+    db.create_stream("cosas", "api", "cosas")
+    records = [{"id": 1, "dia": "2025-01-05", "hora": "2025-01-05T10:00:00+02:00"}, {"id": 2, "dia": "2025-01-05T10:00:00", "hora": None},
+               {"id": 3, "dia": "infinity", "hora": "2025-01-05 10:00"}, {"id": 4, "dia": "2025-01-05T00:00:00", "hora": "-infinity"}]  # fmt: skip
+    assert ingest(db, records, "cosas")[1:] == (3, 0, 0, 0, 1)
+    assert db.query("SELECT id, dia::text, hora::text FROM cosas ORDER BY id") == [
+        (1, "2025-01-05", "2025-01-05 08:00:00"), (3, "infinity", "2025-01-05 10:00:00"), (4, "2025-01-05", "-infinity")]  # fmt: skip
+    assert "not a day but a time" in db.errors("cosas")[0]["message"]
+
+
+def test_a_misspelt_member_for_a_database_is_rejected(stream):
+    record = sale(10)
+    record["cantida"] = record.pop("cantidad")
+    assert ingest(stream, record)[-1] == 1
+    assert 'member "cantida"' in stream.errors("ventas")[0]["message"]
+
+
 def test_other_members_go_to_the_column_that_gathers_them(db):
     connector = ScriptedConnector(db)
     connector.describes(["id"], id="int8", resto="jsonb")

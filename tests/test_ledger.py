@@ -388,7 +388,8 @@ def test_a_column_of_another_type_is_counted_anew(db, ventas, seed):
 def test_times_count_as_the_target_rounds_them(db, ventas):
     ventas.many("INSERT INTO ventas VALUES (?, NULL, ?, 1, 0, 1)", enumerate(["2026-01-05 23:59:59.7", "2026-01-05 23:59:59.4", None]))
     db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, momento timestamp(0))")
-    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "momento"})
+    # As an expression: a plain column rounds nothing.
+    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "momento", "columns": {"momento": "momento"}})
     db.run("ventas")
     expected = {"-infinity": 1, "2026-01-05 00:00:00": 1, "2026-01-06 00:00:00": 1}
     assert ledger(db) == held(db, "date_trunc('day', momento)") == expected

@@ -41,7 +41,26 @@ def test_too_many_rejects_of_a_scheduled_run(stream, shop):
     assert "max_rejects" in message
     run = stream.dicts("SELECT * FROM insync.run ORDER BY id DESC LIMIT 1")[0]
     assert (run["trigger"], run["status"], run["message"]) == ("schedule", "failed", message)
-    assert stream.errors("ventas") == []
+    # What was wrong with them can be seen, though none of the batch was applied.
+    assert sorted(error["key"]["id"] for error in stream.errors("ventas")) == ["1", "2", "3"]
+    assert {error["run_id"] for error in stream.errors("ventas")} == {run["id"]} and run["rejected"] == 3
+    assert stream.value("SELECT count(*) FROM ventas WHERE cantidad = 20") == 0
+
+
+def test_the_first_hundred_of_too_many_rejects_are_kept(db, shop):
+    """Those that the connector refuses, too; the same again in the next run are no others."""
+    shop.script("DELETE FROM ventas; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+                " INSERT INTO ventas SELECT i, 'p', 30, CASE WHEN i > 90 THEN 'x' ELSE 1 END, '2025-01-01 10:00:00' FROM n")
+    db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, cantidad int CHECK (cantidad < 20), precio numeric)")
+    db.create_stream("ventas", "tienda", "ventas", options={"max_rejects": "10%"})
+    assert db.run("ventas", expect="failed")["rejected"] == 100
+    ids = sorted(int(error["key"]["id"]) for error in db.errors("ventas"))
+    assert ids == list(range(1, 101))
+    assert db.run("ventas", expect="failed")["rejected"] == 0 and len(db.errors("ventas")) == 100
+    assert db.value("SELECT count(*) FROM ventas") == 0
+    shop.execute("UPDATE ventas SET cantidad = 1, precio = 1")
+    assert db.run("ventas")["inserted"] == 300
+    assert db.errors("ventas") == []
 
 
 def test_a_value_that_does_not_fit_its_type(db, shop):
@@ -151,7 +170,7 @@ def test_too_many_rejects_fail_the_run_and_leave_the_watermark(db, shop, limit):
     run = db.run("muchas", expect="failed")
     assert "max_rejects" in run["message"]
     assert db.status("muchas")["watermark"] is None
-    assert db.value("SELECT count(*) FROM muchas") == 0 and db.errors("muchas") == []
+    assert db.value("SELECT count(*) FROM muchas") == 0 and len(db.errors("muchas")) == 100
     db.alter_stream("muchas", max_rejects="50%")
     run = db.run("muchas")
     assert run["inserted"] == 1333

@@ -234,6 +234,7 @@ std::string describe_fault(Fault fault, const Column& column) {
 Fault encode_integer(FrameWriter& out, Transport type, std::int64_t value) {
     switch (type) {
         case Transport::boolean:
+            if (value != 0 && value != 1) return Fault::range;
             append_bool(out, value != 0);
             return Fault::none;
         case Transport::int2:

@@ -76,7 +76,6 @@ void add_sqlite(ConnectString& out, const std::string& database, const OpenReque
     out.add("NoCreat", "1");  // a mistyped path is an error, not a new empty database
     out.add("StepAPI", "0");  // whole pages in memory, which is faster than a step a row
     out.add("NoWCHAR", "1");  // texts as UTF-8 bytes
-    out.add("LongNames", "1");  // a name isn't cut at its dot
     out.add("Timeout", std::to_string(request.lock_timeout_ms));  // for a writer's lock
 }
 

@@ -111,6 +111,18 @@ SQL_TIMESTAMP_STRUCT timestamp_of(const Cell& cell, Fetch fetch) {
     return value;
 }
 
+// A key in the target stays as long as it came to be.
+std::string_view without_padding(const SourceColumn& column, std::string_view text) {
+    while (column.is_padded && !column.is_key && !text.empty() && text.back() == ' ') text.remove_suffix(1);
+    return text;
+}
+
+// Two keys with bytes that aren't text would be one with the same sign in their place.
+EncodeOptions options_for(const SourceColumn& column, EncodeOptions options) {
+    options.replace_text = options.replace_text && !column.is_key;
+    return options;
+}
+
 std::int64_t microseconds_of(const SQL_TIMESTAMP_STRUCT& value) {
     const std::int64_t seconds = days_from_2000(value.year, value.month, value.day) * std::int64_t{86400} +
                                  value.hour * 3600 + value.minute * 60 + value.second;
@@ -299,16 +311,18 @@ Fault encode_cell(FrameWriter& out, const SourceColumn& column, const Cell& cell
             return encode_double(out, column.type, read_as<double>(cell));
         case Fetch::text:
             if (cell.data.size() > max_bytes) return Fault::too_long;
-            return encode_text(out, column.type, cell.data, options);
+            return encode_text(out, column.type, without_padding(column, cell.data), options_for(column, options));
         case Fetch::marked_text:
-            if (is_marked(cell.data)) return encode_text(out, column.type, decode_marked(cell.data), options);
+            if (is_marked(cell.data))
+                return encode_text(out, column.type, decode_marked(cell.data), options_for(column, options));
             if (cell.data.size() > max_bytes) return Fault::too_long;
-            return encode_text(out, column.type, cell.data, options);
+            return encode_text(out, column.type, cell.data, options_for(column, options));
         case Fetch::hex:
             if (cell.data.size() / 2 > max_bytes) return Fault::too_long;
             return encode_hex(out, cell.data);
         case Fetch::binary:
             if (cell.data.size() > max_bytes) return Fault::too_long;
+            if (column.type == Transport::uuid && cell.data.size() != 16) return Fault::syntax;
             return encode_bytes(out, cell.data);
         case Fetch::date: {
             const auto value = read_as<SQL_DATE_STRUCT>(cell);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bgworker/connector/odbc/connect_string.hpp"
+#include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/marker.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/row_hash_text.hpp"
@@ -257,6 +258,7 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
     ReadRequest read;
     read.source = request.source;
     Relation relation = load_relation(connection(), request.source);
+    declare_columns(connection().dialect(), relation.columns, request.options);
     const std::vector<std::string> primary_key = relation.primary_key;
     const auto unique_keys = relation.unique_keys;
     const bool key_given = request.key && !request.key->empty();
@@ -317,9 +319,10 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
                       "Choose a column that is written as YYYY-MM-DD HH:MM:SS, or read a query that converts it.");
     }
     // What is compared as texts has to be written as texts sort.
-    const bool is_text = column.type == Transport::text;
+    const bool is_text = compares_texts(connection(), plan);
+    const bool is_time = column.type != Transport::text;
     if (mark && plan.dialect != Dialect::generic && kind != WatermarkKind::integer &&
-        (is_text || plan.dialect == Dialect::sqlite)) {
+        (is_text || (is_time && plan.dialect == Dialect::sqlite))) {
         std::vector<std::string> values = {*mark};
         const StatementText some = some_watermarks(plan, values_looked_at, bounds);
         for (const TextRow& row : connection().query(some.sql, some.parameters)) values.push_back(row[0].value_or(""));

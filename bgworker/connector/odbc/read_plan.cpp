@@ -13,7 +13,8 @@ namespace {
 // Texts that are written in another way than the bound are read as well. The first comparison is for the index.
 void add_low_of_texts(StatementBuilder& builder, std::size_t watermark, const Bounds& bounds) {
     if (!bounds.others_from.empty()) {
-        builder.condition().reference(watermark).add(" >= ").literal(watermark, bounds.others_from);
+        // Digits and separators of a date, which need no parameter.
+        builder.condition().reference(watermark).add(" >= '" + bounds.others_from + "'");
     }
     builder.condition().add("(").reference(watermark).add(bounds.low_is_known ? " > " : " >= ");
     builder.literal(watermark, *bounds.low).add(" OR NOT (" + bounds.alike + "))");

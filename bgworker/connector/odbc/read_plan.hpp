@@ -69,14 +69,14 @@ struct After {
 // What a read of changes is bounded by. `low` is inclusive, unless it is known, and `high` exclusive; either may be
 // missing. `marker` is the value of a query's :watermark.
 struct Bounds {
-    std::optional<std::string> low;
-    std::optional<std::string> high;
-    std::optional<std::string> marker;
+    std::optional<std::string> low = {};
+    std::optional<std::string> high = {};
+    std::optional<std::string> marker = {};
     bool low_is_known = false;  // the rows at `low` were read and can't have changed
     // Where texts are compared: a condition that is true of those written like `low`. Others are read from
     // `others_from` on, as they may sort below it and mean more.
-    std::string alike;
-    std::string others_from;
+    std::string alike = {};
+    std::string others_from = {};
 };
 
 // A page in key order; `only_null_watermarks` restricts it to rows without a watermark.

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "bgworker/connector/civil_time.hpp"
+#include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/key_order.hpp"
 #include "bgworker/connector/odbc/marker.hpp"
 
@@ -25,6 +26,15 @@ std::string phase_of(const nlohmann::json& position) {
 
 }  // namespace
 
+bool compares_texts(Connection& connection, const ReadPlan& plan) {
+    const SourceColumn& column = plan.columns[*plan.watermark];
+    if (column.type != Transport::text) return false;
+    if (plan.dialect != Dialect::sqlite || column.affinity == Affinity::text) return true;
+    const StatementText probe = storage_classes(plan, *plan.watermark);
+    const std::vector<TextRow> rows = connection.query(probe.sql, probe.parameters);
+    return rows.empty() || (rows[0][0] != "integer" && rows[0][0] != "real");
+}
+
 Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& out)
     : connection_(connection), request_(request), out_(out), position_(request.position), from_(request.position) {
     encode_.replace_text = request.replace_text;
@@ -36,7 +46,12 @@ Reader::Reader(Connection& connection, const ReadRequest& request, FrameWriter& 
 }
 
 void Reader::prepare_plan() {
-    plan_ = make_read_plan(connection_.dialect(), load_relation(connection_, request_.source), request_);
+    Relation relation = load_relation(connection_, request_.source);
+    declare_columns(connection_.dialect(), relation.columns, request_.options);
+    plan_ = make_read_plan(connection_.dialect(), std::move(relation), request_);
+    for (SourceColumn& column : plan_.columns)
+        column.is_key = std::find(request_.key_columns.begin(), request_.key_columns.end(), column.name) !=
+                        request_.key_columns.end();
     check_key();
     if (!request_.full && !plan_.watermark) {
         throw Failure(FailureClass::config, "an incremental read needs a watermark", "",
@@ -53,6 +68,7 @@ void Reader::prepare_plan() {
         if (plan_.watermark) set_storage_class(*plan_.watermark);
         if (plan_.window) set_layout(plan_.window->time);
     }
+    follows_texts_ = plan_.watermark && compares_texts(connection_, plan_);
     fetch_.emplace(plan_.columns);
     // Without a key no page can be run again, so every value has to be read whole the first time.
     fetch_->row_by_row = plan_.key.empty();

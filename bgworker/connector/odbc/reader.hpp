@@ -29,6 +29,9 @@ struct UnsortedWatermark : Failure {
     UnsortedWatermark(const std::string& column, const std::string& problem);
 };
 
+// Whether the plan's watermark is compared as texts are. SQLite holds numbers in columns of any type.
+bool compares_texts(Connection& connection, const ReadPlan& plan);
+
 class Reader {
   public:
     // All three are used until the reader ends.
@@ -127,6 +130,7 @@ class Reader {
     nlohmann::json from_;        // the position from which this read goes on
     bool begins_again_ = false;  // in spite of it, from the beginning
     bool counts_overlap_ = false;
+    bool follows_texts_ = false;               // the watermark's values are compared as texts
     std::optional<std::string> overlap_end_;   // of a read of changes: what was read before ends here
     bool met_overlap_end_ = false;             // a row with that watermark, or a later one, is still there
     std::optional<std::string> overlap_rows_;  // how many rows the source counts in an overlap that is settled

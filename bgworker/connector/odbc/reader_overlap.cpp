@@ -34,7 +34,7 @@ std::string text_of(const nlohmann::json& object, const char* name) {
 void Reader::set_text_bounds(Bounds& bounds) const {
     if (!bounds.low) return;
     const std::size_t watermark = *plan_.watermark;
-    const bool is_text = plan_.columns[watermark].type == Transport::text;
+    const bool is_text = follows_texts_;
     const bool times = plan_.kind == WatermarkKind::time && (plan_.dialect == Dialect::sqlite || is_text);
     if (!times && !(plan_.kind == WatermarkKind::text && is_text)) return;
     bounds.alike = written_alike(plan_.dialect, plan_.references[watermark], *bounds.low);
@@ -84,7 +84,7 @@ void Reader::note_overlap(const std::string& low, bool was_left_out) {
 void Reader::count_row(const Cursor& cursor, std::size_t row) {
     const std::size_t watermark = *plan_.watermark;
     const std::string literal = literal_of(plan_.columns[watermark], cursor.cell(row, watermark));
-    const bool is_text = plan_.columns[watermark].type == Transport::text;
+    const bool is_text = follows_texts_;
     if (is_text) require_form(literal);
     if (plan_.kind == WatermarkKind::text) {
         met_overlap_end_ = true;

@@ -16,8 +16,24 @@ constexpr std::size_t max_record_bytes = 1u << 20;
 // One row has to fit a frame, with room for the worker's own limits.
 constexpr std::size_t max_row_bytes = wire::max_payload - (1u << 20);
 
+// Keys that are no text are shown by their bytes: two rows that are rejected for them must not look like one.
+std::string escaped(const std::string& bytes) {
+    std::string text;
+    for (const char c : bytes) {
+        constexpr char digits[] = "0123456789ABCDEF";
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x80 && byte != 0) {
+            text += c;
+        } else {
+            text += std::string("\\x") + digits[byte >> 4] + digits[byte & 15];
+        }
+    }
+    return text;
+}
+
 std::string record_text(const SourceColumn& column, const Cell& cell) {
-    const std::string literal = literal_of(column, cell);
+    std::string literal = literal_of(column, cell);
+    if (column.is_key && !is_valid_utf8(literal)) literal = escaped(literal);
     if (literal.size() <= max_record_bytes) return replaced_utf8(literal);
     return replaced_utf8(utf8_prefix(literal, max_record_bytes)) + "…";
 }

@@ -193,6 +193,10 @@ void resolve_generic(SourceColumn& column, const ResultColumn& result) {
             return set_type(column, Transport::bytea, "bytea", Fetch::binary);
         case SQL_GUID:
             return set_type(column, Transport::uuid, "uuid", Fetch::text);
+        case SQL_CHAR:
+        case SQL_WCHAR:
+            column.is_padded = true;
+            return set_type(column, Transport::text, "text", Fetch::text);
         default:
             return set_type(column, Transport::text, "text", Fetch::text);
     }

@@ -61,6 +61,8 @@ struct SourceColumn : Column {
     std::string no_order;        // why the column can't be a key: a sentence
     Affinity affinity = Affinity::none;
     bool is_rowversion = false;
+    bool is_padded = false;  // to its length with blanks, which mean nothing; they are left out
+    bool is_key = false;     // its values tell rows apart: none is changed
 };
 
 // The column's transport type and handling. `declared_type` is the engine's full type name from its catalog, empty

@@ -50,6 +50,16 @@ void resolve_sqlite(SourceColumn& column, const TypeName& type) {
         column.select = "CASE WHEN @ IS NULL THEN NULL ELSE hex(@) END";
         return set_type(column, Transport::bytea, "bytea", Fetch::hex);
     }
+    if (is_one_of(base, {"uuid", "guid", "uniqueidentifier"})) {
+        // Texts stay as they are written; 16 bytes become the text that PostgreSQL would write of them.
+        column.affinity = Affinity::none;
+        column.select =
+            "CASE WHEN typeof(@) = 'blob' AND length(@) = 16 THEN lower(substr(hex(@), 1, 8) || '-' || substr(hex(@), "
+            "9, "
+            "4) || '-' || substr(hex(@), 13, 4) || '-' || substr(hex(@), 17, 4) || '-' || substr(hex(@), 21)) " +
+            marked_text.substr(std::string_view("CASE ").size());
+        return set_type(column, Transport::text, "uuid", Fetch::marked_text);
+    }
     if (is_one_of(base, {"json", "jsonb"})) {
         column.select = column.affinity == Affinity::text ? marked_text : marked_any;
         return set_type(column, Transport::jsonb, "jsonb", Fetch::marked_text);
@@ -179,6 +189,7 @@ void resolve_postgresql(SourceColumn& column, const TypeName& type) {
         if (is_one_of(base, {"char", "character", "bpchar"})) {
             plain(Transport::text, "text", Fetch::text);
             column.parameter = "CAST(? AS bpchar)";
+            column.is_padded = true;
             return;
         }
         if (base == "bytea") {
@@ -282,6 +293,7 @@ void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultC
     const bool sized = column.source_type.find('(') != std::string::npos;
     const std::string longest = base[0] == 'n' ? "nvarchar(4000)" : "varchar(8000)";
     column.parameter = plain ? "CAST(? AS " + (sized ? column.source_type : longest) + ")" : "?";
+    column.is_padded = is_one_of(base, {"char", "nchar"});
     set_type(column, Transport::text, "text", Fetch::text);
 }
 
@@ -331,6 +343,7 @@ void resolve_oracle(SourceColumn& column, const TypeName& type, const ResultColu
         column.parameter = "HEXTORAW(?)";
         return set_type(column, Transport::bytea, "bytea", Fetch::binary);
     }
+    column.is_padded = is_one_of(base, {"char", "nchar"});
     // Beside a VARCHAR2, which a parameter is, a CHAR would be compared with its blanks, as it never is by itself.
     const std::string length = std::to_string(std::clamp<std::size_t>(result.size, 1, 2000));
     if (base == "char") column.parameter = "CAST(? AS CHAR(" + length + " CHAR))";

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bgworker/connector/column.hpp"
+#include "bgworker/connector/declared_type.hpp"
 #include "bgworker/connector/rest/page.hpp"
 #include "bgworker/connector/row_encoder.hpp"
 
@@ -21,9 +22,6 @@ struct RestColumn : Column {
 // type that isn't one of the transport types or a common name of one (integer, bigint, numeric(12,2), varchar,
 // timestamp, timestamptz, date, boolean, json…) or a type that PostgreSQL makes of its text (interval, inet, xml…).
 RestColumn declared_column(const std::string& name, const std::string& declaration, Fields& fields);
-
-// The transport type of a type's name as PostgreSQL writes it, with or without a length; nothing for unknown ones.
-std::optional<Transport> transport_for(std::string_view pg_type);
 
 // What is seen of each field over the pages of a discovery. Types widen: integer to numeric to text; dates, times and
 // uuids are recognised by their form as long as every value has it; objects and arrays are jsonb; mixtures are text, or

@@ -77,6 +77,7 @@ class Reader {
     void begin_feed();
     void read_deleted();
     void send_key_columns(const char* rows);
+    EncodeOptions options_for(const RestColumn& column, const Value& value) const;
     void send_key(std::string_view fault, const std::function<Value(std::size_t)>& value_of_part);
     std::string before_deletes(const std::string& literal) const;
 

@@ -81,7 +81,7 @@ void Reader::send_key(std::string_view fault, const std::function<Value(std::siz
         const Value value = value_of_part(part);
         const Fault problem = value.kind == Value::Kind::absent || value.kind == Value::Kind::null
                                   ? Fault::null_key
-                                  : encode_value(out_, column, value, encode_, max_value_bytes_);
+                                  : encode_value(out_, column, value, options_for(column, value), max_value_bytes_);
         if (problem == Fault::none) continue;
         out_.drop_row();
         return reject(

@@ -181,7 +181,8 @@ void Reader::send_row(const Page& page, std::size_t row) {
     }
     out_.begin_row(static_cast<std::int16_t>(columns_.size()));
     for (const RestColumn& column : columns_) {
-        Fault fault = encode_value(out_, column, value_of(page, row, column), encode_, max_value_bytes_);
+        const Value value = value_of(page, row, column);
+        Fault fault = encode_value(out_, column, value, options_for(column, value), max_value_bytes_);
         if (fault == Fault::none && out_.row_bytes() > max_row_bytes) fault = Fault::too_long;
         if (fault != Fault::none) {
             out_.drop_row();
@@ -189,6 +190,15 @@ void Reader::send_row(const Page& page, std::size_t row) {
         }
     }
     out_.end_row();
+}
+
+// Two keys with bytes that aren't text would be one with the same sign in their place.
+EncodeOptions Reader::options_for(const RestColumn& column, const Value& value) const {
+    EncodeOptions options = encode_;
+    if (value.kind != Value::Kind::string || is_valid_utf8(value.text)) return options;
+    const auto& keys = request_.key_columns;
+    options.replace_text &= std::find(keys.begin(), keys.end(), column.name) == keys.end();
+    return options;
 }
 
 void Reader::reject_row(const Page& page, std::size_t row, const std::string& sqlstate, const std::string& message,

@@ -9,6 +9,7 @@
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/answer_text.hpp"
 #include "bgworker/connector/rest/auth.hpp"
+#include "bgworker/connector/rest/charset.hpp"
 #include "bgworker/connector/rest/manners.hpp"
 #include "bgworker/connector/rest/turns.hpp"
 #include "bgworker/connector/rest/url.hpp"
@@ -124,6 +125,8 @@ struct Session::State {
     HttpResponse exchange(const HttpRequest& request) {
         HttpResponse response = http.send(request);
         turns.note_exchange();
+        if (response.status < 300)
+            response.body = utf8_body(std::move(response.body), response.header("content-type").value_or(""));
         return response;
     }
 
