@@ -12,7 +12,8 @@ constexpr std::size_t most_conflicts = 1000;
 constexpr int most_attempts = 4;
 
 bool is_conflict(const RowReject& reject) {
-    return reject.error.sqlstate == ERRCODE_UNIQUE_VIOLATION;
+    // One without a constraint: another row of the source has the key, which no order of writing changes.
+    return reject.error.sqlstate == ERRCODE_UNIQUE_VIOLATION && !reject.error.constraint.empty();
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ namespace {
         named.erase(before);
         advise({{"columns", named}});
     } else if (const SourceColumn* source = find_field(columns, fold_name(before)); source != nullptr && !is_key) {
-        named[now.name] = default_expression(*source, now, server_zone(stream.option("source_time_zone")),
-                                                   target.qualified());
+        named[now.name] =
+            default_expression(*source, now, server_zone(stream.option("source_time_zone")), target.qualified());
         advise({{"columns", named}});
     }
     pg::Error error(ERRCODE_UNDEFINED_COLUMN,

@@ -130,8 +130,8 @@ int read_feed(void* out, int, int most) {
     return count;
 }
 
-// Does COPY make of the field's bytes what the apply statement's cast would? A type's receive function checks lengths as
-// a cast does. What either would round doesn't come here: such values have to be looked at.
+// Does COPY make of the field's bytes what the apply statement's cast would? A type's receive function checks lengths
+// as a cast does. What either would round doesn't come here: such values have to be looked at.
 bool is_same(Item& item) {
     if (item.source == item.target) return true;
     item.source_width = width_of(item.source);

@@ -82,7 +82,7 @@ constexpr Option general[] = {
      .values = tls_modes,
      .description =
          "Encryption of the session: require (encrypted), verify (and the certificate is checked), prefer, or "
-         "disable; refused where the driver cannot keep it. Without it, the driver's own default."},
+         "disable; refused where the driver cannot keep it; without it, the driver's own default."},
     {.name = "connections",
      .type = integer,
      .default_text = "1",

@@ -37,7 +37,7 @@ TEST(RestCharset, WideTextIsConverted) {
 
 TEST(RestCharset, UnknownOnesAndBytesThatAreNoneAreRefused) {
     EXPECT_THROW((void)utf8_body("\xE9", "text/json; charset=klingon"), Failure);
-    EXPECT_THROW((void)utf8_body("\xE9\x81", "text/json; charset=shift_jis"), Failure);
+    EXPECT_THROW((void)utf8_body("\xE9", "text/json; charset=shift_jis"), Failure);
     EXPECT_THROW((void)utf8_body("\x81", "text/json; charset=windows-1252"), Failure);
 }
 
