@@ -298,18 +298,5 @@ TEST_F(ConnectorSqlServer, AsciiTextsStayNarrow) {
                             ", size 4: ven%");
 }
 
-TEST_F(ConnectorSqlServer, AWarmPollIsTwoStatements) {
-    open(orders());
-    const json position =
-        read_changes({{"phase", "changes"}, {"watermark", "2025-01-02 10:00:00.123"}, {"key", nullptr}});
-    sent();
-    read_changes(position);
-    std::vector<std::string> statements = sent();
-    std::erase_if(statements, [](const std::string& line) { return line.starts_with("  "); });
-    ASSERT_EQ(statements.size(), 2u) << json(statements).dump(1);
-    EXPECT_NE(statements[0].find("SYSDATETIME()"), std::string::npos);
-    EXPECT_NE(statements[1].find("[hecho] >= CAST(? AS datetime)"), std::string::npos);
-}
-
 }  // namespace
 }  // namespace insync::odbc
