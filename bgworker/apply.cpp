@@ -85,7 +85,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     find_key_fields();
     may_copy_ = !counts_source_;
     forget_writes();
-    check_.reset(), keys_.reset(), misfits_.reset(), origin_rows_.reset(), held_rows_.reset();
+    check_.reset(), keys_.reset(), misfits_.reset(), origin_rows_.reset(), held_rows_.reset(), filtered_.reset();
     column_checks_.clear();
     column_checks_.resize(shape_.columns.size());
     MemoryContext outer = MemoryContextSwitchTo(context_);
@@ -218,6 +218,9 @@ void Applier::write(RunCounts& counts) {
         counts.inserted += merged.inserted;
         counts.updated += merged.updated;
         counts.deleted += merged.deleted;
+    }
+    if (const std::string statement = filtered_statement(shape_); !statement.empty()) {
+        counts.filtered += std::stoll(*plan(filtered_, statement).fetch().first()[0]);
     }
 }
 

@@ -210,7 +210,7 @@ class Applier {
     std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
     RowOrder order_ = RowOrder::any;                  // of the present batch
     std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder
-    std::unique_ptr<pg::Plan> check_, keys_, misfits_, origin_rows_, held_rows_;
+    std::unique_ptr<pg::Plan> check_, keys_, misfits_, origin_rows_, held_rows_, filtered_;
     std::vector<KeyOrigin> new_origins_;  // of the present batch
     std::unique_ptr<TriggerSettings> owner_settings_;
     bool finds_moved_ = true;

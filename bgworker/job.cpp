@@ -203,11 +203,12 @@ void add_progress(const Job& job, const RunCounts& counts) {
     auto saved = pg::query(
         "UPDATE insync.run AS r SET batches = r.batches + $2::bigint, rows_read = r.rows_read + $3::bigint,"
         " inserted = r.inserted + $4::bigint, updated = r.updated + $5::bigint, unchanged = r.unchanged + $6::bigint,"
-        " deleted = r.deleted + $7::bigint, rejected = r.rejected + $8::bigint, bytes = r.bytes + $9::bigint"
+        " deleted = r.deleted + $7::bigint, rejected = r.rejected + $8::bigint, bytes = r.bytes + $9::bigint,"
+        " filtered = r.filtered + $10::bigint"
         " WHERE r.id = $1::bigint AND r.status = 'running'",
         {number(job.run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
          number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
-         number(counts.rejected), number(counts.bytes)});
+         number(counts.rejected), number(counts.bytes), number(counts.filtered)});
     if (saved.processed == 0) was_cancelled(job);
 }
 

@@ -279,7 +279,8 @@ void Run::apply(const Batch& batch) {
     if (request_.notices) {
         std::string text = stream_.name + ": " + std::to_string(counts_.rows_read) + " rows read, " +
                            std::to_string(counts_.inserted) + " inserted, " + std::to_string(counts_.updated) +
-                           " updated, " + std::to_string(counts_.rejected) + " rejected";
+                           " updated, " + std::to_string(counts_.rejected) + " rejected" +
+                           (counts_.filtered > 0 ? ", " + std::to_string(counts_.filtered) + " filtered out" : "");
         const char* notice = text.c_str();
         pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", notice))); });
     }

@@ -68,6 +68,12 @@ std::chrono::milliseconds request_timeout(const Server& server) {
                            *parse_duration(find_option(Where::server, "timeout")->default_text));
 }
 
+// How long a statement at the source may wait for a lock.
+std::chrono::milliseconds lock_timeout(const Server& server) {
+    return duration_option(server.options, "lock_timeout",
+                           *parse_duration(find_option(Where::server, "lock_timeout")->default_text));
+}
+
 struct Mapping {
     bool found;
     List* options;
@@ -180,6 +186,7 @@ nlohmann::json Server::open_request(const char* verb) const {
             {"limits",
              {{"connect_timeout_ms", connect.count()},
               {"query_timeout_ms", query.count()},
+              {"lock_timeout_ms", lock_timeout(*this).count()},
               {"max_value_bytes", settings::max_value_bytes()}}}};
 }
 

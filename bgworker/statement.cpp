@@ -312,6 +312,11 @@ std::string check_statement(const ApplyShape& shape, const MappedColumn& column)
     return "SELECT count(ROW(" + value(shape, column) + "))\n  FROM batch" + where_filter(shape);
 }
 
+std::string filtered_statement(const ApplyShape& shape) {
+    if (shape.filter.empty()) return "";
+    return "SELECT count(*) FROM batch WHERE (" + shape.filter + "\n) IS NOT TRUE";
+}
+
 std::string misfit_statement(const ApplyShape& shape) {
     std::string all, which, value;
     for (std::size_t i = 0; i < shape.columns.size(); i++) {

@@ -101,6 +101,9 @@ std::string check_statement(const ApplyShape& shape);
 // The same for one column.
 std::string check_statement(const ApplyShape& shape, const MappedColumn& column);
 
+// Counts the rows of the batch that the filter leaves out; empty without one.
+std::string filtered_statement(const ApplyShape& shape);
+
 // SELECT of the rows of the batch that hold a value which doesn't survive in its column: the row's number, which of the
 // columns it is, and the value as text. Empty where there can't be one.
 std::string misfit_statement(const ApplyShape& shape);

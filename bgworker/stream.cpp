@@ -190,6 +190,7 @@ void RunCounts::add(const RunCounts& other) {
     deleted += other.deleted;
     vanished += other.vanished;
     rejected += other.rejected;
+    filtered += other.filtered;
     bytes += other.bytes;
 }
 
@@ -233,11 +234,11 @@ void save_progress(std::int64_t run_id, const RunCounts& counts) {
     auto saved = pg::query(
         "UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = "
         "$5::bigint,"
-        " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint WHERE r.id = "
-        "$1::bigint",
+        " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint, filtered = "
+        "$10::bigint WHERE r.id = $1::bigint",
         {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
          number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
-         number(counts.rejected), number(counts.bytes)});
+         number(counts.rejected), number(counts.bytes), number(counts.filtered)});
     // Runs go with their stream; nothing else may come after it.
     if (saved.processed == 0)
         throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "the stream was dropped while it ran, or its run deleted");

@@ -79,9 +79,10 @@ StreamState load_state(int stream_id);
 struct RunCounts {
     std::int64_t batches = 0, rows_read = 0, inserted = 0, updated = 0, deleted = 0, rejected = 0, bytes = 0;
     std::int64_t vanished = 0;  // deleted as well, but not among the rows read
+    std::int64_t filtered = 0;  // read, but left out by the stream's filter
 
     std::int64_t unchanged() const {
-        auto rest = rows_read - inserted - updated - deleted - rejected;
+        auto rest = rows_read - inserted - updated - deleted - rejected - filtered;
         return rest > 0 ? rest : 0;
     }
     bool wrote() const { return inserted + updated + deleted + vanished + rejected > 0; }

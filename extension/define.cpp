@@ -14,6 +14,7 @@ extern "C" {
 #include "bgworker/batch_relation.hpp"
 #include "bgworker/expression.hpp"
 #include "bgworker/key_moves.hpp"
+#include "bgworker/source_name.hpp"
 #include "bgworker/source_session.hpp"
 #include "extension/calendar.hpp"
 #include "extension/expression_check.hpp"
@@ -180,13 +181,8 @@ void resolve_target(Stream& stream, const std::string& given, Kind kind) {
         stream.target_table = name_of_path(stream.source, stream.name);
     } else if (name.empty()) {
         // The last part of a table's name; a SELECT has none, and its target is called as the stream.
-        std::string lower = to_lower(trim(stream.source));
-        bool query = lower.rfind("select", 0) == 0 || lower.rfind("with", 0) == 0;
-        std::string last = query ? stream.name : stream.source;
-        if (!query) {
-            while (!last.empty() && (last.back() == ']' || last.back() == '`' || last.back() == '"')) last.pop_back();
-            if (auto at = last.find_last_of(".[`\""); at != std::string::npos) last = last.substr(at + 1);
-        }
+        const auto parts = is_query(stream.source) ? std::nullopt : parse_source_name(stream.source);
+        const std::string last = parts ? parts->back() : stream.name;
         stream.target_table = fold_name(last);
     } else {
         const char* text = name.c_str();

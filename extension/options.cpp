@@ -106,6 +106,21 @@ constexpr Option general[] = {
      .max = 7 * day,
      .description = "Time after which one statement at the source is given up; a stream's own comes first, then its "
                     "server's, then the setting insync.query_timeout."},
+    {.name = "lock_timeout",
+     .type = duration,
+     .default_text = "1 minute",
+     .where = server,
+     .kinds = odbc,
+     .min = second,
+     .max = day,
+     .description = "How long a statement may wait for a lock at the source before the run fails and is tried again."},
+    {.name = "immutable",
+     .type = boolean,
+     .default_text = "false",
+     .where = server,
+     .kinds = odbc,
+     .description = "For a SQLite file that nobody writes to, such as one in a folder that cannot be written: reads it "
+                    "without locks."},
     // Who reads it.
     {.name = "user", .type = text, .where = mapping, .kinds = any, .description = "User name at the source."},
     {.name = "password",

@@ -156,7 +156,8 @@ Datum sync_run(PG_FUNCTION_ARGS) {
                            std::to_string(counts.inserted) + " inserted, " + std::to_string(counts.updated) +
                            " updated, " + std::to_string(counts.deleted + counts.vanished) + " deleted, " +
                            std::to_string(counts.unchanged()) + " unchanged, " + std::to_string(counts.rejected) +
-                           " rejected";
+                           " rejected" +
+                           (counts.filtered > 0 ? ", " + std::to_string(counts.filtered) + " filtered out" : "");
         const char* message = text.c_str();
         pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message))); });
         return Datum(0);

@@ -147,6 +147,9 @@ END $$;
 ALTER TABLE insync.run ADD COLUMN reread bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN insync.run.reread IS
     'rows of the overlap: read again, as they stand at or before the watermark that the run began from; of a stretch of quiet polls, those of the last one';
+ALTER TABLE insync.run ADD COLUMN filtered bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN insync.run.filtered IS 'rows that the source sent and the stream''s filter left out';
+COMMENT ON COLUMN insync.run.unchanged IS 'rows that were right already';
 
 /* Why nothing runs is said where everybody looks: a copy waits for sync_resume(), a standby for its promotion. Not dropped
    and made again, as what was granted on it would be lost. */
@@ -176,7 +179,8 @@ SELECT s.name AS stream,
        (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id OPERATOR(pg_catalog.=) s.id) AS rejects,
        coalesce(stopped.message, u.message, CASE WHEN pg_catalog.starts_with(r.message, live.message) THEN r.message END, -- it is clipped there
                 live.message, r.message) AS message,
-       CASE WHEN live.polls OPERATOR(pg_catalog.>) 0 THEN live.rows_read ELSE r.reread END AS reread
+       CASE WHEN live.polls OPERATOR(pg_catalog.>) 0 THEN live.rows_read ELSE r.reread END AS reread,
+       r.filtered AS filtered
   FROM insync.stream AS s
   CROSS JOIN (SELECT CASE
       WHEN NOT EXISTS (SELECT FROM insync.home AS h, pg_catalog.pg_control_system() AS c, pg_catalog.pg_database AS d
@@ -190,6 +194,7 @@ SELECT s.name AS stream,
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id
                         AND x.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']) ORDER BY x.id DESC LIMIT 1) AS r ON true;
+COMMENT ON COLUMN insync.status.filtered IS 'rows of the last run that its filter left out';
 
 COMMENT ON COLUMN insync.status.reread IS
     'rows of the overlap that the last run or poll read again; many for a long time: see option lookback';

@@ -26,6 +26,7 @@ struct Failure : std::exception {
     std::string hint;
     std::string sqlstate;                       // the driver's state, empty where it wasn't a driver that failed
     std::optional<double> retry_after_seconds;  // set by sources that say how long to wait
+    bool no_permission = false;                 // the source's user lacks a right
     bool disconnected = false;                  // the connection is gone: open again before anything else
 };
 

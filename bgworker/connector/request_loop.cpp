@@ -69,6 +69,7 @@ OpenRequest open_request(const json& request) {
     if (const auto found = request.find("limits"); found != request.end() && found->is_object()) {
         open.connect_timeout_ms = number_or(*found, "connect_timeout_ms", open.connect_timeout_ms);
         open.query_timeout_ms = number_or(*found, "query_timeout_ms", open.query_timeout_ms);
+        open.lock_timeout_ms = number_or(*found, "lock_timeout_ms", open.lock_timeout_ms);
         open.max_value_bytes = number_or(*found, "max_value_bytes", open.max_value_bytes);
     }
     return open;

@@ -25,6 +25,7 @@ struct OpenRequest {
     std::string password;
     int connect_timeout_ms = 15000;
     int query_timeout_ms = 600000;
+    int lock_timeout_ms = 60000;
     std::size_t max_value_bytes = 256u << 20;
 };
 

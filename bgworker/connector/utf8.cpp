@@ -88,4 +88,23 @@ std::string_view utf8_prefix(std::string_view text, std::size_t limit) {
     return text.substr(0, limit);
 }
 
+std::u16string utf16_of(std::string_view text) {
+    const std::string valid = replaced_utf8(text);
+    std::u16string out;
+    for (std::size_t at = 0; at < valid.size();) {
+        const auto lead = static_cast<unsigned char>(valid[at]);
+        const std::size_t bytes = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+        char32_t code = bytes == 1 ? lead : lead & (0x7Fu >> bytes);
+        for (std::size_t i = 1; i < bytes; i++) code = code << 6 | (static_cast<unsigned char>(valid[at + i]) & 0x3Fu);
+        at += bytes;
+        if (code < 0x10000) {
+            out += static_cast<char16_t>(code);
+        } else {
+            out += static_cast<char16_t>(0xD800 + ((code - 0x10000) >> 10));
+            out += static_cast<char16_t>(0xDC00 + ((code - 0x10000) & 0x3FF));
+        }
+    }
+    return out;
+}
+
 }  // namespace insync

@@ -18,4 +18,7 @@ std::string replaced_utf8(std::string_view text);
 // `text` cut to at most `limit` bytes on a character border.
 std::string_view utf8_prefix(std::string_view text, std::size_t limit);
 
+// As UTF-16; bytes that aren't valid UTF-8 become U+FFFD.
+std::u16string utf16_of(std::string_view text);
+
 }  // namespace insync

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -44,7 +45,22 @@ struct Statement {
     std::int64_t row = 0;  // the current one
     std::map<std::size_t, Binding> bindings;
     std::map<std::size_t, std::size_t> sent;  // bytes of the current row's columns that SQLGetData has given
-    std::pair<char*, SQLLEN*> parameter{};
+    struct Parameter {
+        SQLSMALLINT c_type, sql_type;
+        SQLULEN size;
+        char* value;
+        SQLLEN* length;
+
+        // Wide texts with a question mark for what isn't ASCII.
+        std::string text() const {
+            const auto bytes = static_cast<std::size_t>(*length);
+            if (c_type != SQL_C_WCHAR) return {value, bytes};
+            std::string narrow;
+            for (std::size_t at = 0; at < bytes; at += 2) narrow += value[at + 1] == 0 ? value[at] : '?';
+            return narrow;
+        }
+    };
+    std::map<int, Parameter> parameters;
     SQLULEN array_size = 1;
     SQLULEN* fetched = nullptr;
     SQLUSMALLINT* status = nullptr;
@@ -217,11 +233,15 @@ SQLRETURN SQL_API SQLDisconnect(SQLHDBC handle) {
     return SQL_SUCCESS;
 }
 
-SQLRETURN SQL_API SQLGetInfo(SQLHDBC, SQLUSMALLINT type, SQLPOINTER value, SQLSMALLINT room, SQLSMALLINT* length) {
+SQLRETURN SQL_API SQLGetInfo(SQLHDBC handle, SQLUSMALLINT type, SQLPOINTER value, SQLSMALLINT room,
+                             SQLSMALLINT* length) {
     switch (type) {
         case SQL_DRIVER_ODBC_VER:
             return copy_text("03.52", value, room, length);
         case SQL_DBMS_NAME:
+            if (const Orders& orders = static_cast<Connection*>(handle)->orders; orders.is("dbms")) {
+                return copy_text(orders.value, value, room, length);
+            }
             return copy_text("Misbehaving", value, room, length);
         case SQL_DBMS_VER:
             return copy_text("1.0", value, room, length);
@@ -245,17 +265,25 @@ SQLRETURN SQL_API SQLGetStmtAttr(SQLHSTMT, SQLINTEGER, SQLPOINTER, SQLINTEGER, S
     return SQL_ERROR;
 }
 
-SQLRETURN SQL_API SQLBindParameter(SQLHSTMT handle, SQLUSMALLINT number, SQLSMALLINT, SQLSMALLINT, SQLSMALLINT, SQLULEN,
-                                   SQLSMALLINT, SQLPOINTER value, SQLLEN, SQLLEN* length) {
-    if (number == 1) statement_of(handle).parameter = {static_cast<char*>(value), length};
+SQLRETURN SQL_API SQLBindParameter(SQLHSTMT handle, SQLUSMALLINT number, SQLSMALLINT, SQLSMALLINT c_type,
+                                   SQLSMALLINT sql_type, SQLULEN size, SQLSMALLINT, SQLPOINTER value, SQLLEN,
+                                   SQLLEN* length) {
+    statement_of(handle).parameters[number] = {c_type, sql_type, size, static_cast<char*>(value), length};
     return SQL_SUCCESS;
 }
 
 SQLRETURN SQL_API SQLExecDirect(SQLHSTMT handle, SQLCHAR* sql, SQLINTEGER length) {
     Statement& statement = statement_of(handle);
     std::string first;
-    if (auto [value, size] = statement.parameter; value != nullptr)
-        first.assign(value, static_cast<std::size_t>(*size));
+    if (!statement.parameters.empty()) first = statement.parameters.begin()->second.text();
+    if (!statement.orders().trace.empty()) {
+        std::ofstream trace(statement.orders().trace, std::ios::app);
+        trace << text_of(sql, length) << "\n";
+        for (const auto& [number, parameter] : statement.parameters) {
+            trace << "  C type " << parameter.c_type << ", SQL type " << parameter.sql_type << ", size "
+                  << parameter.size << ": " << parameter.text() << "\n";
+        }
+    }
     return start(statement, run_statement(statement.orders(), text_of(sql, length), first));
 }
 

@@ -141,7 +141,8 @@ Orders parse_orders(const std::string& connection_string) {
         value.erase(std::min(value.find(';'), value.size()));
         return value.size() > 1 && value[0] == '{' ? value.substr(1, value.size() - 2) : value;
     };
-    Orders orders{value_of("MISBEHAVE"), value_of("AT"), value_of("VALUE"), value_of("NOTE"), value_of("PWD")};
+    Orders orders{value_of("MISBEHAVE"), value_of("AT"),  value_of("VALUE"),
+                  value_of("NOTE"),      value_of("PWD"), value_of("TRACE")};
     if (const std::string rows = value_of("ROWS"); !rows.empty()) orders.rows = std::strtoll(rows.c_str(), nullptr, 10);
     return orders;
 }

@@ -36,7 +36,9 @@ StatementText make_statement(const Request& request, const std::vector<std::stri
         relation.columns.push_back(resolve_column(request.dialect, result, types[request.types[i]]));
     }
     relation.is_query = request.is_query;
-    relation.text = request.is_query ? "SELECT * FROM t WHERE a > :watermark OR b > :watermark" : names.back();
+    if (request.is_query) {
+        relation.query = parse_source_query(request.dialect, "SELECT * FROM t WHERE a > :watermark OR b > :watermark");
+    }
     relation.has_marker = request.is_query;
     relation.from = quote_path(request.dialect, {names.back(), names.front()});
     ReadRequest read;

@@ -2,6 +2,10 @@
 // (tests/driver). Whatever it says, a read ends with its rows, with rejects, or with a failure that names the lie.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
 #include "bgworker/connector/odbc/odbc_source.hpp"
 #include "tests/unit/connector_frames.hpp"
 
@@ -222,6 +226,76 @@ TEST_F(ConnectorDriver, ALongDiagnosticDoesNotCutASecretInTwo) {
     const Outcome outcome = read("MISBEHAVE=error;AT=execute;VALUE=long");
     EXPECT_NE(outcome.failure.find("out of memory or of ideas"), std::string::npos) << outcome.failure;
     EXPECT_EQ(outcome.failure.find("hun"), std::string::npos) << outcome.failure;
+}
+
+// SQL Server's own rules, against a driver that says it is one.
+class ConnectorSqlServer : public ConnectorDriver {
+  protected:
+    ConnectorSqlServer() : trace_(std::filesystem::temp_directory_path() / ("trace" + std::to_string(getpid()))) {}
+    ~ConnectorSqlServer() override { std::filesystem::remove(trace_); }
+
+    std::string orders() const { return "MISBEHAVE=dbms;VALUE=Microsoft SQL Server;ROWS=5;TRACE=" + trace_.string(); }
+
+    // The statements since the last call, each followed by its parameters.
+    std::vector<std::string> sent() {
+        std::ifstream file(trace_);
+        std::vector<std::string> lines;
+        for (std::string line; std::getline(file, line);) lines.push_back(line);
+        std::filesystem::remove(trace_);
+        return lines;
+    }
+
+    json read_changes(json position, ReadRequest request = {}) {
+        test::Capture capture;
+        request.source = "ventas 表";
+        request.key = {"nombre"};
+        request.key_is_unique = true;
+        request.watermark = {"hecho"};
+        request.lookback = "0";
+        request.position = std::move(position);
+        source_.read(request, capture.writer);
+        json last;
+        for (const test::Frame& frame : capture.frames()) {
+            if (frame.type == 'P') last = frame.json().at("position");
+        }
+        return last;
+    }
+
+    std::filesystem::path trace_;
+};
+
+TEST_F(ConnectorSqlServer, TextsThatAreNotAsciiAreBoundWide) {
+    open(orders());
+    sent();
+    test::Capture capture;
+    ReadRequest request;
+    request.source = "ventas 表";
+    request.full = true;
+    request.key = {"nombre"};
+    request.key_is_unique = true;
+    request.page_rows = 3;
+    source_.read(request, capture.writer);
+    const std::vector<std::string> lines = sent();
+    auto behind = [&](const std::string& part) {
+        for (std::size_t i = 0; i + 1 < lines.size(); i++) {
+            if (lines[i].find(part) != std::string::npos) return lines[i + 1];
+        }
+        return "no statement with " + part;
+    };
+    const std::string wide = "  C type " + std::to_string(SQL_C_WCHAR) + ", SQL type " + std::to_string(SQL_WVARCHAR);
+    EXPECT_EQ(behind("OBJECT_ID(?)"), wide + ", size 10: [ventas ?]");
+    EXPECT_EQ(behind("> CAST(? AS nvarchar(40))"), wide + ", size 3: 3 ?");
+}
+
+TEST_F(ConnectorSqlServer, AsciiTextsStayNarrow) {
+    open(orders());
+    sent();
+    test::Capture capture;
+    source_.discover("ven%", capture.writer);
+    const std::vector<std::string> lines = sent();
+    ASSERT_GT(lines.size(), 1u);
+    EXPECT_EQ(lines[1], "  C type " + std::to_string(SQL_C_CHAR) + ", SQL type " + std::to_string(SQL_VARCHAR) +
+                            ", size 4: ven%");
 }
 
 }  // namespace

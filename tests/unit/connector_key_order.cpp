@@ -85,7 +85,7 @@ TEST(ConnectorKeyOrder, OracleComparesPaddedTextsAsPaddedOnes) {
 
 TEST(ConnectorKeyOrder, OracleSortsTextsAsItComparesThem) {
     Texts sent;
-    for (const SessionStatement& statement : session_statements(Dialect::oracle, 0)) {
+    for (const SessionStatement& statement : session_statements(Dialect::oracle, 0, 60000)) {
         if (statement.required) sent.push_back(statement.sql);
     }
     for (const char* setting : {"NLS_SORT", "NLS_COMP"}) {

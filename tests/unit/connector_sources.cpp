@@ -5,7 +5,7 @@
 #include "bgworker/connector/odbc/connect_string.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
 #include "bgworker/connector/odbc/diagnostics.hpp"
-#include "bgworker/connector/source_name.hpp"
+#include "bgworker/source_name.hpp"
 
 namespace insync {
 namespace {
@@ -50,18 +50,6 @@ TEST(ConnectorSourceName, TellsQueriesFromTables) {
     EXPECT_FALSE(is_query("select"));
 }
 
-TEST(ConnectorWatermarkMarker, IsReplacedOutsideQuotesAndComments) {
-    const MarkedQuery query = replace_watermark_markers(
-        "SELECT ':watermark', \":watermark\", x::watermark -- :watermark\nFROM t /* :watermark */ WHERE a > :watermark "
-        "OR b > :WATERMARK OR c = :watermarks ;\n",
-        "?");
-    EXPECT_EQ(query.markers, 2);
-    EXPECT_EQ(
-        query.sql,
-        "SELECT ':watermark', \":watermark\", x::watermark -- :watermark\nFROM t /* :watermark */ WHERE a > ? OR b "
-        "> ? OR c = :watermarks");
-}
-
 OpenRequest request_for(nlohmann::json server) {
     OpenRequest request;
     request.server = std::move(server);
@@ -94,8 +82,8 @@ TEST(ConnectorConnectString, SpeaksEachDriversKeywords) {
     EXPECT_EQ(with("MariaDB Unicode"),
               "DRIVER={MariaDB Unicode};SERVER=db.example;PORT=1234;TCPIP=1;DATABASE=shop;CHARSET=utf8mb4;" + login);
     EXPECT_EQ(with_plain("FreeTDS"),
-              "DRIVER={FreeTDS};SERVER=db.example;PORT=1234;TDS_Version=7.4;ClientCharset=UTF-8;DATABASE=shop;"
-              "APP=pg_insync;" +
+              "DRIVER={FreeTDS};SERVER=db.example;PORT=1234;TDS_Version=7.4;ClientCharset=UTF-8;"
+              "ApplicationIntent=ReadOnly;DATABASE=shop;APP=pg_insync;" +
                   plain);
     EXPECT_EQ(with("ODBC Driver 18 for SQL Server"),
               "DRIVER={ODBC Driver 18 for SQL Server};SERVER=db.example,1234;ApplicationIntent=ReadOnly;DATABASE=shop;"

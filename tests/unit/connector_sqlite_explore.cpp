@@ -76,6 +76,7 @@ TEST_F(ConnectorSqliteExplore, CheckStopsAtTheFirstFailedStep) {
     EXPECT_EQ(frames[0].json()["ok"], false);
     EXPECT_NE(frames[0].json()["message"].get<std::string>().find("Perhaps you meant \"SQLite3\""), std::string::npos);
     request.server["driver"] = "SQLite3";
+    sql("CREATE TABLE t (id INTEGER PRIMARY KEY)");
     OdbcSource().check(request, capture.writer);
     frames = capture.frames();
     ASSERT_EQ(frames.size(), 5u);

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "bgworker/connector/odbc/catalog_statements.hpp"
+#include "bgworker/connector/odbc/fetch.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
+#include "tests/unit/connector_frames.hpp"
 
 namespace insync::odbc {
 namespace {
@@ -71,10 +73,11 @@ TEST(ConnectorStatements, Postgresql) {
 
 TEST(ConnectorStatements, Trap12SqlServerCastsTheBoundToTheColumnsOwnType) {
     const ReadPlan plan = orders(Dialect::sqlserver, "int", "datetime");
-    EXPECT_EQ(
-        changes_page(plan, std::nullopt, Bounds{"2024-01-01 00:00:00.003", {}, {}}).sql,
-        "SELECT TOP (100) s.[id], CONVERT(varchar(23), s.[changed], 121) AS [changed] FROM [dbo].[orders] s WHERE "
-        "s.[changed] >= CAST(? AS datetime) ORDER BY s.[changed], s.[id]");
+    EXPECT_EQ(changes_page(plan, std::nullopt, Bounds{"2024-01-01 00:00:00.003", {}, {}}).sql,
+              "SELECT TOP (100) s.[id], s.[changed] FROM [dbo].[orders] s WHERE s.[changed] >= CAST(? AS datetime) "
+              "ORDER BY s.[changed], s.[id]");
+    EXPECT_EQ(max_watermark(plan, std::nullopt, {}).sql,
+              "SELECT CONVERT(varchar(23), MAX(s.[changed]), 121) FROM [dbo].[orders] s");
     EXPECT_EQ(max_watermark(orders(Dialect::sqlserver, "int", "datetime2(7)"), "C", {}).sql,
               "SELECT CONVERT(varchar(27), MAX(s.[changed]), 121) FROM [dbo].[orders] s WHERE s.[changed] <= "
               "CAST(? AS datetime2(7))");
@@ -83,15 +86,17 @@ TEST(ConnectorStatements, Trap12SqlServerCastsTheBoundToTheColumnsOwnType) {
 TEST(ConnectorStatements, Trap04SqlServerRowversionStaysBelowTheHorizon) {
     const ReadPlan plan = orders(Dialect::sqlserver, "int", "timestamp");
     EXPECT_EQ(plan.kind, WatermarkKind::rowversion);
-    const StatementText page = changes_page(plan, std::nullopt, Bounds{"0x01", "0x02", {}});
+    const StatementText page = changes_page(plan, std::nullopt, Bounds{"0x00000000000007D1", "0x8000000000000000", {}});
     EXPECT_EQ(
         page.sql,
-        "SELECT TOP (100) s.[id], CONVERT(varchar(18), CAST(s.[changed] AS binary(8)), 1) AS [changed] FROM "
-        "[dbo].[orders] s WHERE s.[changed] >= CONVERT(binary(8), ?, 1) AND s.[changed] < CONVERT(binary(8), ?, 1) "
+        "SELECT TOP (100) s.[id], CAST(s.[changed] AS bigint) AS [changed] FROM [dbo].[orders] s WHERE s.[changed] >= "
+        "CAST(CAST(? AS bigint) AS binary(8)) AND s.[changed] < CAST(CAST(? AS bigint) AS binary(8)) "
         "ORDER BY s.[changed], s.[id]");
-    EXPECT_EQ(page.parameters, Texts({"0x01", "0x02"}));
-    EXPECT_EQ(rowversion_horizon_statement(),
-              "SELECT CONVERT(varchar(18), CAST(MIN_ACTIVE_ROWVERSION() AS binary(8)), 1)");
+    EXPECT_EQ(page.parameters, Texts({"2001", "-9223372036854775808"}));
+    // Positions keep the form that they always had.
+    EXPECT_EQ(rowversion_literal("2001"), "0x00000000000007D1");
+    EXPECT_EQ(rowversion_literal("-9223372036854775808"), "0x8000000000000000");
+    EXPECT_EQ(watermark_literal(plan.columns[1], "2001"), "0x00000000000007D1");
 }
 
 TEST(ConnectorStatements, SqlServerIsolation) {
@@ -166,7 +171,7 @@ TEST(ConnectorStatements, AQuerysMarkersAreBoundBeforeThePage) {
     const auto pg = Dialect::postgresql;
     Relation query;
     query.is_query = query.has_marker = true;
-    query.text = "SELECT id, w FROM t WHERE w > :watermark;";
+    query.query = parse_source_query(pg, "SELECT id, w FROM t WHERE w > :watermark;");
     query.columns = {column(pg, "id", "integer"), column(pg, "w", "timestamp")};
     const ReadPlan plan = make_read_plan(pg, query, request({"id"}, {"w"}));
     const StatementText page = changes_page(plan, After{"A", {"3"}}, Bounds{"L", {}, "M"});
@@ -181,7 +186,7 @@ TEST(ConnectorStatements, AQuerysMarkersAreBoundBeforeThePage) {
 TEST(ConnectorStatements, AQuerysMarkersAreBoundWithoutBoundsToo) {
     Relation query;
     query.is_query = query.has_marker = true;
-    query.text = "SELECT id, w FROM t WHERE w > :watermark";
+    query.query = parse_source_query(Dialect::sqlite, "SELECT id, w FROM t WHERE w > :watermark");
     query.columns = {column(Dialect::sqlite, "id", "integer"), column(Dialect::sqlite, "w", "text")};
     const ReadPlan plan = make_read_plan(Dialect::sqlite, query, request({"id"}, {"w"}));
     EXPECT_EQ(storage_classes(plan, 1).parameters, Texts({""}));
@@ -267,6 +272,33 @@ TEST(ConnectorTypes, Table) {
         EXPECT_EQ(resolved.type, c.transport) << name_of(c.dialect) << " " << c.type;
         EXPECT_EQ(resolved.pg_type, c.pg_type) << name_of(c.dialect) << " " << c.type;
         EXPECT_EQ(resolved.source_type, c.type);
+    }
+}
+
+TEST(ConnectorTypes, SqlServersOwnStructuresArriveAsItShowsThem) {
+    test::Capture capture;
+    auto encoded = [&](const SourceColumn& of, std::string_view bytes) {
+        capture.writer.begin_row(1);
+        EXPECT_EQ(encode_cell(capture.writer, of, Cell{bytes, false, Fault::none}, {}, 100), Fault::none);
+        capture.writer.end_row();
+        const std::vector<test::Frame> frames = capture.frames();
+        return *test::rows_of(frames.back().payload).back()[0];
+    };
+    const SourceColumn version = column(Dialect::sqlserver, "v", "timestamp");
+    const std::int64_t number = 2001;
+    const std::string_view bytes(reinterpret_cast<const char*>(&number), sizeof number);
+    EXPECT_EQ(encoded(version, bytes), std::string("\0\0\0\0\0\0\x07\xD1", 8));
+    EXPECT_EQ(literal_of(version, {bytes, false, Fault::none}), "0x00000000000007D1");
+    // 1/300 seconds with as many digits as each driver has.
+    const SourceColumn time = column(Dialect::sqlserver, "t", "datetime");
+    const std::pair<SQLUINTEGER, const char*> fractions[] = {{0, "000"},         {3333333, "003"},  {3000000, "003"},
+                                                             {6666667, "007"},   {6666666, "007"},  {7000000, "007"},
+                                                             {996666667, "997"}, {997000000, "997"}};
+    for (const auto& [fraction, shown] : fractions) {
+        const SQL_TIMESTAMP_STRUCT value{2026, 1, 5, 10, 0, 59, fraction};
+        const std::string_view cell(reinterpret_cast<const char*>(&value), sizeof value);
+        EXPECT_EQ(literal_of(time, {cell, false, Fault::none}), std::string("2026-01-05 10:00:59.") + shown);
+        EXPECT_EQ(wire::get_int64(encoded(time, cell).data()) % 1000000, std::stoi(shown) * 1000);
     }
 }
 

@@ -46,6 +46,7 @@ class SqliteTest : public testing::Test {
             if (failure.kind == FailureClass::config) GTEST_SKIP() << "the driver SQLite3 isn't registered";
             throw;
         }
+        sql("PRAGMA query_only = OFF");  // a session of ours only reads
         open();
     }
     void TearDown() override {

@@ -5,9 +5,10 @@
 #include <charconv>
 #include <map>
 #include <strings.h>
+#include <utility>
 
 #include "bgworker/connector/odbc/catalog_statements.hpp"
-#include "bgworker/connector/source_name.hpp"
+#include "bgworker/source_name.hpp"
 #include "bgworker/connector/utf8.hpp"
 #include "extension/near_miss.hpp"
 
@@ -220,7 +221,43 @@ std::vector<ResultColumn> describe_result(Connection& connection, const std::str
     return columns;
 }
 
+// `error` is what the source said.
+[[noreturn]] void fail_without_right(const std::string& source, const Failure& error) {
+    Failure failure(FailureClass::config, "permission denied for source \"" + source + "\"",
+                    "The source said: " + error.message + ".",
+                    "Grant SELECT on it, at the source, to the user of the user mapping.");
+    failure.sqlstate = error.sqlstate;
+    failure.no_permission = true;
+    throw failure;
+}
+
+// Where the user may read some columns only, "SELECT *" is refused.
+std::vector<ResultColumn> describe_readable(Connection& connection, const std::string& source,
+                                            const std::vector<std::string>& parts, const Failure& error) {
+    const Query query = readable_columns_query(connection.dialect(), parts);
+    std::string list;
+    if (!query.sql.empty()) {
+        for (const TextRow& row : connection.query(query.sql, query.parameters)) {
+            list += (list.empty() ? "s." : ", s.") + quote_name(connection.dialect(), text_of(row[0]));
+        }
+    }
+    if (list.empty()) fail_without_right(source, error);
+    return describe_result(connection, source,
+                           "SELECT " + list + " FROM " + quote_path(connection.dialect(), parts) + " s WHERE 1 = 0");
+}
+
+// Engines hide what a user may not read. Where they tell the difference, so do we.
+void require_right(Connection& connection, const std::string& source, const std::vector<std::string>& parts) {
+    try {
+        connection.execute("SELECT 1 FROM " + quote_path(connection.dialect(), parts) + " s WHERE 1 = 0");
+    } catch (const Failure& error) {
+        if (error.disconnected) throw;
+        if (error.no_permission) fail_without_right(source, error);
+    }
+}
+
 [[noreturn]] void fail_unknown_source(Connection& connection, const std::string& source) {
+    refuse_other_statements(source);
     std::vector<std::string> names;
     for (const TableName& table : list_tables(connection, "%")) {
         names.push_back(source_text(table.parts));
@@ -246,7 +283,8 @@ void require_harmless_query(const std::string& source) {
 
 // The driver calls whatever it doesn't know a text, and what is compared as one type and sorted as another gets lost.
 // The server itself knows, and also whether texts that differ may be equal somewhere.
-void set_exact_types(Connection& connection, const std::string& sql, std::vector<SourceColumn>& columns) {
+void set_exact_types(Connection& connection, const std::string& with, const std::string& query,
+                     std::vector<SourceColumn>& columns) {
     std::string types;
     for (const SourceColumn& column : columns) {
         if (column.type == Transport::text) {
@@ -258,9 +296,9 @@ void set_exact_types(Connection& connection, const std::string& sql, std::vector
     }
     if (types.empty()) return;
     const std::vector<TextRow> rows = connection.query(
-        "SELECT (SELECT count(*) FROM pg_catalog.pg_collation c WHERE pg_catalog.to_jsonb(c) ->> "
+        with + "SELECT (SELECT count(*) FROM pg_catalog.pg_collation c WHERE pg_catalog.to_jsonb(c) ->> "
         "'collisdeterministic' = 'false')" +
-        types + " FROM (SELECT 1) one LEFT JOIN (" + sql + ") s ON false");
+        types + " FROM (SELECT 1) one LEFT JOIN (" + query + ") s ON false");
     if (rows.empty()) return;
     std::size_t at = 1;
     for (SourceColumn& column : columns) {
@@ -283,20 +321,22 @@ Relation load_query(Connection& connection, const std::string& source) {
     Relation relation;
     relation.is_query = true;
     relation.text = source;
-    int markers = 0;
+    relation.query = parse_source_query(connection.dialect(), source);
+    relation.has_marker = relation.query.markers() > 0;
     // Only the columns are wanted, so an untyped NULL stands in for the watermark.
-    const std::string sql = query_text(relation, "NULL", markers);
-    relation.has_marker = markers > 0;
-    relation.from = "(" + query_text(relation, ":watermark", markers) + ")";
-    for (const ResultColumn& column :
-         describe_result(connection, relation.text, "SELECT s.* FROM (" + sql + ") s WHERE 1 = 0")) {
+    auto sql = [](const MarkedText& text) { return text.with("NULL"); };
+    const std::string with = sql(relation.query.with) + (relation.query.with.empty() ? "" : " ");
+    const std::string query = sql(relation.query.select);
+    const std::string statement =
+        with + "SELECT s.* FROM (" + query + ") s WHERE 1 = 0 " + sql(relation.query.options);
+    for (const ResultColumn& column : describe_result(connection, relation.text, statement)) {
         relation.columns.push_back(resolve_column(connection.dialect(), column, ""));
         if (connection.dialect() == Dialect::sqlite && column.type_name == "varchar") {
             // What the driver says of a column without a declared type; its affinity is that of none.
             relation.columns.back().affinity = Affinity::none;
         }
     }
-    if (connection.dialect() == Dialect::postgresql) set_exact_types(connection, sql, relation.columns);
+    if (connection.dialect() == Dialect::postgresql) set_exact_types(connection, with, query, relation.columns);
     for (SourceColumn& column : relation.columns) {
         // To MySQL's driver, an ENUM of a query is a CHAR: sorted by its text, which is compared as well.
         const bool may_be_enum = connection.dialect() == Dialect::mysql && column.source_type == "char";
@@ -320,25 +360,34 @@ std::string source_text(const std::vector<std::string>& parts) {
 }
 
 std::vector<TableName> list_tables(Connection& connection, const std::string& pattern) {
+    connection.guard(false);
     const Query query = list_tables_query(connection.dialect(), pattern);
     if (query.sql.empty()) return list_tables_by_driver(connection, pattern);
     return tables_of(connection.query(query.sql, query.parameters));
 }
 
 Relation load_table(Connection& connection, const TableName& table) {
+    connection.guard(false);
     Relation relation;
     relation.text = source_text(table.parts);
     relation.is_view = table.is_view;
     relation.estimated_rows = table.estimated_rows;
     relation.from = quote_path(connection.dialect(), table.parts);
+    relation.parts = table.parts;
     std::vector<DeclaredColumn> declared = load_declared(connection, table.parts);
     // An invisible column has data like any other, and may be the key.
     std::string hidden;
     for (const DeclaredColumn& column : declared) {
         if (column.note == "hidden") hidden += ", s." + quote_name(connection.dialect(), column.name);
     }
-    std::vector<ResultColumn> columns =
-        describe_result(connection, relation.text, "SELECT s.*" + hidden + " FROM " + relation.from + " s WHERE 1 = 0");
+    std::vector<ResultColumn> columns;
+    try {
+        columns = describe_result(connection, relation.text,
+                                  "SELECT s.*" + hidden + " FROM " + relation.from + " s WHERE 1 = 0");
+    } catch (const Failure& error) {
+        if (!error.no_permission || error.disconnected) throw;
+        columns = describe_readable(connection, relation.text, table.parts, error);
+    }
     const bool is_sqlite = connection.dialect() == Dialect::sqlite;
     for (std::size_t i = 0; i < columns.size(); i++) {
         ResultColumn& column = columns[i];
@@ -356,6 +405,15 @@ Relation load_table(Connection& connection, const TableName& table) {
         }
     }
     load_keys(connection, table.parts, relation);
+    // A key with a column that can't be read is none.
+    auto is_readable = [&](const std::vector<std::string>& key) {
+        return std::all_of(key.begin(), key.end(), [&](const std::string& name) {
+            return std::any_of(columns.begin(), columns.end(),
+                               [&](const ResultColumn& column) { return column.name == name; });
+        });
+    };
+    if (!is_readable(relation.primary_key)) relation.primary_key.clear();
+    std::erase_if(relation.unique_keys, [&](const std::vector<std::string>& key) { return !is_readable(key); });
     if (const auto key = relation.collations.find(relation.primary_key); key != relation.collations.end()) {
         // The only key without an index is the number of the row, which is nothing but an integer.
         const bool is_rowid = key->second == std::vector<std::string>{""};
@@ -372,9 +430,16 @@ Relation load_table(Connection& connection, const TableName& table) {
 }
 
 Relation load_relation(Connection& connection, const std::string& source) {
+    connection.guard(false);
+    if (std::exchange(connection.snapshot_isolation, false)) {
+        // Catalogs of other databases may refuse to be read in it.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    }
+    connection.guard(is_query(source));
     if (is_query(source)) return load_query(connection, source);
     const std::optional<std::vector<std::string>> parts = parse_source_name(source);
     if (!parts) {
+        refuse_other_statements(source);
         throw Failure(FailureClass::config, "source \"" + source + "\" is neither a name nor a query", "",
                       "Write table, schema.table or a SELECT statement.");
     }
@@ -391,7 +456,10 @@ Relation load_relation(Connection& connection, const std::string& source) {
             if (same_table && same_schema) found.push_back(table);
         }
     }
-    if (found.empty()) fail_unknown_source(connection, source);
+    if (found.empty()) {
+        require_right(connection, source, *parts);
+        fail_unknown_source(connection, source);
+    }
     TableName table = found[0];
     // A part that the catalog doesn't name again (another database, an attached file) stays in front.
     if (parts->size() > table.parts.size()) table.parts.insert(table.parts.begin(), (*parts)[0]);
@@ -423,12 +491,6 @@ bool is_unique_key(const Relation& relation, const std::vector<std::string>& col
     };
     return is_within(relation.primary_key) ||
            std::any_of(relation.unique_keys.begin(), relation.unique_keys.end(), is_within);
-}
-
-std::string query_text(const Relation& relation, const std::string& replacement, int& markers) {
-    MarkedQuery query = replace_watermark_markers(relation.text, replacement);
-    markers = query.markers;
-    return query.sql;
 }
 
 }  // namespace insync::odbc

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bgworker/connector/odbc/connection.hpp"
+#include "bgworker/connector/odbc/source_query.hpp"
 #include "bgworker/connector/odbc/types.hpp"
 
 namespace insync::odbc {
@@ -23,8 +24,9 @@ struct TableName {
 struct Relation {
     bool is_query = false;
     bool is_view = false;
-    std::string
-        from;  // what stands behind FROM: a quoted name, or a query in parentheses (its :watermark markers kept)
+    std::string from;                // of a table: its quoted name
+    std::vector<std::string> parts;  // of a table: its name
+    SourceQuery query;
     std::string text;         // the source as the user wrote it
     bool has_marker = false;  // a query with :watermark
     std::vector<SourceColumn> columns;
@@ -53,8 +55,5 @@ std::size_t find_column(const std::vector<SourceColumn>& columns, const std::str
 
 // Whether a table's own keys say that no two rows have the same in these columns.
 bool is_unique_key(const Relation& relation, const std::vector<std::string>& columns);
-
-// The SQL of a query source with every :watermark replaced by `replacement`, and how many there were.
-std::string query_text(const Relation& relation, const std::string& replacement, int& markers);
 
 }  // namespace insync::odbc

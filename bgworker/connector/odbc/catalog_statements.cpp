@@ -159,6 +159,31 @@ Query columns_query(Dialect dialect, const std::vector<std::string>& parts) {
     }
 }
 
+Query readable_columns_query(Dialect dialect, const std::vector<std::string>& parts) {
+    switch (dialect) {
+        case Dialect::mysql: {
+            MysqlName name = mysql_name(parts);
+            return {
+                "SELECT column_name FROM information_schema.columns WHERE FIND_IN_SET('select', privileges) > 0 AND " +
+                    name.condition + " ORDER BY ordinal_position",
+                name.parameters};
+        }
+        case Dialect::postgresql:
+            return {
+                "SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+                "pg_catalog.to_regclass(CAST(? AS text)) AND a.attnum > 0 AND NOT a.attisdropped AND "
+                "pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') ORDER BY a.attnum",
+                {quote_path(dialect, parts)}};
+        case Dialect::sqlserver:
+            return {"SELECT c.name FROM " + sqlserver_catalog(parts) +
+                        "sys.columns c WHERE c.object_id = OBJECT_ID(?) AND HAS_PERMS_BY_NAME(?, 'OBJECT', 'SELECT', "
+                        "c.name, 'COLUMN') = 1 ORDER BY c.column_id",
+                    {quote_path(dialect, parts), quote_path(dialect, parts)}};
+        default:
+            return {};
+    }
+}
+
 Query keys_query(Dialect dialect, const std::vector<std::string>& parts) {
     switch (dialect) {
         case Dialect::sqlite:

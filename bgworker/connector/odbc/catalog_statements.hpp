@@ -24,6 +24,9 @@ Query find_table_query(Dialect dialect, const std::vector<std::string>& parts);
 // Rows of (column, full type name, 1 if nullable) in the table's order.
 Query columns_query(Dialect dialect, const std::vector<std::string>& parts);
 
+// Rows of (column) that the user may read, in the table's order.
+Query readable_columns_query(Dialect dialect, const std::vector<std::string>& parts);
+
 // Rows of (key name, 1 if primary, column) of primary and unique keys, in key and position order. A NULL column stands
 // for an expression.
 Query keys_query(Dialect dialect, const std::vector<std::string>& parts);

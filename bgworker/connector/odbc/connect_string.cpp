@@ -9,6 +9,7 @@
 #include "bgworker/connector/odbc/dialect.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
 #include "extension/connection_string.hpp"
+#include "extension/option_values.hpp"
 
 #include <odbcinst.h>
 
@@ -51,12 +52,31 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-void add_sqlite(ConnectString& out, const std::string& database) {
-    out.add("Database", database);
-    out.add("NoCreat", "1");      // a mistyped path is an error, not a new empty database
-    out.add("StepAPI", "0");      // whole pages in memory, which is faster than a step a row
-    out.add("NoWCHAR", "1");      // texts as UTF-8 bytes
-    out.add("Timeout", "10000");  // milliseconds to wait for a writer's lock
+// As SQLite's URIs have it.
+std::string percent_encoded(std::string_view path) {
+    static constexpr char digits[] = "0123456789ABCDEF";
+    std::string text;
+    for (unsigned char c : path) {
+        if (std::isalnum(c) || c == '/' || c == '_' || c == '-' || c == '.') {
+            text += static_cast<char>(c);
+        } else {
+            text += {'%', digits[c >> 4], digits[c & 15]};
+        }
+    }
+    return text;
+}
+
+void add_sqlite(ConnectString& out, const std::string& database, const OpenRequest& request) {
+    if (!database.empty() && is_immutable(request.server)) {
+        // Not in braces, which this driver takes for a part of the name; nothing in it needs them.
+        out.add_raw("Database=file:" + percent_encoded(database) + "?immutable=1");
+    } else {
+        out.add("Database", database);
+    }
+    out.add("NoCreat", "1");  // a mistyped path is an error, not a new empty database
+    out.add("StepAPI", "0");  // whole pages in memory, which is faster than a step a row
+    out.add("NoWCHAR", "1");  // texts as UTF-8 bytes
+    out.add("Timeout", std::to_string(request.lock_timeout_ms));  // for a writer's lock
 }
 
 void add_mysql(ConnectString& out, const std::string& host, const std::string& port, const std::string& database) {
@@ -105,8 +125,8 @@ void add_sqlserver(ConnectString& out, const std::string& driver, const std::str
         out.add("ClientCharset", "UTF-8");
     } else {
         out.add("SERVER", port.empty() ? host : host + "," + port);
-        out.add("ApplicationIntent", "ReadOnly");
     }
+    out.add("ApplicationIntent", "ReadOnly");
     out.add("DATABASE", database);
     out.add("APP", "pg_insync");
 }
@@ -125,11 +145,11 @@ void add_generic(ConnectString& out, const std::string& host, const std::string&
 }
 
 // What each known driver needs to be read without loss, and the usual parts in its own keywords.
-void add_defaults(ConnectString& out, const std::string& driver, const std::string& host, const std::string& port,
-                  const std::string& database) {
+void add_defaults(ConnectString& out, const OpenRequest& request, const std::string& driver, const std::string& host,
+                  const std::string& port, const std::string& database) {
     switch (dialect_of_driver(driver)) {
         case Dialect::sqlite:
-            return add_sqlite(out, database);
+            return add_sqlite(out, database, request);
         case Dialect::mysql:
             return add_mysql(out, host, port, database);
         case Dialect::postgresql:
@@ -204,6 +224,11 @@ std::string option_text(const nlohmann::json& server, const char* name) {
     return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
+bool is_immutable(const nlohmann::json& server) {
+    const auto on = parse_boolean(option_text(server, "immutable"));
+    return on && *on;
+}
+
 std::string build_connect_string(const OpenRequest& request) {
     const std::string driver = option_text(request.server, "driver");
     const std::string dsn = option_text(request.server, "dsn");
@@ -220,12 +245,12 @@ std::string build_connect_string(const OpenRequest& request) {
     // ODBC takes the first of several values of a key, so what the user wrote stands in front of our defaults.
     if (!given.empty()) {
         out.add_raw(given);
-        add_defaults(out, driver_name, "", "", "");
+        add_defaults(out, request, driver_name, "", "", "");
     } else if (!dsn.empty()) {
         out.add("DSN", dsn);
         out.add_raw(option_text(request.server, "driver_options"));
         out.add("DATABASE", database);
-        add_defaults(out, driver_name, "", "", "");
+        add_defaults(out, request, driver_name, "", "", "");
     } else if (!driver.empty()) {
         out.add_raw("DRIVER=" + in_braces(driver));
         out.add_raw(option_text(request.server, "driver_options"));
@@ -233,7 +258,7 @@ std::string build_connect_string(const OpenRequest& request) {
             throw Failure(FailureClass::config, "server option \"database\" isn't set", "",
                           "Set it to the path of the SQLite file.");
         }
-        add_defaults(out, driver, host, port, database);
+        add_defaults(out, request, driver, host, port, database);
     } else {
         throw Failure(FailureClass::config, "the server names no driver", "",
                       "Set one of the server options driver, dsn and connection_string.");

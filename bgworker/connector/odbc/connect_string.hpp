@@ -24,6 +24,9 @@ std::string build_connect_string(const OpenRequest& request);
 // The text of a server option, or "" where it isn't set.
 std::string option_text(const nlohmann::json& server, const char* name);
 
+// Whether a SQLite file is to be read as one that nobody writes to.
+bool is_immutable(const nlohmann::json& server);
+
 // The values of PWD and Password in text of connection string syntax, with and without their braces: what a message
 // must not repeat.
 std::vector<std::string> passwords_in(std::string_view connect_string);

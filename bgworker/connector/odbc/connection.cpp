@@ -2,8 +2,10 @@
 #include "bgworker/connector/odbc/connection.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "bgworker/connector/odbc/connect_string.hpp"
+#include "bgworker/connector/utf8.hpp"
 
 namespace insync::odbc {
 
@@ -44,6 +46,7 @@ Connection::Connection(const OpenRequest& request)
     : dialect_(dialect_of_driver(option_text(request.server, "driver"))),
       max_value_bytes_(request.max_value_bytes),
       query_timeout_seconds_(seconds_from(request.query_timeout_ms)),
+      lock_timeout_ms_(request.lock_timeout_ms),
       tls_(tls_of(request.server)) {
     const std::string connect_string = build_connect_string(request);
     secrets_ = {request.password, escape_value(request.password), connect_string};
@@ -96,7 +99,11 @@ void Connection::prepare_session() {
     // SQLite's driver can, but says nothing about blocks.
     if (dialect_ == Dialect::sqlite) can_reread_in_block_ = true;
     require_encryption();
-    for (const SessionStatement& statement : session_statements(dialect_, query_timeout_seconds_)) {
+    if (dialect_ == Dialect::oracle) {
+        // A read-only transaction lasts longer than the statement that begins it.
+        SQLSetConnectAttr(connection_, SQL_ATTR_AUTOCOMMIT, as_pointer(SQL_AUTOCOMMIT_OFF), 0);
+    }
+    for (const SessionStatement& statement : session_statements(dialect_, query_timeout_seconds_, lock_timeout_ms_)) {
         try {
             execute(statement.sql);
         } catch (const Failure& error) {
@@ -138,6 +145,12 @@ std::string Connection::info(SQLUSMALLINT type) const {
     if (!SQL_SUCCEEDED(SQLGetInfo(connection_, type, text, sizeof text, &length))) return "";
     return std::string(
         text, std::clamp<std::size_t>(static_cast<std::size_t>(std::max<SQLSMALLINT>(length, 0)), 0, sizeof text - 1));
+}
+
+void Connection::make_read_only() {
+    if (!std::exchange(guarded_, false)) return;
+    for (const std::string& statement : read_only_statements(dialect_)) execute(statement);
+    guarded_ = true;
 }
 
 void Connection::execute(const std::string& sql) {
@@ -205,18 +218,36 @@ void Statement::require(SQLRETURN result, const std::string& action) {
 
 void Statement::execute(const std::string& sql, const std::vector<std::string>& parameters) {
     static const std::string action = "could not run a statement at the source";
+    connection_.make_read_only();
     connection_.statements_sent++;
     parameters_ = parameters;
     lengths_.assign(parameters_.size(), 0);
-    for (std::size_t i = 0; i < parameters_.size(); i++) {
-        lengths_[i] = static_cast<SQLLEN>(parameters_[i].size());
-        require(SQLBindParameter(statement_, static_cast<SQLUSMALLINT>(i + 1), SQL_PARAM_INPUT, SQL_C_CHAR, SQL_VARCHAR,
-                                 std::max<SQLULEN>(1, parameters_[i].size()), 0, as_text(parameters_[i]),
-                                 static_cast<SQLLEN>(parameters_[i].size()), &lengths_[i]),
-                action);
-    }
+    wide_.assign(parameters_.size(), {});
+    for (std::size_t i = 0; i < parameters_.size(); i++) bind(i, action);
     const SQLRETURN result = SQLExecDirect(statement_, as_text(sql), static_cast<SQLINTEGER>(sql.size()));
     if (result != SQL_NO_DATA) require(result, action);
+}
+
+void Statement::bind(std::size_t parameter, const std::string& action) {
+    constexpr std::size_t longest_wide = 4000;
+    std::string& text = parameters_[parameter];
+    const bool ascii =
+        std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    SQLSMALLINT c_type = SQL_C_CHAR, sql_type = SQL_VARCHAR;
+    SQLPOINTER value = as_text(text);
+    std::size_t units = text.size(), bytes = text.size();
+    if (!ascii && connection_.dialect() == Dialect::sqlserver) {
+        std::u16string& wide = wide_[parameter] = utf16_of(text);
+        c_type = SQL_C_WCHAR;
+        sql_type = wide.size() > longest_wide ? SQL_WLONGVARCHAR : SQL_WVARCHAR;
+        value = wide.data();
+        units = wide.size();
+        bytes = 2 * units;
+    }
+    lengths_[parameter] = static_cast<SQLLEN>(bytes);
+    require(SQLBindParameter(statement_, static_cast<SQLUSMALLINT>(parameter + 1), SQL_PARAM_INPUT, c_type, sql_type,
+                             std::max<SQLULEN>(1, units), 0, value, static_cast<SQLLEN>(bytes), &lengths_[parameter]),
+            action);
 }
 
 std::vector<TextRow> Statement::text_rows(int columns) {

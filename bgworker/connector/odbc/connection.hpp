@@ -59,12 +59,20 @@ class Connection {
     // The session's cipher as the source tells it, empty where it is in clear; nothing where it doesn't tell.
     std::optional<std::string> cipher();
 
+    // While `on`, what is sent may hold a query that a user wrote: each statement is made to run read-only.
+    void guard(bool on) { guarded_ = on; }
+
+    // SQL Server: whether this session's statements read in SNAPSHOT isolation, which is set and left once.
+    bool snapshot_isolation = false;
+
     // Statements sent so far, for the progress frames.
     std::uint64_t statements_sent = 0;
 
   private:
+    friend class Statement;
     void prepare_session();
     void require_encryption();
+    void make_read_only();
 
     SQLHENV environment_ = SQL_NULL_HENV;
     SQLHDBC connection_ = SQL_NULL_HDBC;
@@ -72,9 +80,11 @@ class Connection {
     std::vector<std::string> secrets_;
     std::size_t max_value_bytes_;
     int query_timeout_seconds_;
+    int lock_timeout_ms_;
     Tls tls_;
     bool can_reread_in_block_ = false;
     bool dead_ = false;
+    bool guarded_ = false;
 };
 
 // A statement handle, closed with its scope.
@@ -85,7 +95,8 @@ class Statement {
     Statement(const Statement&) = delete;
     Statement& operator=(const Statement&) = delete;
 
-    // Executes `sql` with text parameters.
+    // Executes `sql` with text parameters. SQL Server's drivers convert narrow texts to the code page of its database,
+    // so those that aren't ASCII are sent as wide ones there.
     void execute(const std::string& sql, const std::vector<std::string>& parameters = {});
 
     // Raises Failure unless `result` is a success.
@@ -104,7 +115,10 @@ class Statement {
   private:
     Connection& connection_;
     SQLHSTMT statement_ = SQL_NULL_HSTMT;
+    void bind(std::size_t parameter, const std::string& action);
+
     std::vector<std::string> parameters_;
+    std::vector<std::u16string> wide_;  // those that aren't sent as bytes
     std::vector<SQLLEN> lengths_;
 };
 

@@ -40,6 +40,14 @@ void declare(Dialect dialect, SourceColumn& column, const std::string& declared)
         case Fetch::timestamp:
             if (type != column.type) column.fetch = Fetch::text;
             break;
+        case Fetch::datetime:
+            if (type == column.type) break;
+            column.fetch = Fetch::text;
+            column.select = "CONVERT(varchar(23), @, 121)";
+            break;
+        case Fetch::rowversion:
+            if (type != Transport::bytea) refuse_bytes(column, declared);
+            break;
         case Fetch::binary:
             if (type != Transport::bytea && type != Transport::uuid) refuse_bytes(column, declared);
             break;

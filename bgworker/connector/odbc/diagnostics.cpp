@@ -30,6 +30,20 @@ struct Verdict {
     const char* hint = "";
 };
 
+// The engines' numbers for a right that is missing; some say the same of a table that isn't there.
+bool lacks_right(const Diagnostic& record, Dialect dialect) {
+    switch (dialect) {
+        case Dialect::mysql:
+            return is_one_of(record.native, {1142, 1143, 1044, 1370});
+        case Dialect::sqlserver:
+            return is_one_of(record.native, {229, 230, 916});
+        case Dialect::oracle:
+            return is_one_of(record.native, {1031, 41900});
+        default:
+            return record.sqlstate == "42501";
+    }
+}
+
 constexpr const char* driver_hint = "Install the driver and register it in odbcinst.ini on the database server.";
 
 Verdict by_state(const Diagnostic& record) {
@@ -39,7 +53,8 @@ Verdict by_state(const Diagnostic& record) {
         return {FailureClass::config, false, 8, driver_hint};
     }
     if (state == "01000" && contains(record.message, "open lib")) return {FailureClass::config, false, 8, driver_hint};
-    if (state == "HYT00" || state == "HYT01" || state == "S1T00") return {FailureClass::transient, false, 7, ""};
+    if (state == "HYT00" || state == "HYT01" || state == "S1T00" || state == "55P03")
+        return {FailureClass::transient, false, 7, ""};
     if (starts_with(state, "40") || state == "57014" || state == "70100")
         return {FailureClass::transient, false, 7, ""};
     if (starts_with(state, "57P") || starts_with(state, "53")) return {FailureClass::transient, true, 7, ""};
@@ -178,6 +193,7 @@ Failure failure_from(const std::vector<Diagnostic>& records, Dialect dialect, co
     Failure failure(verdict.kind, clean(action + ": " + without_prefixes(best->message)),
                     others.empty() ? "" : clean("The driver also said:" + others), verdict.hint);
     failure.sqlstate = best->sqlstate;
+    failure.no_permission = lacks_right(*best, dialect);
     failure.disconnected = verdict.disconnected;
     return failure;
 }

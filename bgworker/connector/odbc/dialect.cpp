@@ -106,58 +106,63 @@ std::string page_suffix(Dialect dialect, std::size_t rows) {
     }
 }
 
-std::optional<std::string> clock_statement(Dialect dialect, bool utc) {
+std::optional<std::string> clock_expression(Dialect dialect, bool utc) {
     switch (dialect) {
         case Dialect::sqlite:
-            return "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')";
+            return "strftime('%Y-%m-%d %H:%M:%f', 'now')";
         case Dialect::mysql:
             // The session runs in UTC; naive values were most likely written in the server's zone.
-            return utc ? "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)"
-                       : "SELECT CAST(COALESCE(CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@global.time_zone), "
+            return utc ? "CAST(UTC_TIMESTAMP(6) AS CHAR)"
+                       : "CAST(COALESCE(CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@global.time_zone), "
                          "UTC_TIMESTAMP(6)) AS CHAR)";
         case Dialect::postgresql:
-            return utc ? "SELECT CAST(pg_catalog.clock_timestamp() AS text)"
-                       : "SELECT CAST(pg_catalog.clock_timestamp() AT TIME ZONE "
+            return utc ? "CAST(pg_catalog.clock_timestamp() AS text)"
+                       : "CAST(pg_catalog.clock_timestamp() AT TIME ZONE "
                          "(SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone') AS text)";
         case Dialect::sqlserver:
-            return utc ? "SELECT CONVERT(varchar(27), SYSUTCDATETIME(), 121)"
-                       : "SELECT CONVERT(varchar(27), SYSDATETIME(), 121)";
+            return utc ? "CONVERT(varchar(27), SYSUTCDATETIME(), 121)" : "CONVERT(varchar(27), SYSDATETIME(), 121)";
         case Dialect::oracle:
-            return utc ? "SELECT TO_CHAR(SYS_EXTRACT_UTC(SYSTIMESTAMP), 'YYYY-MM-DD HH24:MI:SS.FF6') FROM DUAL"
-                       : "SELECT TO_CHAR(SYSTIMESTAMP, 'YYYY-MM-DD HH24:MI:SS.FF6') FROM DUAL";
+            return utc ? "TO_CHAR(SYS_EXTRACT_UTC(SYSTIMESTAMP), 'YYYY-MM-DD HH24:MI:SS.FF6')"
+                       : "TO_CHAR(SYSTIMESTAMP, 'YYYY-MM-DD HH24:MI:SS.FF6')";
         case Dialect::generic:
             break;
     }
     return std::nullopt;
 }
 
-std::vector<SessionStatement> session_statements(Dialect dialect, int query_timeout_seconds) {
+std::string select_expressions(Dialect dialect, const std::string& expressions) {
+    return "SELECT " + expressions + (dialect == Dialect::oracle ? " FROM DUAL" : "");
+}
+
+std::vector<SessionStatement> session_statements(Dialect dialect, int query_timeout_seconds, int lock_timeout_ms) {
+    const std::string lock_ms = std::to_string(lock_timeout_ms);
+    const std::string lock_s = std::to_string((lock_timeout_ms + 999) / 1000);
     switch (dialect) {
         case Dialect::sqlite:
             // Views of the file must not call what the driver adds: blob_export() writes files of this machine.
-            return {{"PRAGMA trusted_schema = OFF"}};
+            return {{"PRAGMA trusted_schema = OFF"}, {"PRAGMA query_only = ON"}};
         case Dialect::mysql:
-            // MariaDB knows one of the two timeouts, MySQL the other. The character set is the connection string's
-            // business: the driver refuses SET NAMES.
-            return {{"SET SESSION time_zone = '+00:00'"},
-                    // A double quote must not turn into a text quote, nor a backslash into itself, under odd modes.
-                    // What is there compares as it is: dates like 2024-02-31, and texts longer than 1024 bytes.
-                    {"SET SESSION sql_mode = 'ALLOW_INVALID_DATES', max_sort_length = 32768"},
-                    {"SET SESSION net_write_timeout = 600", false},
+            // The character set is the connection string's business: the driver refuses SET NAMES. A double quote must
+            // not turn into a text quote, nor a backslash into itself, under odd modes. What is there compares as it
+            // is: dates like 2024-02-31, and texts longer than 1024 bytes.
+            return {{"SET SESSION time_zone = '+00:00', SESSION sql_mode = 'ALLOW_INVALID_DATES', SESSION "
+                     "max_sort_length = 32768, SESSION lock_wait_timeout = " +
+                     lock_s},
+                    {"SET SESSION TRANSACTION READ ONLY"},
+                    {"SET SESSION net_write_timeout = 600, SESSION innodb_lock_wait_timeout = " + lock_s, false},
+                    // MariaDB knows one of the two timeouts, MySQL the other.
                     {"SET SESSION max_statement_time = " + std::to_string(query_timeout_seconds), false},
                     {"SET SESSION max_execution_time = " + std::to_string(query_timeout_seconds * 1000LL), false}};
         case Dialect::postgresql:
             return {{"SET client_encoding TO 'UTF8'"},
-                    {"SET DateStyle TO 'ISO, YMD'"},
-                    {"SET IntervalStyle TO 'postgres'"},
-                    {"SET bytea_output TO 'hex'"},
-                    {"SET extra_float_digits TO 3", false},
-                    {"SET standard_conforming_strings TO on"},
-                    {"SET TimeZone TO 'UTC'"}};
+                    {"SELECT pg_catalog.set_config(n, v, false) FROM (VALUES ('DateStyle', 'ISO, YMD'), "
+                     "('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '3'), "
+                     "('standard_conforming_strings', 'on'), ('TimeZone', 'UTC'), ('lock_timeout', '" +
+                     lock_ms + "'), ('default_transaction_read_only', 'on')) AS s (n, v)"}};
         case Dialect::sqlserver:
             return {{"SET TEXTSIZE 2147483647"},        {"SET ANSI_NULLS ON"},
                     {"SET QUOTED_IDENTIFIER ON"},       {"SET DATEFORMAT ymd"},
-                    {"SET LANGUAGE us_english", false}, {"SET LOCK_TIMEOUT 60000", false}};
+                    {"SET LANGUAGE us_english", false}, {"SET LOCK_TIMEOUT " + lock_ms, false}};
         case Dialect::oracle:
             return {{"ALTER SESSION SET NLS_DATE_FORMAT = 'YYYY-MM-DD HH24:MI:SS'"},
                     {"ALTER SESSION SET NLS_TIMESTAMP_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9'"},
@@ -167,6 +172,17 @@ std::vector<SessionStatement> session_statements(Dialect dialect, int query_time
                     {"ALTER SESSION SET NLS_SORT = BINARY"},
                     {"ALTER SESSION SET NLS_COMP = BINARY"},
                     {"ALTER SESSION SET TIME_ZONE = '+00:00'", false}};
+        default:
+            return {};
+    }
+}
+
+std::vector<std::string> read_only_statements(Dialect dialect) {
+    switch (dialect) {
+        case Dialect::postgresql:
+            return {"SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)"};
+        case Dialect::oracle:
+            return {"COMMIT", "SET TRANSACTION READ ONLY"};  // it can be said at the beginning of a transaction only
         default:
             return {};
     }
@@ -190,7 +206,7 @@ std::vector<std::string> end_snapshot(Dialect dialect) {
         case Dialect::postgresql:
             return {"COMMIT"};
         case Dialect::sqlserver:
-            return {"IF @@TRANCOUNT > 0 COMMIT", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"};
+            return {"IF @@TRANCOUNT > 0 COMMIT"};  // the isolation is the session's: see load_relation()
         default:
             return {};
     }
@@ -214,8 +230,9 @@ Isolation sqlserver_isolation(bool snapshot_allowed, bool read_committed_snapsho
     return isolation;
 }
 
-std::string rowversion_horizon_statement() {
-    return "SELECT CONVERT(varchar(18), CAST(MIN_ACTIVE_ROWVERSION() AS binary(8)), 1)";
+std::string rowversion_horizon_expression() {
+    // How binary values become hexadecimal digits isn't known to every server that speaks this language.
+    return "CAST(MIN_ACTIVE_ROWVERSION() AS bigint)";
 }
 
 }  // namespace insync::odbc

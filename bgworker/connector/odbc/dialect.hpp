@@ -29,16 +29,23 @@ std::string quote_path(Dialect dialect, const std::vector<std::string>& parts);
 std::string page_prefix(Dialect dialect, std::size_t rows);
 std::string page_suffix(Dialect dialect, std::size_t rows);
 
-// Selects the source's clock as text: of UTC, or of the zone in which naive values are written there.
-std::optional<std::string> clock_statement(Dialect dialect, bool utc);
+// The source's clock as text, as an expression: of UTC, or of the zone in which naive values are written there.
+std::optional<std::string> clock_expression(Dialect dialect, bool utc);
+
+// SELECT of expressions without a table.
+std::string select_expressions(Dialect dialect, const std::string& expressions);
 
 // Sent once after connecting; `required` ones fail the connection, others are tried. The timeout (0: none) is set here
-// for engines whose drivers ignore SQL_ATTR_QUERY_TIMEOUT.
+// for engines whose drivers ignore SQL_ATTR_QUERY_TIMEOUT. `lock_timeout_ms` is how long a lock is waited for.
 struct SessionStatement {
     std::string sql;
     bool required = true;
 };
-std::vector<SessionStatement> session_statements(Dialect dialect, int query_timeout_seconds);
+std::vector<SessionStatement> session_statements(Dialect dialect, int query_timeout_seconds, int lock_timeout_ms);
+
+// Sent before each statement with a query that a user wrote, where no read-only transaction is open: sessions are
+// read-only, but a function that the query calls may have changed that for the statement behind it.
+std::vector<std::string> read_only_statements(Dialect dialect);
 
 // Begin and end a read-only transaction in which all statements see one state. Empty where the engine reads page by
 // page. SQL Server's isolation is chosen at run time, see sqlserver_isolation().
@@ -55,7 +62,7 @@ struct Isolation {
 };
 Isolation sqlserver_isolation(bool snapshot_allowed, bool read_committed_snapshot);
 
-// Selects the horizon below which no transaction is open, as '0x' and 16 hexadecimal digits.
-std::string rowversion_horizon_statement();
+// The horizon below which no transaction is open, as a number.
+std::string rowversion_horizon_expression();
 
 }  // namespace insync::odbc

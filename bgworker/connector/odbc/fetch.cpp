@@ -27,7 +27,10 @@ SQLSMALLINT c_type_of(Fetch fetch) {
         case Fetch::date:
             return SQL_C_TYPE_DATE;
         case Fetch::timestamp:
+        case Fetch::datetime:
             return SQL_C_TYPE_TIMESTAMP;
+        case Fetch::rowversion:
+            return SQL_C_SBIGINT;
         default:
             return SQL_C_CHAR;
     }
@@ -43,7 +46,7 @@ std::size_t terminator_of(Fetch fetch) {
 
 std::size_t fixed_size_of(Fetch fetch) {
     if (fetch == Fetch::date) return sizeof(SQL_DATE_STRUCT);
-    return fetch == Fetch::timestamp ? sizeof(SQL_TIMESTAMP_STRUCT) : 8;
+    return fetch == Fetch::timestamp || fetch == Fetch::datetime ? sizeof(SQL_TIMESTAMP_STRUCT) : 8;
 }
 
 // Bytes of a column's array; rounded up, so that the next one is aligned.
@@ -97,6 +100,15 @@ std::string decode_marked(std::string_view text) {
     std::string bytes(text.size() / 2, '\0');
     decode_hex(text, bytes.data());
     return bytes;
+}
+
+// The time that a cell holds. The thousandths of a datetime are those that the server shows: .003 for 1/300 second.
+SQL_TIMESTAMP_STRUCT timestamp_of(const Cell& cell, Fetch fetch) {
+    auto value = read_as<SQL_TIMESTAMP_STRUCT>(cell);
+    if (fetch == Fetch::datetime && value.fraction < 999500000) {
+        value.fraction = (value.fraction + 500000) / 1000000 * 1000000;
+    }
+    return value;
 }
 
 // A key in the target stays as long as it came to be.
@@ -318,8 +330,15 @@ Fault encode_cell(FrameWriter& out, const SourceColumn& column, const Cell& cell
             return encode_microseconds(out, column.type,
                                        days_from_2000(value.year, value.month, value.day) * std::int64_t{86400000000});
         }
-        case Fetch::timestamp: {
-            const auto value = read_as<SQL_TIMESTAMP_STRUCT>(cell);
+        case Fetch::rowversion: {
+            const auto number = read_as<std::uint64_t>(cell);
+            char bytes[8];
+            for (int i = 0; i < 8; i++) bytes[i] = static_cast<char>(number >> (56 - 8 * i));
+            return encode_bytes(out, {bytes, sizeof bytes});
+        }
+        case Fetch::timestamp:
+        case Fetch::datetime: {
+            const auto value = timestamp_of(cell, column.fetch);
             const bool is_time =
                 value.hour < 24 && value.minute < 60 && value.second <= 60 && value.fraction < 1000000000;
             if (!is_time || !is_date(value.year, value.month, value.day)) return Fault::datetime;
@@ -354,8 +373,11 @@ std::string literal_of(const SourceColumn& column, const Cell& cell) {
             std::snprintf(text, sizeof text, "%04d-%02d-%02d", value.year, value.month, value.day);
             return text;
         }
-        case Fetch::timestamp: {
-            const auto value = read_as<SQL_TIMESTAMP_STRUCT>(cell);
+        case Fetch::rowversion:
+            return rowversion_literal(std::to_string(read_as<std::int64_t>(cell)));
+        case Fetch::timestamp:
+        case Fetch::datetime: {
+            const auto value = timestamp_of(cell, column.fetch);
             const int length =
                 std::snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d.%09u", value.year, value.month,
                               value.day, value.hour, value.minute, value.second, static_cast<unsigned>(value.fraction));

@@ -83,7 +83,7 @@ void add_page_order(ReadPlan& plan) {
 Fragment page_literal(const ReadPlan& plan, std::size_t part, const std::string& literal) {
     const SourceColumn& column = plan.columns[plan.page_order[part].column];
     if (plan.dialect == Dialect::sqlite && !column.page_select.empty()) return sqlite_literal(literal);
-    return {column.parameter, {literal}};
+    return {column.parameter, {parameter_text(column, literal)}};
 }
 
 std::vector<Fragment> stored_forms(const ReadPlan& plan, std::size_t index, const std::string& text) {
@@ -93,7 +93,7 @@ std::vector<Fragment> stored_forms(const ReadPlan& plan, std::size_t index, cons
     const std::string value = is_boolean ? (is_true ? "1" : "0") : text;
     // The target's text of a float has no more digits than tell it from other floats.
     if (plan.dialect == Dialect::mysql && column.type == Transport::float4) return {{"CAST(? AS FLOAT)", {value}}};
-    if (plan.dialect != Dialect::sqlite) return {{column.parameter, {value}}};
+    if (plan.dialect != Dialect::sqlite) return {{column.parameter, {parameter_text(column, value)}}};
     std::vector<Fragment> forms{{"?", {value}}};
     // Without an index of integers alone, any class of value may be there.
     if (column.page_select.empty()) return forms;

@@ -203,7 +203,7 @@ Measures make_measures(const ReadPlan& plan, const MeasureRequest& request) {
 StatementText measure_statement(const ReadPlan& plan, const Measures& measures, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
     std::string group;
-    builder.add("SELECT ");
+    builder.select();
     if (measures.blocks > 0) {
         const std::string blocks = std::to_string(measures.blocks);
         const std::string hash = row_hash(plan.dialect, measures.key);
@@ -238,7 +238,7 @@ StatementText charsets_statement(const ReadPlan& plan, const Measures& measures,
         }
     }
     if (list.empty()) return {};
-    builder.add("SELECT ").add(list).from().add(page_suffix(plan.dialect, 1));
+    builder.select().add(list).from().add(page_suffix(plan.dialect, 1));
     return builder.finish("character sets");
 }
 

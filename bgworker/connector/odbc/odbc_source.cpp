@@ -3,16 +3,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bgworker/connector/odbc/connect_string.hpp"
 #include "bgworker/connector/odbc/declared_columns.hpp"
+#include "bgworker/connector/odbc/marker.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/row_hash_text.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
-#include "bgworker/connector/source_name.hpp"
 #include "bgworker/connector/text_form.hpp"
+#include "bgworker/source_name.hpp"
 #include "bgworker/connector/watermark_names.hpp"
 #include "extension/near_miss.hpp"
 
@@ -59,14 +62,55 @@ void require_driver(const nlohmann::json& server) {
                                : "Perhaps you meant \"" + near + "\".");
 }
 
-// SQLite's driver says "connect failed" whatever the reason.
+// SQLite's driver says "connect failed" whatever the reason, and of WAL files what happened inside it.
 void require_sqlite_file(const nlohmann::json& server) {
     const std::string database = option_text(server, "database");
     if (dialect_of_driver(option_text(server, "driver")) != Dialect::sqlite || database.empty()) return;
-    if (database[0] != '/' || access(database.c_str(), R_OK) == 0) return;
-    throw Failure(FailureClass::config, "could not open SQLite file \"" + database + "\"",
-                  "The file doesn't exist, or the database server's operating system user may not read it.",
-                  "Check the server option database and the file's permissions.");
+    if (database[0] != '/') return;
+    if (access(database.c_str(), R_OK) != 0) {
+        throw Failure(FailureClass::config, "could not open SQLite file \"" + database + "\"",
+                      "The file doesn't exist, or the database server's operating system user may not read it.",
+                      "Check the server option database and the file's permissions.");
+    }
+    const std::string wal = database + "-wal", folder = database.substr(0, database.rfind('/') + 1);
+    struct stat status {};
+    if (is_immutable(server)) {
+        if (stat(wal.c_str(), &status) != 0 || status.st_size == 0) return;
+        throw Failure(FailureClass::config, "SQLite file \"" + database + "\" has changes that are not in it yet",
+                      "They are in its WAL, which is not read with the server option immutable.",
+                      "Run PRAGMA wal_checkpoint(TRUNCATE) there, or unset the server option immutable.");
+    }
+    char header[20] = "";
+    std::ifstream(database, std::ios::binary).read(header, sizeof header);
+    const bool has_wal = header[18] == 2 || header[19] == 2;
+    const bool is_open = access(wal.c_str(), R_OK) == 0 && access((database + "-shm").c_str(), R_OK) == 0;
+    if (!has_wal || is_open || access(folder.c_str(), W_OK) == 0) return;
+    throw Failure(FailureClass::config, "could not read SQLite file \"" + database + "\" in WAL mode",
+                  "SQLite writes two files beside it, and the database server's operating system user may not write in "
+                  "folder \"" +
+                      folder + "\".",
+                  "Grant that, or, if nobody writes to the file, set the server option immutable to true.");
+}
+
+// Raises Failure (config) where the session sees no table or view, or can read none; says how many it sees.
+std::string require_readable_sources(Connection& connection) {
+    constexpr std::size_t most_tries = 25;
+    constexpr const char* hint =
+        "Check the server option database, and grant SELECT at the source to the user of the user mapping.";
+    const std::vector<TableName> tables = list_tables(connection, "%");
+    if (tables.empty()) throw Failure(FailureClass::config, "no table or view is visible", "", hint);
+    const std::string count = std::to_string(tables.size()) + (tables.size() == 1 ? " source" : " sources");
+    std::string last;
+    for (std::size_t i = 0; i < std::min(tables.size(), most_tries); i++) {
+        try {
+            connection.execute("SELECT 1 FROM " + quote_path(connection.dialect(), tables[i].parts) + " s WHERE 1 = 0");
+            return count + (tables.size() == 1 ? " is visible" : " are visible");
+        } catch (const Failure& error) {
+            if (error.disconnected) throw;
+            last = error.message;
+        }
+    }
+    throw Failure(FailureClass::config, count + " visible, but none can be read: " + last, "", hint);
 }
 
 std::vector<std::string> names_of(const std::vector<SourceColumn>& columns, const std::vector<std::size_t>& indexes) {
@@ -130,7 +174,10 @@ Connection& OdbcSource::connection() {
 nlohmann::json OdbcSource::open(const OpenRequest& request) {
     connect(request);
     std::optional<std::string> now;
-    if (const auto clock = clock_statement(connection_->dialect(), true)) now = connection_->query_value(*clock);
+    const Dialect dialect = connection_->dialect();
+    if (const auto clock = clock_expression(dialect, true)) {
+        now = connection_->query_value(select_expressions(dialect, *clock));
+    }
     const std::optional<HashKind> hash = known_hash(connection_->dialect());
     return {{"dbms", connection_->info(SQL_DBMS_NAME)},
             {"dbms_version", connection_->info(SQL_DBMS_VER)},
@@ -178,11 +225,11 @@ void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
     report("login", true, request.user.empty() ? "no user given" : "logged in as " + request.user);
     const char* step = "read";
     try {
-        const std::size_t tables = list_tables(*connection_, "%").size();
-        report(step, true, std::to_string(tables) + (tables == 1 ? " source is visible" : " sources are visible"));
+        report(step, true, require_readable_sources(*connection_));
         step = "clock";
-        const auto clock = clock_statement(connection_->dialect(), true);
-        const auto now = clock ? connection_->query_value(*clock) : std::nullopt;
+        const Dialect dialect = connection_->dialect();
+        const auto clock = clock_expression(dialect, true);
+        const auto now = clock ? connection_->query_value(select_expressions(dialect, *clock)) : std::nullopt;
         report(step, true, now ? "source time is " + *now : "source has no clock that is known");
     } catch (const Failure& error) {
         report(step, false, explain(error));
@@ -251,10 +298,11 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
                       "Its values have no order in which changes could be read.",
                       "A watermark is a time, a number, a rowversion or a text that grows with each change.");
     }
-    Bounds bounds;
-    if (source.has_marker) bounds.marker = lowest_literal(plan.dialect, column, plan.kind);
+    resolve_marker(connection(), plan);
+    const Bounds bounds;
     const StatementText highest = max_watermark(plan, std::nullopt, bounds);
-    const std::optional<std::string> mark = connection().query_value(highest.sql, highest.parameters);
+    std::optional<std::string> mark = connection().query_value(highest.sql, highest.parameters);
+    if (mark) mark = watermark_literal(column, *mark);
     std::string nulls = "0";
     if (plan.has_nullable_watermark()) {
         const StatementText count = count_null_watermarks(plan, bounds);
@@ -286,8 +334,9 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
     result["watermark"] = result["highest_watermark"] = text_or_null(mark);
     if (kind == WatermarkKind::time) {
         const bool is_zoned = column.type == Transport::timestamptz;
-        const auto clock = clock_statement(plan.dialect, is_zoned);
-        result["clock"] = text_or_null(clock ? connection().query_value(*clock) : std::nullopt);
+        const auto clock = clock_expression(plan.dialect, is_zoned);
+        result["clock"] = text_or_null(
+            clock ? connection().query_value(select_expressions(plan.dialect, *clock)) : std::nullopt);
         result["clock_has_zone"] = is_zoned;
     }
     result["null_watermarks"] = std::strtoll(nulls.c_str(), nullptr, 10);

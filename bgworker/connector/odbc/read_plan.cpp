@@ -90,6 +90,11 @@ void add_watermark(ReadPlan& plan, const std::vector<std::string>& names) {
 
 }  // namespace
 
+const SourceColumn* ReadPlan::marker() const {
+    if (!relation.has_marker) return nullptr;
+    return watermark ? &columns[*watermark] : full_marker ? &*full_marker : nullptr;
+}
+
 bool ReadPlan::has_nullable_key() const {
     return std::any_of(key.begin(), key.end(), [&](std::size_t part) { return columns[part].nullable; });
 }
@@ -109,6 +114,12 @@ ReadPlan make_read_plan(Dialect dialect, Relation relation, const ReadRequest& r
         plan.key.push_back(need_column(plan, all[find_column(all, name, "key")]));
     }
     add_watermark(plan, request.watermark);
+    if (!plan.watermark && !request.version.empty()) {
+        plan.full_marker = all[find_column(all, request.version[0], "watermark")];
+    }
+    if (const SourceColumn* marker = plan.marker()) {
+        plan.lowest_marker = lowest_literal(dialect, *marker, watermark_kind(*marker, std::nullopt));
+    }
     if (request.window) {
         const SourceColumn& column = all[find_column(all, request.window->column, "window")];
         plan.window = PlanWindow{time_column(dialect, column, "s." + quote_name(dialect, column.name)),
@@ -164,9 +175,18 @@ std::string lowest_literal(Dialect dialect, const SourceColumn& column, Watermar
             }
             return column.type == Transport::date ? day : std::string(day) + " 00:00:00";
         }
-        case WatermarkKind::integer:
+        case WatermarkKind::integer: {
             if (column.type == Transport::int2) return column.source_type == "tinyint" ? "0" : "-32768";
-            return column.type == Transport::int4 ? "-2147483648" : "-9223372036854775808";
+            if (column.type == Transport::int4) return "-2147483648";
+            // As unsigned a negative number would be the highest of all.
+            if (column.parameter.find("UNSIGNED") != std::string::npos) return "0";
+            const TypeName type = parse_type_name(column.pg_type);
+            if (column.type != Transport::numeric || type.first <= 0) return "-9223372036854775808";
+            const int scale = std::clamp(type.second, 0, type.first);
+            const std::string whole(static_cast<std::size_t>(type.first - scale), '9');
+            return "-" + (whole.empty() ? "0" : whole) +
+                   (scale > 0 ? "." + std::string(static_cast<std::size_t>(scale), '9') : "");
+        }
         case WatermarkKind::rowversion:
             return "0x0000000000000000";
         default:
@@ -178,7 +198,7 @@ std::string lowest_literal(Dialect dialect, const SourceColumn& column, Watermar
 StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, bool only_null_watermarks,
                        const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
-    builder.add("SELECT ").page_prefix().select_list().from();
+    builder.select().page_prefix().select_list().from();
     if (only_null_watermarks) builder.condition().reference(*plan.watermark).add(" IS NULL");
     builder.in_window().key_is_not_null();
     if (after && !plan.key.empty()) {
@@ -192,7 +212,7 @@ StatementText key_page(const ReadPlan& plan, const std::optional<After>& after, 
 StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::optional<After>& after,
                            const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
-    builder.add("SELECT ").page_prefix().select_list().from().condition();
+    builder.select().page_prefix().select_list().from().condition();
     builder.is_one_of(keys);
     builder.in_window();
     if (after) {
@@ -206,7 +226,7 @@ StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::op
 StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
     const std::size_t watermark = *plan.watermark;
-    builder.add("SELECT ").page_prefix().select_list().from();
+    builder.select().page_prefix().select_list().from();
     if (after) {
         builder.condition().reference(watermark).add(" >= ").literal(watermark, after->watermark);
         builder.condition().add("(").reference(watermark).add(" > ").literal(watermark, after->watermark);
@@ -233,7 +253,7 @@ StatementText changes_page(const ReadPlan& plan, const std::optional<After>& aft
 
 StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
-    builder.add("SELECT ").select_list().from();
+    builder.select().select_list().from();
     builder.condition().add("(");
     bool first = true;
     for (std::size_t part : plan.key) {
@@ -257,20 +277,24 @@ StatementText max_watermark(const ReadPlan& plan, const std::optional<std::strin
     StatementBuilder builder(plan, bounds);
     const std::size_t watermark = *plan.watermark;
     const SourceColumn& column = plan.columns[watermark];
-    builder.add("SELECT ").add(select_expression(column, "MAX(" + plan.references[watermark] + ")")).from();
+    const std::string highest = "MAX(" + plan.references[watermark] + ")";
+    // One value as the server writes it, for which no driver is needed.
+    const bool is_datetime = column.fetch == Fetch::datetime;
+    builder.select();
+    builder.add(is_datetime ? "CONVERT(varchar(23), " + highest + ", 121)" : select_expression(column, highest)).from();
     if (cap) builder.condition().reference(watermark).add(" <= ").literal(watermark, *cap);
     return builder.finish("mark");
 }
 
 StatementText count_null_watermarks(const ReadPlan& plan, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
-    builder.add("SELECT COUNT(*)").from().condition().reference(*plan.watermark).add(" IS NULL");
+    builder.select().add("COUNT(*)").from().condition().reference(*plan.watermark).add(" IS NULL");
     return builder.finish("count null watermarks");
 }
 
 StatementText count_overlap(const ReadPlan& plan, const std::string& last, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
-    builder.add("SELECT COUNT(*)").from();
+    builder.select().add("COUNT(*)").from();
     add_bounds(builder, plan, bounds);
     builder.condition().reference(*plan.watermark).add(" <= ").literal(*plan.watermark, last);
     return builder.finish("count overlap");
@@ -279,7 +303,7 @@ StatementText count_overlap(const ReadPlan& plan, const std::string& last, const
 StatementText some_watermarks(const ReadPlan& plan, std::size_t rows, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
     const std::size_t watermark = *plan.watermark;
-    builder.add("SELECT ").add(page_prefix(plan.dialect, rows));
+    builder.select().add(page_prefix(plan.dialect, rows));
     builder.add(select_expression(plan.columns[watermark], plan.references[watermark])).from();
     builder.condition().reference(watermark).add(" IS NOT NULL").add(page_suffix(plan.dialect, rows));
     return builder.finish("some watermarks");
@@ -295,7 +319,7 @@ StatementText duplicate_key(const ReadPlan& plan, const std::vector<std::size_t>
         list += (list.empty() ? "" : ", ") + reference;
         selected += (selected.empty() ? "" : ", ") + select_expression(plan.columns[key[i]], reference);
     }
-    builder.add("SELECT ").add(page_prefix(plan.dialect, 1)).add(selected).from().in_window().key_is_not_null();
+    builder.select().add(page_prefix(plan.dialect, 1)).add(selected).from().in_window().key_is_not_null();
     builder.add(" GROUP BY ").add(list).add(" HAVING COUNT(*) > 1").add(page_suffix(plan.dialect, 1));
     return builder.finish("duplicate keys");
 }
@@ -304,14 +328,14 @@ StatementText storage_classes(const ReadPlan& plan, std::size_t column) {
     const Bounds none;
     StatementBuilder builder(plan, none);
     const std::string& reference = plan.references[column];
-    builder.add("SELECT typeof(MIN(" + reference + ")), typeof(MAX(" + reference + "))").from();
+    builder.select().add("typeof(MIN(" + reference + ")), typeof(MAX(" + reference + "))").from();
     return builder.finish("storage classes");
 }
 
 StatementText some_values(const ReadPlan& plan, const std::string& expression, std::size_t rows) {
     const Bounds none;
     StatementBuilder builder(plan, none);
-    builder.add("SELECT CASE typeof(" + expression + ") WHEN 'text' THEN " + expression + " END").from();
+    builder.select().add("CASE typeof(" + expression + ") WHEN 'text' THEN " + expression + " END").from();
     builder.condition().add(expression + " IS NOT NULL").add(page_suffix(plan.dialect, rows));
     return builder.finish("some values");
 }
@@ -319,7 +343,7 @@ StatementText some_values(const ReadPlan& plan, const std::string& expression, s
 StatementText preview_rows(const ReadPlan& plan, std::size_t rows) {
     const Bounds none;
     StatementBuilder builder(plan, none);
-    builder.add("SELECT ").add(page_prefix(plan.dialect, rows)).select_list().from();
+    builder.select().add(page_prefix(plan.dialect, rows)).select_list().from();
     builder.add(page_suffix(plan.dialect, rows));
     return builder.finish("preview");
 }

@@ -34,10 +34,14 @@ struct ReadPlan {
     std::vector<PagePart> page_order;  // as many parts as the key has
     std::optional<std::size_t> watermark;
     WatermarkKind kind = WatermarkKind::none;
-    std::optional<PlanWindow> window;  // of pages in key order
-    std::size_t page_rows = 50000;     // 0: no pages, one statement reads everything
+    std::optional<SourceColumn> full_marker;  // what a query's :watermark is compared with, in a read without watermark
+    std::string lowest_marker;                // what :watermark is to be where all rows are meant
+    std::optional<PlanWindow> window;         // of pages in key order
+    std::size_t page_rows = 50000;            // 0: no pages, one statement reads everything
 
     bool has_nullable_key() const;
+    // The column with which a query's :watermark is compared; none where nobody said which.
+    const SourceColumn* marker() const;
     bool has_nullable_watermark() const { return watermark && columns[*watermark].nullable; }
 };
 

@@ -7,6 +7,7 @@
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/key_order.hpp"
+#include "bgworker/connector/odbc/marker.hpp"
 
 namespace insync::odbc {
 
@@ -62,10 +63,7 @@ void Reader::prepare_plan() {
                       "column \"" + column.name + "\" of type " + column.source_type + " can't be a watermark", "",
                       "A watermark is a time, a number, a rowversion or a text that grows with each change.");
     }
-    if (plan_.relation.has_marker && !plan_.watermark) {
-        throw Failure(FailureClass::config, "a query with :watermark needs a watermark column", "",
-                      "Name the column that the query compares with :watermark.");
-    }
+    resolve_marker(connection_, plan_);
     if (connection_.dialect() == Dialect::sqlite) {
         if (plan_.watermark) set_storage_class(*plan_.watermark);
         if (plan_.window) set_layout(plan_.window->time);
@@ -85,6 +83,7 @@ void Reader::set_storage_class(std::size_t index) {
     const bool reliable = !plan_.relation.is_query && !plan_.relation.is_view && column.affinity != Affinity::none;
     if (reliable) return;
     if (plan_.relation.has_marker) {
+        if (plan_.watermark == index) return;  // resolved with the marker
         const bool number = watermark_kind(column, std::nullopt) == WatermarkKind::integer;
         column.parameter = number ? "CAST(? AS NUMERIC)" : "?";
         return;
@@ -145,9 +144,10 @@ std::optional<std::string> Reader::source_clock() {
     // Where the stream says in which zone the source writes, that counts; else most likely the source's own.
     const bool is_local = (plan_.kind == WatermarkKind::time || plan_.kind == WatermarkKind::text) && !is_zoned();
     const bool is_told = is_local && request_.zone_offset_s;
-    const std::optional<std::string> statement = clock_statement(connection_.dialect(), !is_local || is_told);
-    if (!statement) return std::nullopt;
-    const std::optional<std::string> clock = connection_.query_value(*statement);
+    const std::optional<std::string> expression = clock_expression(connection_.dialect(), !is_local || is_told);
+    if (!expression) return std::nullopt;
+    const std::optional<std::string> clock =
+        connection_.query_value(select_expressions(connection_.dialect(), *expression));
     const std::optional<CivilTime> time = clock && is_told ? parse_civil_time(*clock) : std::nullopt;
     return time ? format_moved(*time, *request_.zone_offset_s * 1000000) : clock;
 }
@@ -291,10 +291,7 @@ void Reader::read_changes(const std::string& phase) {
 
 void Reader::run_full() {
     const std::optional<After> after = stopped_after("full");
-    Bounds bounds;
-    if (plan_.relation.has_marker) {
-        bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
-    }
+    const Bounds bounds;
     if (request_.only) return run_only(bounds);
     start_ = key_position("full", std::nullopt);
     position_ = key_position("full", after);
@@ -339,7 +336,8 @@ std::optional<std::string> Reader::read_mark() {
     }
     auto highest = [&](const std::optional<std::string>& cap) {
         const StatementText statement = max_watermark(plan_, cap, {});
-        return connection_.query_value(statement.sql, statement.parameters);
+        const std::optional<std::string> value = connection_.query_value(statement.sql, statement.parameters);
+        return value ? std::optional(watermark_literal(plan_.columns[*plan_.watermark], *value)) : std::nullopt;
     };
     std::optional<std::string> mark = highest(std::nullopt);
     plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], mark);
@@ -356,7 +354,8 @@ std::optional<std::string> Reader::read_mark() {
 
 std::optional<std::string> Reader::read_rowversion_horizon() {
     try {
-        return connection_.query_value(rowversion_horizon_statement());
+        const std::optional<std::string> horizon = connection_.query_value("SELECT " + rowversion_horizon_expression());
+        return horizon ? std::optional(rowversion_literal(*horizon)) : std::nullopt;
     } catch (const Failure& error) {
         if (error.disconnected) throw;
         out_.log("warning",
@@ -387,7 +386,7 @@ Bounds Reader::changes_bounds() {
         bounds.low = initial_watermark();
     }
     if (plan_.relation.has_marker) {
-        bounds.marker = bounds.low ? *bounds.low : lowest_literal(plan_.dialect, column, plan_.kind);
+        bounds.marker = bounds.low ? *bounds.low : plan_.lowest_marker;
     }
     set_text_bounds(bounds);
     return bounds;
@@ -444,10 +443,12 @@ void Reader::begin_snapshot() {
         const Isolation isolation = sqlserver_isolation(known && rows[0][0] == "1", known && rows[0][1] == "1");
         if (!isolation.warning.empty()) out_.log("warning", isolation.warning);
         has_snapshot_ = true;
+        connection_.snapshot_isolation = isolation.begin.size() > 1;
         for (const std::string& statement : isolation.begin) connection_.execute(statement);
         return;
     }
     for (const std::string& statement : odbc::begin_snapshot(connection_.dialect())) {
+        connection_.guard(false);  // it is read-only by itself
         has_snapshot_ = true;
         connection_.execute(statement);
     }
@@ -462,6 +463,7 @@ void Reader::end_snapshot(bool failed) {
         // The failure that led here says more than the one of cleaning up behind it.
         if (!failed) throw;
     }
+    connection_.guard(plan_.relation.is_query);
 }
 
 nlohmann::json Reader::explain() {
@@ -476,10 +478,7 @@ nlohmann::json Reader::explain() {
     const std::string phase = phase_of(request_.position);
     if (request_.full) {
         const std::optional<After> after = stopped_after("full");
-        Bounds bounds;
-        if (plan_.relation.has_marker) {
-            bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
-        }
+        const Bounds bounds;
         if (request_.only) {
             add(rows_of_keys(plan_, next_keys(0), std::nullopt, bounds));
         } else {

@@ -61,10 +61,7 @@ void Reader::set_charsets(Measures& measures, const Bounds& bounds) {
 nlohmann::json Reader::measure(const MeasureRequest& request) {
     prepare_plan();
     read_clock();
-    Bounds bounds;
-    if (plan_.relation.has_marker) {
-        bounds.marker = lowest_literal(plan_.dialect, plan_.columns[*plan_.watermark], plan_.kind);
-    }
+    const Bounds bounds;
     Measures measures = make_measures(plan_, request);
     if (plan_.dialect == Dialect::sqlite && measures.time) set_layout(*measures.time);
     if (plan_.dialect == Dialect::mysql) set_charsets(measures, bounds);

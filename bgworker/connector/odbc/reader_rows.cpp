@@ -201,6 +201,7 @@ std::string Reader::clock_for(const std::string& literal) const {
 void Reader::advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last) {
     const bool in_order = plan_.dialect != Dialect::sqlite;
     for (std::size_t row = last + 1; row-- > first;) {
+        if (cursor.cell(row, *plan_.watermark).is_null) continue;
         const After here = after_row(cursor, row);
         // The very first literal tells how a text column writes its watermarks.
         if (!watermark_) plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], here.watermark);

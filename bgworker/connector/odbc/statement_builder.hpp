@@ -29,7 +29,7 @@ class StatementBuilder {
     StatementBuilder& condition() { return add(std::exchange(has_condition_, true) ? " AND " : " WHERE "); }
 
     StatementBuilder& literal(std::size_t column, const std::string& value) {
-        parameters_.push_back(value);
+        parameters_.push_back(parameter_text(plan_.columns[column], value));
         return add(plan_.columns[column].parameter);
     }
 
@@ -40,15 +40,17 @@ class StatementBuilder {
 
     StatementBuilder& reference(std::size_t column) { return add(plan_.references[column]); }
 
+    // SELECT, behind the WITH list of a query that has to stand in front.
+    StatementBuilder& select() {
+        if (!plan_.relation.query.with.empty()) marked(plan_.relation.query.with).add(" ");
+        return add("SELECT ");
+    }
+
     // "<table> s" or "(<query>) s", the query's markers bound.
     StatementBuilder& from() {
         add(" FROM ");
-        if (!plan_.relation.has_marker) return add(plan_.relation.from).add(" s");
-        int markers = 0;
-        const SourceColumn* watermark = plan_.watermark ? &plan_.columns[*plan_.watermark] : nullptr;
-        const std::string text = query_text(plan_.relation, watermark ? watermark->parameter : "NULL", markers);
-        for (int i = 0; watermark != nullptr && i < markers; i++) parameters_.push_back(bounds_.marker.value_or(""));
-        return add("(").add(text).add(") s");
+        if (!plan_.relation.is_query) return add(plan_.relation.from).add(" s");
+        return add("(").marked(plan_.relation.query.select).add(") s");
     }
 
     bool has_layouts(std::size_t column) const {
@@ -156,9 +158,22 @@ class StatementBuilder {
         return add(plan_.page_rows == 0 ? "" : odbc::page_suffix(plan_.dialect, plan_.page_rows));
     }
 
-    StatementText finish(std::string purpose) { return {std::move(purpose), std::move(sql_), std::move(parameters_)}; }
+    StatementText finish(std::string purpose) {
+        if (!plan_.relation.query.options.empty()) add(" ").marked(plan_.relation.query.options);
+        return {std::move(purpose), std::move(sql_), std::move(parameters_)};
+    }
 
   private:
+    // A part of the query with its markers bound.
+    StatementBuilder& marked(const MarkedText& text) {
+        const SourceColumn* marker = plan_.marker();
+        for (std::size_t i = 0; marker != nullptr && i < text.markers(); i++) {
+            const std::string value = bounds_.marker.value_or(plan_.lowest_marker);
+            parameters_.push_back(parameter_text(*marker, value));
+        }
+        return add(text.with(marker != nullptr ? marker->parameter : "NULL"));
+    }
+
     const ReadPlan& plan_;
     const Bounds& bounds_;
     std::string sql_;

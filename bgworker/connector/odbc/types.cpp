@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
+#include <cstdlib>
 
 namespace insync::odbc {
 
@@ -13,7 +15,8 @@ std::size_t first_buffer_size(const SourceColumn& column, const ResultColumn& re
     constexpr std::size_t longest_first = 512;
     if (column.fetch == Fetch::int64 || column.fetch == Fetch::float64) return 8;
     if (column.fetch == Fetch::date) return sizeof(SQL_DATE_STRUCT);
-    if (column.fetch == Fetch::timestamp) return sizeof(SQL_TIMESTAMP_STRUCT);
+    if (column.fetch == Fetch::timestamp || column.fetch == Fetch::datetime) return sizeof(SQL_TIMESTAMP_STRUCT);
+    if (column.fetch == Fetch::rowversion) return 8;
     switch (column.type) {
         case Transport::numeric:
             return std::clamp<std::size_t>(result.size + 4, 48, longest_first);
@@ -36,6 +39,27 @@ void set_type(SourceColumn& column, Transport type, std::string pg_type, Fetch f
     column.type = type;
     column.pg_type = std::move(pg_type);
     column.fetch = fetch;
+}
+
+std::string rowversion_literal(const std::string& number) {
+    char text[20];
+    std::snprintf(text, sizeof text, "0x%016llX",
+                  static_cast<unsigned long long>(std::strtoll(number.c_str(), nullptr, 10)));
+    return text;
+}
+
+std::string rowversion_number(const std::string& literal) {
+    // What isn't written that way isn't one; the source says so.
+    if (!literal.starts_with("0x")) return literal;
+    return std::to_string(static_cast<long long>(std::strtoull(literal.c_str(), nullptr, 16)));
+}
+
+std::string parameter_text(const SourceColumn& column, const std::string& literal) {
+    return column.is_rowversion ? rowversion_number(literal) : literal;
+}
+
+std::string watermark_literal(const SourceColumn& column, const std::string& value) {
+    return column.is_rowversion ? rowversion_literal(value) : value;
 }
 
 std::string numeric_type(int precision, int scale) {

@@ -36,8 +36,10 @@ enum class Fetch {
     marked_text,  // SQLite: text, or marked_prefix and hexadecimal digits of bytes that the driver would damage
     hex,          // bytes as hexadecimal digits, with or without 0x
     binary,
-    date,       // SQL_DATE_STRUCT
-    timestamp,  // SQL_TIMESTAMP_STRUCT
+    date,        // SQL_DATE_STRUCT
+    timestamp,   // SQL_TIMESTAMP_STRUCT
+    datetime,    // the same, of SQL Server's datetime: some drivers have more digits of its 1/300 seconds than it shows
+    rowversion,  // its eight bytes as a number
 };
 
 // Stands in front of values that were sent as hexadecimal digits because the driver ends texts at a zero byte.
@@ -93,6 +95,16 @@ void resolve_postgresql(SourceColumn& column, const TypeName& type);
 void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultColumn& result);
 void resolve_oracle(SourceColumn& column, const TypeName& type, const ResultColumn& result);
 void resolve_generic(SourceColumn& column, const ResultColumn& result);
+
+// A rowversion, selected as a number, as the literal that positions hold: 0x and 16 hexadecimal digits; and back.
+std::string rowversion_literal(const std::string& number);
+std::string rowversion_number(const std::string& literal);
+
+// A literal as the column's parameter takes it.
+std::string parameter_text(const SourceColumn& column, const std::string& literal);
+
+// A watermark as the statement selects it (read_plan.hpp), as a literal.
+std::string watermark_literal(const SourceColumn& column, const std::string& value);
 
 // Sets type, pg_type and fetch together.
 void set_type(SourceColumn& column, Transport type, std::string pg_type, Fetch fetch);

@@ -258,7 +258,8 @@ void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultC
         return set(Transport::time, "time", Fetch::text, column.source_type, "CONVERT(varchar(16), @, 121)");
     }
     if (base == "datetime" || base == "smalldatetime") {
-        return set(Transport::timestamp, "timestamp", Fetch::text, base, "CONVERT(varchar(23), @, 121)");
+        column.fraction_digits = 3;
+        return set(Transport::timestamp, "timestamp", Fetch::datetime, base);
     }
     if (base == "datetime2") {
         return set(Transport::timestamp, "timestamp", Fetch::text, column.source_type, "CONVERT(varchar(27), @, 121)");
@@ -269,9 +270,9 @@ void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultC
     }
     if (base == "timestamp" || base == "rowversion") {
         column.is_rowversion = true;
-        set(Transport::bytea, "bytea", Fetch::hex, "binary(8)", "CONVERT(varchar(18), CAST(@ AS binary(8)), 1)");
-        column.parameter = "CONVERT(binary(8), ?, 1)";
-        return;
+        column.parameter = "CAST(CAST(? AS bigint) AS binary(8))";
+        column.select = "CAST(@ AS bigint)";
+        return set_type(column, Transport::bytea, "bytea", Fetch::rowversion);
     }
     if (base == "uniqueidentifier") return set(Transport::uuid, "uuid", Fetch::text, "uniqueidentifier");
     if (is_one_of(base, {"binary", "varbinary", "image"})) {
@@ -286,10 +287,12 @@ void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultC
         return set(Transport::text, "text", Fetch::text, base,
                    base == "sql_variant" ? "CONVERT(nvarchar(4000), @)" : "@.ToString()");
     }
-    // The parameter takes the column's own type: as nvarchar it would force a scan of a varchar index.
-    const bool plain =
-        is_one_of(base, {"char", "varchar", "nchar", "nvarchar"}) && column.source_type.find('(') != std::string::npos;
-    column.parameter = plain ? "CAST(? AS " + column.source_type + ")" : "?";
+    // The parameter takes the column's own type: as nvarchar it would force a scan of a varchar index, and compare by
+    // other rules than those by which the rows are ordered.
+    const bool plain = is_one_of(base, {"char", "varchar", "nchar", "nvarchar"});
+    const bool sized = column.source_type.find('(') != std::string::npos;
+    const std::string longest = base[0] == 'n' ? "nvarchar(4000)" : "varchar(8000)";
+    column.parameter = plain ? "CAST(? AS " + (sized ? column.source_type : longest) + ")" : "?";
     column.is_padded = is_one_of(base, {"char", "nchar"});
     set_type(column, Transport::text, "text", Fetch::text);
 }

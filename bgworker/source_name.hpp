@@ -15,12 +15,4 @@ bool is_query(std::string_view source);
 // inside). Nothing where the text isn't such a name.
 std::optional<std::vector<std::string>> parse_source_name(std::string_view source);
 
-struct MarkedQuery {
-    std::string sql;
-    int markers = 0;  // how often :watermark was replaced
-};
-
-// `query` without a trailing semicolon, with each :watermark outside quotes and comments replaced by `replacement`.
-MarkedQuery replace_watermark_markers(std::string_view query, std::string_view replacement);
-
 }  // namespace insync

@@ -1,5 +1,5 @@
 // Reads source names and queries; see source_name.hpp.
-#include "bgworker/connector/source_name.hpp"
+#include "bgworker/source_name.hpp"
 
 #include <cctype>
 
@@ -23,30 +23,11 @@ bool starts_with_word(std::string_view text, std::string_view lower) {
     return text.size() == lower.size() || !is_word_character(text[lower.size()]);
 }
 
-// If a quoted text, quoted name or comment starts at `at`, the position behind it; otherwise `at`.
-std::size_t skip_quoted(std::string_view text, std::size_t at) {
-    const char c = text[at];
-    if (c == '\'' || c == '"' || c == '`' || c == '[') {
-        const char close = c == '[' ? ']' : c;
-        for (std::size_t i = at + 1; i < text.size(); i++) {
-            if (text[i] != close) continue;
-            if (i + 1 < text.size() && text[i + 1] == close) {
-                i++;
-                continue;
-            }
-            return i + 1;
-        }
-        return text.size();
-    }
-    if (text.substr(at, 2) == "--") {
-        const std::size_t end = text.find('\n', at);
-        return end == std::string_view::npos ? text.size() : end + 1;
-    }
-    if (text.substr(at, 2) == "/*") {
-        const std::size_t end = text.find("*/", at + 2);
-        return end == std::string_view::npos ? text.size() : end + 2;
-    }
-    return at;
+// The position behind the comment with which `text` begins.
+std::size_t skip_comment(std::string_view text) {
+    const bool line = text.substr(0, 2) == "--";
+    const std::size_t end = line ? text.find('\n') : text.find("*/", 2);
+    return end == std::string_view::npos ? text.size() : end + (line ? 1 : 2);
 }
 
 std::string_view without_leading_blanks(std::string_view text) {
@@ -54,7 +35,7 @@ std::string_view without_leading_blanks(std::string_view text) {
         if (is_blank(text[0]) || text[0] == '(') {
             text.remove_prefix(1);
         } else if (text.substr(0, 2) == "--" || text.substr(0, 2) == "/*") {
-            text.remove_prefix(skip_quoted(text, 0));
+            text.remove_prefix(skip_comment(text));
         } else {
             break;
         }
@@ -111,31 +92,6 @@ std::optional<std::vector<std::string>> parse_source_name(std::string_view sourc
         at++;
     }
     return parts;
-}
-
-MarkedQuery replace_watermark_markers(std::string_view query, std::string_view replacement) {
-    static constexpr std::string_view marker = ":watermark";
-    while (!query.empty() && (is_blank(query.back()) || query.back() == ';')) query.remove_suffix(1);
-    MarkedQuery result;
-    std::size_t at = 0;
-    while (at < query.size()) {
-        const std::size_t behind = skip_quoted(query, at);
-        if (behind != at) {
-            result.sql += query.substr(at, behind - at);
-            at = behind;
-            continue;
-        }
-        // "::watermark" is a PostgreSQL cast to a type of that name.
-        const bool cast = at > 0 && query[at - 1] == ':';
-        if (!cast && query[at] == ':' && starts_with_word(query.substr(at), marker)) {
-            result.sql += replacement;
-            result.markers++;
-            at += marker.size();
-            continue;
-        }
-        result.sql += query[at++];
-    }
-    return result;
 }
 
 }  // namespace insync
