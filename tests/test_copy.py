@@ -116,7 +116,7 @@ def test_a_bad_row_costs_one_row(db, erp, table, sqlstate, bad):
     "table, options",
     [
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, l text)", {}),
-        ("CREATE TABLE {name} (id bigint PRIMARY KEY, n float8)", {}),
+        ("CREATE TABLE {name} (id bigint PRIMARY KEY, f float8)", {}),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, l bigint)", {"filter": "l % 3 = 0 OR id = 150"}),
         ("CREATE TABLE {name} (id bigint PRIMARY KEY, l bigint)", {"columns": {"l": "batch.l + 1"}}),
         ("CREATE TABLE {name} (tienda text DEFAULT '', id bigint, l bigint, PRIMARY KEY (tienda, id))", {"columns": {"tienda": "'T01'"}}),
