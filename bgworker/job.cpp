@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/outcome.hpp"
 #include "extension/option_values.hpp"
 
 namespace insync {
@@ -232,6 +233,7 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
         !cancelled && !error.is_permanent() && delay && job.attempts <= std::stol(stream.option("max_retries"));
     Bookkeeping bookkeeping;
     lock_run(job.run_id);
+    if (error.error_class == pg::ErrorClass::auth) hold_after_refused_login(stream);
     if (!again) {
         end_job(job, cancelled ? "cancelled" : "failed", std::nullopt, message);
         end_pieces(job.run_id, "cancelled");

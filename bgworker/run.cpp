@@ -13,7 +13,9 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger_choice.hpp"
+#include "bgworker/outcome.hpp"
 #include "bgworker/remake.hpp"
+#include "bgworker/server.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/target_rights.hpp"
 #include "bgworker/zone_clock.hpp"
@@ -73,6 +75,10 @@ void save_reread(const std::string& run, std::int64_t value, std::int64_t rows) 
     pg::query("UPDATE insync.run AS r SET reread = $1::bigint WHERE r.id = " + run,
               {std::to_string(rows), std::to_string(value)});
 }
+
+constexpr const char* rare_logins =
+    "Until the server or the user mapping is changed, the workers log in rarely, because refused logins can lock an "
+    "account: next_run of sync_status() says when.";
 
 std::int64_t lookback_seconds(const Stream& stream) {
     auto lookback = parse_lookback(stream.option("lookback"));
@@ -161,6 +167,14 @@ Run::~Run() {
     shared::release_live();
 }
 
+void Run::begin() {
+    in_transaction([&] {
+        met_ = server_version(stream_.server, stream_.owner_oid);
+        require_owner(stream_);
+        if (request_.trigger == "request" || request_.trigger == "call") record_start();
+    });
+}
+
 RunCounts Run::execute(ConnectorProcess& connector) {
     try {
         return with_protocol_errors(connector, [&] {
@@ -190,9 +204,9 @@ void Run::load(ConnectorProcess& connector) {
     in_transaction([&] {
         state_ = load_state(stream_.id);
         repeated = repeated_seconds(stream_, state_, lookback_seconds(stream_));
-        // What can only be told afterwards (polls) is recorded with their first batch; the rest now, so that a crash
-        // shows.
-        if (request_.trigger == "request" || request_.trigger == "call" || state_.position.is_null()) record_start();
+        // What can only be told afterwards (polls) is recorded with their first batch; a first load now, so that a
+        // crash shows.
+        if (state_.position.is_null()) record_start();
     });
     position_ = state_.position;
     compares_keys_ = (mode_ == "full" || mode_ == "keys") && stream_.option("deletes") != "ignore" &&
@@ -307,11 +321,12 @@ void Run::record_start() {
         shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
     }
     if (request_.run_id != 0) {
-        start_queued_run(request_.run_id, mode_);
+        start_queued_run(request_.run_id, mode_, to_unix_us(started_at_));
         run_id_ = request_.run_id;
     } else {
-        run_id_ = insert_run(stream_, mode_, "running", request_.trigger);
+        run_id_ = insert_run(stream_, mode_, "running", request_.trigger, to_unix_us(started_at_));
     }
+    note_run(stream_.id, to_unix_us(started_at_));
 }
 
 // Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
@@ -337,15 +352,20 @@ void Run::finish() {
     if (const auto reread = reader_.done().find("reread_rows"); reread != reader_.done().end())
         reread_ = reread->is_number_integer() ? reread->get<std::int64_t>() : 0;
     std::string message = closing_message();
-    bool quiet = run_id_ == 0 && !(applier_ && applier_->has_altered_target()) && state_.failures == 0 &&
-                 request_.trigger == "schedule" && shared::read_live(stream_.id).has_value();
+    // After a run that failed or was cancelled, a good one is told.
+    const bool quiet = run_id_ == 0 && !(applier_ && applier_->has_altered_target()) && state_.failures == 0 &&
+                       state_.last_run_succeeded && request_.trigger == "schedule" &&
+                       shared::read_live(stream_.id).has_value();
     if (!quiet && counts_.wrote()) in_transaction([&] { judge_ledger(stream_); });
-    if (!quiet) {
+    const std::int64_t started_us = to_unix_us(started_at_);
+    if (!quiet || started_us - state_.last_run_us.value_or(0) >= note_interval_us) {
         in_transaction([&] {
-            record_start();
-            finish_run(run_id_, "succeeded", counts_, nullptr, message);
-            if (reread_ > 0) save_reread("$2::bigint", run_id_, reread_);
-            clear_failures(stream_.id);
+            if (!quiet) {
+                record_start();
+                finish_run(run_id_, "succeeded", counts_, nullptr, message);
+                if (reread_ > 0) save_reread("$2::bigint", run_id_, reread_);
+            }
+            record_success(stream_.id, started_us, mode_ != "keys", state_.failures > 0, met_);
         });
     }
     if ((mode_ == "full" || mode_ == "keys") && stream_.has_option("reconcile"))
@@ -396,14 +416,23 @@ bool Run::done_flag(const char* member) const {
     return found != reader_.done().end() && found->is_boolean() && found->get<bool>();
 }
 
+// Counts of rows that were written alone could be the same rows each time.
+bool Run::has_progressed() const {
+    if (counts_.inserted + counts_.updated + counts_.deleted + counts_.vanished == 0) return false;
+    return saves_position_ ? position_ != state_.position : counts_.inserted + counts_.deleted + counts_.vanished > 0;
+}
+
 void Run::fail(const pg::Error& error) {
     transactions_.rollback();
     if (error.recorded) return;
     bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
     // By whom, or by which time-out, stands in PostgreSQL's own words.
+    std::string hint = error.hint;
+    if (error.error_class == pg::ErrorClass::auth && stream_.schedule)
+        hint += (hint.empty() ? "" : " ") + std::string(rare_logins);
     std::string message = (cancelled ? "cancelled: " : "") + error.message +
                           (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) +
-                          (error.hint.empty() ? "" : "\nHINT: " + error.hint);
+                          (hint.empty() ? "" : "\nHINT: " + hint);
     transactions_.run([&] {
         // The stream may have been dropped meanwhile; then there is nothing to keep books about.
         if (!load_stream(stream_.id)) return;
@@ -415,9 +444,10 @@ void Run::fail(const pg::Error& error) {
             if (dynamic_cast<const DeletesRefused*>(&error) != nullptr)
                 send_alert(stream_, "deletes_refused", error.message);
         }
-        if (auto retry = cancelled ? std::nullopt : record_failure(stream_, error, request_.trigger != "call")) {
+        const FailedRun failed{to_unix_us(started_at_), request_.trigger != "call", has_progressed(), met_};
+        if (cancelled) return note_cancelled_run(stream_.id, failed);
+        if (auto retry = record_failure(stream_, error, failed))
             retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-        }
     });
     std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {

@@ -27,8 +27,12 @@ class Run {
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
 
-    // Reads and applies until the source has no more. Before it, the connector must have opened the stream's server,
-    // and the caller must hold the stream's lock. Throws pg::Error where the run failed, after it has recorded that.
+    // Before anything else, and before the source is reached; the caller holds the stream's lock. Somebody waits for a
+    // run that was asked for: it is on record as running from here on. Throws pg::Error as execute().
+    void begin();
+
+    // Reads and applies until the source has no more. Before it, the connector must have opened the stream's server.
+    // Throws pg::Error where the run failed, after it has recorded that.
     RunCounts execute(ConnectorProcess& connector);
 
     // Records that the run failed before it could read (the server can't be reached, say).
@@ -52,6 +56,7 @@ class Run {
     bool keeps_position(const Batch& batch) const;
     std::string closing_message() const;
     bool done_flag(const char* member) const;
+    bool has_progressed() const;
 
     const Stream& stream_;
     RunRequest request_;
@@ -70,6 +75,7 @@ class Run {
     std::int64_t quiet_reread_ = 0;  // and of the last quiet poll before this run
     std::int64_t run_id_ = 0;
     TimestampTz started_at_ = 0, retry_at_ = 0;
+    std::optional<std::string> met_;  // server_version() of what it reads
     std::string note_;
 };
 

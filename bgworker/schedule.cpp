@@ -327,8 +327,8 @@ std::optional<LocalTime> next_match(const Cron& cron, const LocalTime& after) {
 }
 
 std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std::int64_t> last_start_us,
-                                     std::int64_t now_us, const ToLocal& to_local) {
-    const std::int64_t last = std::min(last_start_us.value_or(now_us), now_us);
+                                     std::int64_t since_us, std::int64_t now_us, const ToLocal& to_local) {
+    const std::int64_t last = std::min(last_start_us.value_or(since_us), now_us);
     if (schedule.interval) {
         if (!last_start_us) {
             return now_us;
@@ -338,8 +338,15 @@ std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std
         bool overflow = __builtin_add_overflow(last, interval_us, &next);
         return overflow ? std::numeric_limits<std::int64_t>::max() : std::max(next, now_us);
     }
-    auto next = next_instant(schedule.cron, last, to_local);
+    auto next = next_instant(schedule.cron, std::max(last, std::min(since_us, now_us)), to_local);
     return next ? std::optional(std::max(*next, now_us)) : std::nullopt;
+}
+
+std::chrono::microseconds period_of(const Schedule& schedule, std::int64_t now_us, const ToLocal& to_local) {
+    if (schedule.interval) return *schedule.interval;
+    auto first = next_instant(schedule.cron, now_us, to_local);
+    auto second = first ? next_instant(schedule.cron, *first, to_local) : std::nullopt;
+    return second ? std::chrono::microseconds(*second - *first) : std::chrono::years(1);
 }
 
 std::optional<std::int64_t> last_due(const Schedule& schedule, std::int64_t now_us, const ToLocal& to_local) {
@@ -366,7 +373,7 @@ std::optional<std::int64_t> last_due(const Schedule& schedule, std::int64_t now_
 }
 
 std::optional<std::int64_t> first_due(const Schedule& schedule, std::int64_t since_us, const ToLocal& to_local) {
-    return next_run(schedule, since_us, since_us, to_local);
+    return next_run(schedule, since_us, since_us, since_us, to_local);
 }
 
 std::optional<std::int64_t> data_due(const Schedule& schedule, std::int64_t now_us, bool is_running,

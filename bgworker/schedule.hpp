@@ -52,13 +52,18 @@ Parsed<Cron> parse_cron(std::string_view text);
 // nothing if there is none within nine years (29 February comes again after eight at most), or if `after` is no date.
 std::optional<LocalTime> next_match(const Cron& cron, const LocalTime& after);
 
-// When to start next, never before `now_us`; nothing if the schedule never happens.
+// When to start next, never before `now_us`; nothing if the schedule never happens. `since_us`: since when the schedule
+// counts, which is when the stream was made or resumed, or its schedule altered.
 //
 // Interval: `last_start_us` plus the interval; at once if that is past, or if there was no start. Cron: the first match
-// after `last_start_us`, or after `now_us` if there was no start; at once if that is past. So what an outage made a
-// stream miss happens once. A last start in the future (a clock that was set back) counts as now.
+// after both `last_start_us` and `since_us`; at once if that is past. So what an outage made a stream miss happens
+// once, and what lies before the schedule doesn't happen. An instant in the future (a clock that was set back) counts
+// as now: whoever keeps it must replace it by now, or it would stand for another now at each look.
 std::optional<std::int64_t> next_run(const Schedule& schedule, std::optional<std::int64_t> last_start_us,
-                                     std::int64_t now_us, const ToLocal& to_local);
+                                     std::int64_t since_us, std::int64_t now_us, const ToLocal& to_local);
+
+// How far apart runs are: the interval, or the time between the next two matches after `now_us`.
+std::chrono::microseconds period_of(const Schedule& schedule, std::int64_t now_us, const ToLocal& to_local);
 
 // The last instant at or before `now_us` at which the schedule was due, regardless of whether it ran: a match of the
 // cron expression, or an interval ago. Nothing if there is none within nine years.

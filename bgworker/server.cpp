@@ -6,6 +6,7 @@ extern "C" {
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
+#include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "foreign/foreign.h"
 #include "utils/acl.h"
@@ -72,12 +73,17 @@ struct Mapping {
     List* options;
 };
 
-// The mapping of `role`, or PUBLIC's; there may be neither (a SQLite file needs none).
+// The mapping of `role`, or PUBLIC's; there may be neither (a SQLite file needs none). It can raise an error, and what
+// it returns is to be released.
+HeapTuple find_mapping(Oid role, Oid server) {
+    HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server));
+    if (HeapTupleIsValid(tuple)) return tuple;
+    return SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+}
+
 Mapping mapping_options(Oid role, Oid server) {
     return pg::call([&]() -> Mapping {
-        HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server));
-        if (!HeapTupleIsValid(tuple))
-            tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+        HeapTuple tuple = find_mapping(role, server);
         if (!HeapTupleIsValid(tuple)) return {false, nullptr};
         bool is_null = false;
         Datum datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &is_null);
@@ -212,6 +218,29 @@ std::optional<Kind> kind_of_server(const std::string& name) {
     const char* text = name.c_str();
     ForeignServer* found = pg::call([&] { return GetForeignServerByName(text, true); });
     return found != nullptr ? kind_of_wrapper(wrapper_of(found->fdwid)) : std::nullopt;
+}
+
+std::string server_version(const std::string& name, Oid role) {
+    struct Version {
+        Oid oid;
+        TransactionId xmin;  // every change of a row leaves another one
+    } server{InvalidOid, InvalidTransactionId}, mapping = server;
+    const char* text = name.c_str();
+    pg::call([&] {
+        server.oid = get_foreign_server_oid(text, true);
+        HeapTuple tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server.oid));
+        if (!HeapTupleIsValid(tuple)) return;
+        server.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+        ReleaseSysCache(tuple);
+        tuple = find_mapping(role, server.oid);
+        if (!HeapTupleIsValid(tuple)) return;
+        mapping = {reinterpret_cast<Form_pg_user_mapping>(GETSTRUCT(tuple))->oid,
+                   HeapTupleHeaderGetRawXmin(tuple->t_data)};
+        ReleaseSysCache(tuple);
+    });
+    if (server.xmin == InvalidTransactionId) return "";
+    return std::to_string(server.oid) + "." + std::to_string(server.xmin) + "/" + std::to_string(mapping.oid) + "." +
+           std::to_string(mapping.xmin);
 }
 
 int connections_of(Oid server) {

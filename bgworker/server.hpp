@@ -44,6 +44,10 @@ std::optional<Kind> kind_of_server(const std::string& name);
 // The definition() of a server that exists.
 std::uint64_t definition_of_server(Oid server);
 
+// Changes whenever the server or the mapping that `role` uses for it (its own, or PUBLIC's) does; tells nothing of what
+// is in them. Empty where there is no such server.
+std::string server_version(const std::string& name, Oid role);
+
 // How many workers may be at a server at the same time: its option connections.
 int connections_of(Oid server);
 

@@ -139,6 +139,13 @@ std::optional<LiveStream> read_live(int stream_id) {
     return *item;
 }
 
+void forget_stream(int stream_id) {
+    if (state == nullptr) return;
+    Locked locked;
+    LiveStream* item = find_live(stream_id);
+    if (item != nullptr && item->pid == 0) *item = state->live[--state->live_count];
+}
+
 void want_stream(int stream_id, long ms) {
     const TimestampTz until = GetCurrentTimestamp() + ms * 1000;
     update_live(stream_id, [&](LiveStream& live) { live.wanted_until = until; });

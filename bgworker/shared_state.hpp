@@ -54,6 +54,8 @@ std::string clip_text(const std::string& text, std::size_t size);
 void update_live(int stream_id, const std::function<void(LiveStream&)>& change);
 std::optional<LiveStream> read_live(int stream_id);
 std::vector<LiveStream> all_live();
+// Forgets what there is of a stream that nobody runs.
+void forget_stream(int stream_id);
 // For so long no slice of a backfill of the stream begins.
 void want_stream(int stream_id, long ms);
 bool is_wanted(int stream_id);

@@ -159,7 +159,7 @@ RunCounts run_stream(const Stream& given, const RunRequest& request, SourceSessi
     Run run(stream, request, transactions);
     ConnectorProcess* connector = nullptr;
     try {
-        transactions.run([&] { require_owner(stream); });
+        run.begin();
         connector = &session.open(stream, transactions, asked_at(request, transactions));
         // Made while its source was away: what the source says completes it.
         if (!is_described(stream)) describe_now(stream, *connector, transactions);

@@ -2,11 +2,12 @@
 #include "bgworker/stream.hpp"
 
 extern "C" {
-#include "common/pg_prng.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 }
+
+#include <algorithm>
 
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/installation.hpp"
@@ -51,9 +52,6 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     stream.owner_oid = row[17] ? static_cast<Oid>(std::stoul(*row[17])) : InvalidOid;
     return stream;
 }
-
-// How long a run is waited with that is tried until it succeeds.
-constexpr double longest_retry_wait_ms = 30 * 60e3;
 
 std::string number(std::int64_t value) {
     return std::to_string(value);
@@ -148,7 +146,7 @@ std::vector<std::string> matching_streams(const std::string& pattern) {
     {
         Bookkeeping bookkeeping;
         rows = pg::query(std::string("SELECT s.name, r.oid FROM insync.stream AS s ") + join_owner +
-                             " WHERE s.name LIKE $1 ORDER BY s.name",
+                             " WHERE s.name LIKE $1 OR s.name = $1 AND strpos($1, '%') = 0 ORDER BY s.name",
                          {pattern});
     }
     std::vector<std::string> names;
@@ -157,8 +155,10 @@ std::vector<std::string> matching_streams(const std::string& pattern) {
         if (pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); }))
             names.push_back(*row[0]);
     }
+    if (pattern.find('%') != std::string::npos) return names;
+    if (std::find(names.begin(), names.end(), pattern) != names.end()) return {pattern};
     // A plain name that matches nothing is a mistake, and gets the error with near misses.
-    if (names.empty() && pattern.find_first_of("%_") == std::string::npos) (void)load_stream(pattern);
+    if (names.empty()) (void)load_stream(pattern);
     return names;
 }
 
@@ -167,7 +167,8 @@ StreamState load_state(int stream_id) {
     auto rows = pg::query(
         "SELECT w.position, w.watermark, w.failures, EXISTS (SELECT FROM insync.error AS e WHERE e.stream_id = "
         "$1::integer)"
-        " OR EXISTS (SELECT FROM insync.mended AS d WHERE d.stream_id = $1::integer)"
+        " OR EXISTS (SELECT FROM insync.mended AS d WHERE d.stream_id = $1::integer),"
+        " (extract(epoch FROM w.last_run_at) * 1000000)::bigint, w.last_success_at = w.last_run_at"
         " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
         {number(stream_id)});
     StreamState state;
@@ -176,6 +177,8 @@ StreamState load_state(int stream_id) {
     state.watermark = row[1];
     state.failures = row[2] ? std::stoi(*row[2]) : 0;
     state.has_errors = *row[3] == "t";
+    if (row[4]) state.last_run_us = std::stoll(*row[4]);
+    state.last_run_succeeded = row[5] == "t";
     return state;
 }
 
@@ -191,23 +194,24 @@ void RunCounts::add(const RunCounts& other) {
 }
 
 std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status,
-                        const std::string& trigger) {
+                        const std::string& trigger, std::optional<std::int64_t> began_us) {
     Bookkeeping bookkeeping;
     auto rows = pg::query(
         "INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, queued_at, started_at)"
         " VALUES ($1::integer, $2, $3, $4, $5, CASE WHEN $4 = 'queued' THEN clock_timestamp() END,"
-        " CASE WHEN $4 = 'running' THEN clock_timestamp() END) RETURNING r.id",
-        {number(stream.id), stream.name, mode, status, trigger});
+        " CASE WHEN $4 = 'running' THEN coalesce(to_timestamp($6::bigint / 1000000.0), clock_timestamp()) END) "
+        "RETURNING r.id",
+        {number(stream.id), stream.name, mode, status, trigger,
+         began_us ? pg::Value(number(*began_us)) : std::nullopt});
     return std::stoll(*rows.first()[0]);
 }
 
-void start_queued_run(std::int64_t run_id, const std::string& mode) {
+void start_queued_run(std::int64_t run_id, const std::string& mode, std::int64_t began_us) {
     Bookkeeping bookkeeping;
     auto started = pg::query(
-        "UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = clock_timestamp(), message = NULL, "
-        "sqlstate = NULL"
-        " WHERE r.id = $1::bigint AND r.status = 'queued'",
-        {number(run_id), mode});
+        "UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = to_timestamp($3::bigint / 1000000.0), "
+        "message = NULL, sqlstate = NULL WHERE r.id = $1::bigint AND r.status = 'queued'",
+        {number(run_id), mode, number(began_us)});
     if (started.processed > 0) return;
     pg::Error error(ERRCODE_QUERY_CANCELED, "the run was cancelled before it began");
     error.recorded = true;
@@ -274,54 +278,6 @@ bool repeat_failure(int stream_id, const std::string& message) {
         " AND r.status = 'failed' AND r.trigger = 'schedule' AND r.message = $2 RETURNING r.id",
         {number(stream_id), message});
     return !rows.empty();
-}
-
-std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error, bool may_retry) {
-    Bookkeeping bookkeeping;
-    auto state = pg::query(
-        "INSERT INTO insync.watermark AS w (stream_id, failures) VALUES ($1::integer, 1)"
-        " ON CONFLICT (stream_id) DO UPDATE SET failures = w.failures + 1 RETURNING w.failures",
-        {number(stream.id)});
-    int failures = std::stoi(*state.first()[0]);
-    long max_retries = std::stol(stream.option("max_retries"));
-    auto delay = parse_duration(stream.option("retry_delay"));
-    bool permanent = error.is_permanent();
-    pg::Value retry_ms;
-    // With auto_repair a run is tried until it succeeds.
-    const bool may_go_on = failures <= max_retries || stream.is_on("auto_repair");
-    if (may_retry && may_go_on && !permanent && delay) {
-        double ms = static_cast<double>(delay->count());
-        if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(failures - 1, 20));
-        // Jitter of a tenth keeps many streams that failed together from coming back together.
-        ms *= 0.9 + 0.2 * pg::call([] { return pg_prng_double(&pg_global_prng_state); });
-        if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
-        const double longest = failures > max_retries ? longest_retry_wait_ms : 86400e3;
-        retry_ms = std::to_string(static_cast<std::int64_t>(std::min(ms, longest)));
-    }
-    auto rows = pg::query(
-        "UPDATE insync.watermark AS w SET retry_at = clock_timestamp() + $2::bigint * interval '1 millisecond'"
-        " WHERE w.stream_id = $1::integer RETURNING (extract(epoch FROM w.retry_at) * 1000000)::bigint",
-        {number(stream.id), retry_ms});
-    if (rows.empty() || !rows.first()[0]) return std::nullopt;
-    return std::stoll(*rows.first()[0]);
-}
-
-void retry_unconnected(const std::string& server) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.watermark AS w SET retry_at = clock_timestamp() FROM insync.stream AS s"
-        " WHERE s.id = w.stream_id AND s.server = $1 AND w.failures > 0 AND w.retry_at > clock_timestamp()"
-        " AND (SELECT r.sqlstate FROM insync.run AS r WHERE r.stream_id = s.id AND r.mode NOT IN "
-        "('backfill', 'verify', 'profile', 'replay', 'ingest') ORDER BY r.id DESC LIMIT 1) = '08006'",
-        {server});
-}
-
-void clear_failures(int stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer"
-        " AND (w.failures <> 0 OR w.retry_at IS NOT NULL)",
-        {number(stream_id)});
 }
 
 void record_reconciled(int stream_id) {

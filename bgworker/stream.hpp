@@ -60,7 +60,8 @@ void require_owner(const Stream& stream);
 Stream load_stream(const std::string& name);
 // Reads a stream by id, without a check of the caller; nullopt if it is gone.
 std::optional<Stream> load_stream(int id);
-// Names of the current role's streams that match a LIKE pattern; throws where a pattern without wildcards matches none.
+// Names of the current role's streams that match a LIKE pattern. '_' is in many names: without a '%', it is only the
+// stream of that very name, if there is one, and to match none is an error.
 std::vector<std::string> matching_streams(const std::string& pattern);
 
 // How far a stream has read, as the last commit left it.
@@ -68,6 +69,8 @@ struct StreamState {
     nlohmann::json position;  // null: from the beginning
     std::optional<std::string> watermark;
     int failures = 0;
+    std::optional<std::int64_t> last_run_us;  // as noted, since 1970
+    bool last_run_succeeded = false;
     bool has_errors = false;  // rows of the stream stand in insync.error
 };
 StreamState load_state(int stream_id);
@@ -85,10 +88,11 @@ struct RunCounts {
     void add(const RunCounts& other);
 };
 
-// Bookkeeping statements; each needs a transaction and makes its own Spi.
+// Bookkeeping statements; each needs a transaction and makes its own Spi. Instants are microseconds since 1970; a run
+// that is recorded later than it began says when that was.
 std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status,
-                        const std::string& trigger);
-void start_queued_run(std::int64_t run_id, const std::string& mode);
+                        const std::string& trigger, std::optional<std::int64_t> began_us = std::nullopt);
+void start_queued_run(std::int64_t run_id, const std::string& mode, std::int64_t began_us);
 void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
                         std::int64_t last_us);
 // Throws where the run is gone, as its stream was dropped.
@@ -99,11 +103,6 @@ void finish_run(std::int64_t run_id, const std::string& status, const RunCounts&
                 const std::string& message);
 // A scheduled run failed just as the one before it: counted in that one's row. False if there is no such row.
 bool repeat_failure(int stream_id, const std::string& message);
-// A run failed: counts it and, if it may be retried and that can help, sets when (microseconds since 1970).
-std::optional<std::int64_t> record_failure(const Stream& stream, const pg::Error& error, bool may_retry);
-void clear_failures(int stream_id);
-// Streams of the server that wait after a failure to connect are tried at once.
-void retry_unconnected(const std::string& server);
 // The stream was read in full: its option reconcile counts from here.
 void record_reconciled(int stream_id);
 

@@ -10,6 +10,7 @@ extern "C" {
 #include "bgworker/bookkeeping.hpp"
 #include "bgworker/job.hpp"
 #include "bgworker/ledger.hpp"
+#include "bgworker/outcome.hpp"
 #include "bgworker/schedule.hpp"
 #include "bgworker/zone_clock.hpp"
 #include "bgworker/zone_name.hpp"
@@ -105,30 +106,38 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
     {
         Bookkeeping bookkeeping;
         rows = pg::query(
-            "SELECT s.id, s.server, s.options ->> 'verify_schedule', s.options ->> 'time_zone', s.options ->> "
-            "'auto_repair',"
-            " (extract(epoch FROM coalesce(w.verify_planned_at, s.created_at)) * 1000000)::bigint,"
-            " (extract(epoch FROM coalesce(w.repair_planned_at, s.created_at)) * 1000000)::bigint"
-            " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id"
-            " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused AND (s.options ->> 'verify_schedule' IS NOT NULL OR "
-            "s.options ->> 'auto_repair' IS NOT NULL)",
+            std::string("SELECT s.id, s.server, s.options ->> 'verify_schedule', s.options ->> 'time_zone', s.options "
+                        "->> 'auto_repair',"
+                        " (extract(epoch FROM w.verify_planned_at) * 1000000)::bigint,"
+                        " (extract(epoch FROM coalesce(w.repair_planned_at, s.created_at)) * 1000000)::bigint,"
+                        " (extract(epoch FROM s.schedule_since) * 1000000)::bigint, r.oid"
+                        " FROM insync.stream AS s LEFT JOIN insync.watermark AS w ON w.stream_id = s.id ") +
+                join_owner +
+                " WHERE ($1 = '' OR s.server = $1) AND NOT s.paused AND (s.options ->> 'verify_schedule' IS NOT NULL "
+                "OR s.options ->> 'auto_repair' IS NOT NULL)",
             {server});
     }
+    if (rows.empty()) return {};
+    const Holds holds;
     const std::int64_t now = GetCurrentTimestamp() + unix_epoch_us;
     std::vector<Upkeep> coming;
     for (const auto& row : rows.rows) {
         Upkeep item{Upkeep::Kind::verify, std::stoi(*row[0]), *row[1]};
-        if (auto schedule = row[2] ? parse_schedule(*row[2]) : Parsed<Schedule>{}; row[2] && schedule) {
-            if (auto at = next_run(*schedule, std::stoll(*row[5]), now, clock_of(server_zone(row[3].value_or(""))))) {
-                item.due = *at - unix_epoch_us;
-                coming.push_back(item);
-            }
-        }
-        if (row[4] && parse_boolean(*row[4]).value.value_or(false)) {
-            item.kind = Upkeep::Kind::repair;
-            item.due = std::stoll(*row[6]) + repair_interval_us - unix_epoch_us;
+        const auto held =
+            holds.until(item.stream_id, item.server, row[8] ? static_cast<Oid>(std::stoul(*row[8])) : InvalidOid);
+        auto comes = [&](Upkeep::Kind kind, std::int64_t at) {
+            item.kind = kind;
+            item.due = std::max(at, held) - unix_epoch_us;
             coming.push_back(item);
+        };
+        if (auto schedule = row[2] ? parse_schedule(*row[2]) : Parsed<Schedule>{}; row[2] && schedule) {
+            // A new stream has just been read: an interval counts from then.
+            const std::int64_t since = std::stoll(*row[7]), planned = row[5] ? std::stoll(*row[5]) : since;
+            if (auto at = next_run(*schedule, planned, since, now, clock_of(server_zone(row[3].value_or("")))))
+                comes(Upkeep::Kind::verify, *at);
         }
+        if (row[4] && parse_boolean(*row[4]).value.value_or(false))
+            comes(Upkeep::Kind::repair, std::stoll(*row[6]) + repair_interval_us);
     }
     std::sort(coming.begin(), coming.end(), [](const Upkeep& a, const Upkeep& b) { return a.due < b.due; });
     return coming;

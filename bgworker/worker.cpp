@@ -25,6 +25,7 @@ extern "C" {
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job_run.hpp"
+#include "bgworker/outcome.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/server.hpp"
 #include "bgworker/shared_state.hpp"

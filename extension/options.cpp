@@ -277,7 +277,9 @@ constexpr Option general[] = {
      .kinds = any,
      .min = 0,
      .max = 100,
-     .description = "Number of times a failed run is tried again before its stream waits for its schedule."},
+     .description =
+         "Number of times a failed run is tried again before its stream waits for its schedule, and for pauses "
+         "that grow to an hour."},
     {.name = "retry_delay",
      .type = duration,
      .default_text = "1 minute",
@@ -285,7 +287,8 @@ constexpr Option general[] = {
      .kinds = any,
      .min = second,
      .max = day,
-     .description = "Time to wait before the first retry."},
+     .description = "Time to wait before the first retry; where it is not set, no longer than the schedule's "
+                    "interval."},
     {.name = "retry_backoff",
      .type = enumeration,
      .default_text = "double",

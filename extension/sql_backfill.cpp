@@ -13,6 +13,7 @@ extern "C" {
 #include "bgworker/ledger.hpp"
 #include "extension/define.hpp"
 #include "bgworker/slice_window.hpp"
+#include "extension/notices.hpp"
 #include "extension/result_set.hpp"
 #include "extension/sql_arguments.hpp"
 #include "extension/wake.hpp"
@@ -104,7 +105,7 @@ Datum sync_profile(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         require_workers();
         require_home_database();
-        for (const auto& name : matching_streams(required_text(fcinfo, 0, "pattern"))) {
+        for (const auto& name : chosen_streams(required_text(fcinfo, 0, "pattern"))) {
             Stream stream = load_stream(name);
             require_described(stream);
             // Streams of a version without ledgers have none yet.

@@ -20,10 +20,12 @@ extern "C" {
 #include "bgworker/job.hpp"
 #include "bgworker/key_origins.hpp"
 #include "bgworker/key_rows.hpp"
+#include "bgworker/outcome.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/source_session.hpp"
 #include "bgworker/stream_lock.hpp"
+#include "extension/notices.hpp"
 #include "extension/result_set.hpp"
 #include "extension/target_warnings.hpp"
 #include "extension/wake.hpp"
@@ -48,11 +50,6 @@ void check_mode(const Stream& stream, const std::string& mode) {
     }
 }
 
-void notice(const std::string& text, const std::string& hint) {
-    const char *message = text.c_str(), *advice = hint.c_str();
-    pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message), errhint("%s", advice))); });
-}
-
 [[noreturn]] void already_running(const Stream& stream) {
     throw pg::Error(
         ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
@@ -60,13 +57,19 @@ void notice(const std::string& text, const std::string& hint) {
 }
 
 std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
-    auto names = matching_streams(pattern);
+    auto names = chosen_streams(pattern);
     Bookkeeping bookkeeping;
     pg::query(
-        "UPDATE insync.stream AS s SET paused = $2::boolean WHERE s.name = ANY ($1::text[]) AND s.paused <> "
-        "$2::boolean",
+        "UPDATE insync.stream AS s SET paused = $2::boolean, schedule_since = CASE WHEN $2::boolean THEN "
+        "s.schedule_since ELSE clock_timestamp() END WHERE s.name = ANY ($1::text[]) AND s.paused <> $2::boolean",
         {to_array(names), paused ? "true" : "false"});
     return names;
+}
+
+// Streams that stood still because this is a copy don't make up for what lies before.
+void start_schedules_now() {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.stream AS s SET schedule_since = clock_timestamp()");
 }
 
 // A foreground run that is ended with its session must not look as if it ran on.
@@ -96,7 +99,7 @@ Datum sync_trigger(PG_FUNCTION_ARGS) {
         auto mode = text_argument(fcinfo, 1);
         require_workers();
         require_home_database();
-        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"))) {
+        for (const auto& name : chosen_streams(text_argument(fcinfo, 0).value_or("%"))) {
             Stream stream = load_stream(name);
             if (mode) check_mode(stream, *mode);
             if (stream.paused) {
@@ -208,7 +211,7 @@ Datum sync_cancel(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_cancel()");
         ResultSet result(fcinfo);
-        for (const auto& name : matching_streams(required_text(fcinfo, 0, "pattern"))) {
+        for (const auto& name : chosen_streams(required_text(fcinfo, 0, "pattern"))) {
             Stream stream = load_stream(name);
             pg::Rows queued;
             {
@@ -260,15 +263,17 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
                                 "only the owner of pg_insync may let a copy of a database run its streams");
             }
             settle_home_database();
+            start_schedules_now();
         }
         if (may_adopt) adopt_streams(another_system);
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), false)) {
             Stream stream = load_stream(name);
-            clear_failures(stream.id);
+            forget_failures(stream.id, false);
             wake_at_commit(stream.server);
             if (open_run(stream, JobKind::profile)) wake_all_at_commit();  // that needs no server
             result.add({name});
         }
+        tell_missing_workers();
         return Datum(0);
     });
 }
@@ -292,9 +297,10 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
             // Reading everything again doesn't show what was deleted meanwhile: a feed of deletes goes on where it was.
             " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
             " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
-            " ELSE excluded.position END, watermark = excluded.watermark, failures = 0,"
-            " retry_at = NULL, updated_at = clock_timestamp()",
+            " ELSE excluded.position END, watermark = excluded.watermark, "
+            "updated_at = clock_timestamp()",
             {std::to_string(stream.id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+        forget_failures(stream.id, false);
         return Datum(0);
     });
 }

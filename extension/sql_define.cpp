@@ -17,10 +17,12 @@ extern "C" {
 #include "bgworker/job.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger.hpp"
+#include "bgworker/outcome.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/target_rights.hpp"
 #include "bgworker/stream_lock.hpp"
 #include "extension/define.hpp"
+#include "extension/notices.hpp"
 #include "extension/pg/compat.hpp"
 #include "extension/result_set.hpp"
 #include "extension/stream_options.hpp"
@@ -44,11 +46,6 @@ std::string join(const std::vector<std::string>& items) {
     return text;
 }
 
-void notice(const std::string& text, const std::string& hint = "") {
-    const char *message = text.c_str(), *advice = hint.c_str();
-    pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message), *advice != '\0' ? errhint("%s", advice) : 0)); });
-}
-
 std::string current_role() {
     return pg::call([] { return GetUserNameFromId(GetUserId(), false); });
 }
@@ -65,7 +62,10 @@ int insert_stream(const Stream& stream) {
          to_array(stream.key), to_array(stream.watermark), stream.mode, stream.schedule, stream.options.dump(),
          to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
          to_json(stream.source_columns).dump(), stream.watermark_kind});
-    return std::stoi(*rows.first()[0]);
+    const int id = std::stoi(*rows.first()[0]);
+    // Numbers begin again with the extension: what shared memory has of this one is an earlier extension's.
+    shared::forget_stream(id);
+    return id;
 }
 
 void require_new_name(const std::string& name) {
@@ -100,6 +100,31 @@ std::optional<SourceDescription> describe_or_later(const Server& server, const S
                "The stream is made by what was given, and checked at its first run.");
         return std::nullopt;
     }
+}
+
+// Whose times were altered begins to count them now: it doesn't make up for those before. In an Spi.
+void restart_schedules(const Stream& stream, const Stream& before) {
+    auto differs = [&](const char* option) { return stream.option(option) != before.option(option); };
+    const bool zone = differs("time_zone");
+    if (stream.schedule != before.schedule || zone)
+        pg::query("UPDATE insync.stream AS s SET schedule_since = clock_timestamp() WHERE s.id = $1::integer",
+                  {std::to_string(stream.id)});
+    if (stream.has_option("verify_schedule") && (zone || differs("verify_schedule")))
+        pg::query(
+            "INSERT INTO insync.watermark AS w (stream_id, verify_planned_at) VALUES ($1::integer, clock_timestamp()) "
+            "ON "
+            "CONFLICT (stream_id) DO UPDATE SET verify_planned_at = excluded.verify_planned_at",
+            {std::to_string(stream.id)});
+}
+
+// Tells who runs the stream, where that isn't the workers by a schedule.
+void tell_how_it_runs(const Stream& stream) {
+    const std::string name = pg::quote_literal(stream.name);
+    if (!stream.schedule)
+        notice("stream \"" + stream.name + "\" has no schedule and runs only when asked",
+               "SELECT sync_alter(" + name + ", '{\"schedule\": \"10 minutes\"}') sets one; CALL sync_run(" + name +
+                   ") runs it now.");
+    tell_missing_workers();
 }
 
 // Tells at creation what would surprise later.
@@ -226,6 +251,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         }
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
+        tell_how_it_runs(stream);
         if (stream.schedule) wake_at_commit(stream.server);
         if (uncounted) wake_all_at_commit();
         return record_result(
@@ -252,6 +278,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                 check_stream_options(options, Kind::rest);
             }
         };
+        const Stream before = stream;
         std::string new_name = stream.name;
         std::optional<std::string> new_owner;
         auto text = [&](const char* member, const nlohmann::json& value) {
@@ -300,8 +327,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                 "WHERE s.id = $1::integer",
                 {std::to_string(stream.id), new_name, stream.owner, stream.schedule, stream.options.dump(),
                  stream.mode});
-            pg::query("UPDATE insync.watermark AS w SET failures = 0, retry_at = NULL WHERE w.stream_id = $1::integer",
-                      {std::to_string(stream.id)});
+            restart_schedules(stream, before);
             if (new_name != stream.name) {
                 pg::query("UPDATE insync.error AS e SET stream = $2 WHERE e.stream_id = $1::integer",
                           {std::to_string(stream.id), new_name});
@@ -309,6 +335,9 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                           {std::to_string(stream.id), new_name});
             }
         }
+        forget_failures(stream.id, stream.schedule.has_value());
+        stream.name = new_name;
+        if (changes.contains("schedule")) tell_how_it_runs(stream);
         if (new_owner) record_owner(stream.id);
         if (is_described(stream)) {
             if (settle_ledger(stream)) {

@@ -6,6 +6,7 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include "extension/notices.hpp"
 #include "extension/result_set.hpp"
 #include "extension/sql_arguments.hpp"
 #include "extension/stream_gaps.hpp"
@@ -13,6 +14,12 @@ extern "C" {
 using namespace insync;
 
 namespace {
+
+// The streams of argument 0. A pattern that matches nothing would look as if all were well; the views pass '%'.
+std::vector<std::string> pattern_streams(FunctionCallInfo call) {
+    const std::string pattern = text_argument(call, 0).value_or("%");
+    return pattern == "%" ? matching_streams(pattern) : chosen_streams(pattern);
+}
 
 // A timestamp argument as wall time; `otherwise` for NULL.
 WallUs wall_argument(FunctionCallInfo call, int index, WallUs otherwise) {
@@ -92,7 +99,7 @@ Datum sync_gaps(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         const GapQuestion question{wall_argument(fcinfo, 1, earliest_wall), wall_argument(fcinfo, 2, latest_wall),
                                    instant_argument(fcinfo, 3)};
-        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"))) {
+        for (const auto& name : pattern_streams(fcinfo)) {
             const StreamGaps found = find_gaps(load_stream(name), question);
             if (found.failed) warn(found.unjudged);
             add_gaps(result, found);
@@ -105,8 +112,7 @@ Datum sync_coverage(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         const GapQuestion question{earliest_wall, latest_wall, instant_argument(fcinfo, 1)};
-        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%")))
-            add_coverage(result, find_gaps(load_stream(name), question));
+        for (const auto& name : pattern_streams(fcinfo)) add_coverage(result, find_gaps(load_stream(name), question));
         return Datum(0);
     });
 }

@@ -49,6 +49,14 @@ void check_stream_options(const nlohmann::json& options, Kind kind) {
 
 void check_schedule(const std::string& schedule) {
     auto parsed = parse_schedule(schedule);
+    // A number alone is understood where there are such schedules, but it may have been meant as anything.
+    const bool has_unit = trim(schedule).find_first_not_of("0123456789.") != std::string_view::npos;
+    if (parsed && !has_unit) {
+        const std::string number(trim(schedule));
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid schedule " + quote_for_message(schedule),
+                        "A number alone has no unit of time.",
+                        "Write '" + number + " minutes', or '" + number + " seconds' if those are meant.");
+    }
     if (parsed) return;
     throw pg::Error(
         ERRCODE_INVALID_PARAMETER_VALUE, "invalid schedule " + quote_for_message(schedule), parsed.error,

@@ -5,6 +5,9 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -26,6 +29,16 @@ constexpr int capacity = 64;
 Oid pending[capacity];
 int pending_count;
 bool pending_all;
+// A server or user mapping was made, altered or dropped: streams that failed there are tried at once.
+bool pending_servers;
+
+object_access_hook_type next_object_access;
+
+void on_object_access(ObjectAccessType access, Oid catalog, Oid object, int column, void* argument) {
+    if (next_object_access != nullptr) next_object_access(access, catalog, object, column, argument);
+    if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId) return;
+    if (access == OAT_POST_CREATE || access == OAT_POST_ALTER || access == OAT_DROP) pending_servers = true;
+}
 
 // Part of the C side of the wall: but for the refusal before a PREPARE, nothing here can raise an error.
 void on_transaction_end(XactEvent event, void*) {
@@ -38,14 +51,14 @@ void on_transaction_end(XactEvent event, void*) {
     }
     if (event == XACT_EVENT_COMMIT) {
         TimestampTz now = GetCurrentTimestamp();
-        if (pending_all) shared::make_due(MyDatabaseId, InvalidOid, now);
+        if (pending_all || pending_servers) shared::make_due(MyDatabaseId, InvalidOid, now);
         for (int i = 0; i < pending_count && !pending_all; i++) {
             if (!shared::make_due(MyDatabaseId, pending[i], now)) shared::make_due(MyDatabaseId, InvalidOid, now);
         }
     }
     if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) {
         pending_count = 0;
-        pending_all = false;
+        pending_all = pending_servers = false;
     }
 }
 
@@ -53,6 +66,8 @@ void on_transaction_end(XactEvent event, void*) {
 
 void install_wake() {
     RegisterXactCallback(on_transaction_end, nullptr);
+    next_object_access = object_access_hook;
+    object_access_hook = on_object_access;
 }
 
 void wake_at_commit(const std::string& server) {

@@ -5,7 +5,8 @@
 
 namespace insync {
 
-// Registers the transaction callback; called once from _PG_init.
+// Registers the transaction callback, and a hook by which changes of servers and user mappings wake the workers, too;
+// called once from _PG_init.
 void install_wake();
 
 // At commit of the current transaction, `server`'s streams are looked at.

@@ -17,6 +17,33 @@ ALTER TABLE insync.stream ADD COLUMN target_columns jsonb;
 COMMENT ON COLUMN insync.stream.target_columns IS
     'names and numbers of the target''s columns that the stream fills, so that one that was renamed is noticed; NULL: it has not run yet';
 
+/* What schedules and back-off need: kept a row a stream, as the history isn't dumped and can be deleted. */
+ALTER TABLE insync.stream ADD COLUMN schedule_since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp();
+COMMENT ON COLUMN insync.stream.schedule_since IS
+    'when the stream was made or resumed, or its schedule altered: times of a cron expression before that are not made up for';
+UPDATE insync.stream SET schedule_since = created_at;
+ALTER TABLE insync.watermark ADD COLUMN last_run_at timestamptz, ADD COLUMN last_success_at timestamptz, ADD COLUMN hold_until timestamptz,
+    ADD COLUMN refused_login boolean NOT NULL DEFAULT false, ADD COLUMN failed_server text;
+COMMENT ON COLUMN insync.watermark.last_run_at IS
+    'when the stream last ran, by schedule or not; of polls that find nothing, one is noted every five minutes';
+COMMENT ON COLUMN insync.watermark.last_success_at IS 'the same, of runs that read what is new and succeeded';
+COMMENT ON COLUMN insync.watermark.hold_until IS 'not before this time does its schedule run a stream that has failed; NULL: at its schedule';
+COMMENT ON COLUMN insync.watermark.refused_login IS
+    'the source has refused the credentials: until hold_until, no stream with the same server and user mapping logs in by itself';
+COMMENT ON COLUMN insync.watermark.failed_server IS
+    'version of the server and the user mapping that the last failure met; a stream whose server or mapping has another one is tried at once';
+INSERT INTO insync.watermark AS w (stream_id, last_run_at, last_success_at)
+SELECT s.id, r.last_run_at, g.last_success_at FROM insync.stream AS s
+ CROSS JOIN LATERAL (SELECT CASE WHEN x.polls OPERATOR(pg_catalog.>) 1 THEN x.ended_at ELSE x.started_at END AS last_run_at
+                       FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id AND x.started_at IS NOT NULL
+                        AND x.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full']) ORDER BY x.id DESC LIMIT 1) AS r
+  LEFT JOIN LATERAL (SELECT CASE WHEN x.polls OPERATOR(pg_catalog.>) 1 THEN x.ended_at ELSE x.started_at END AS last_success_at
+                       FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id AND x.status OPERATOR(pg_catalog.=) 'succeeded'
+                        AND x.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full']) ORDER BY x.id DESC LIMIT 1) AS g ON true
+    ON CONFLICT (stream_id) DO UPDATE SET last_run_at = excluded.last_run_at, last_success_at = excluded.last_success_at;
+/* The stream's own runs, without the work beside them: what its status shows. */
+CREATE INDEX run_own ON insync.run (stream_id, id) WHERE mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']);
+
 /* What 0.1 left without words. */
 COMMENT ON COLUMN insync.home.only_row IS 'keeps the table at one row';
 COMMENT ON COLUMN insync.home.system_identifier IS 'the cluster, as pg_control_system() has it';
@@ -28,6 +55,7 @@ COMMENT ON COLUMN insync.stream.source IS 'table, view or SELECT at the source';
 COMMENT ON COLUMN insync.stream.target_schema IS 'schema of the target table';
 COMMENT ON COLUMN insync.stream.target_table IS 'table that is written to';
 COMMENT ON COLUMN insync.stream.mode IS 'incremental or full';
+COMMENT ON COLUMN insync.watermark.failures IS 'failed runs since the last that succeeded or moved the stream on';
 COMMENT ON COLUMN insync.stream.schedule IS 'interval or cron expression; NULL: runs only when asked';
 COMMENT ON COLUMN insync.stream.watermark_kind IS 'how watermarks are compared: time, integer, text or rowversion';
 COMMENT ON COLUMN insync.stream.paused IS 'set by sync_pause(): the stream doesn''t run';
@@ -139,14 +167,15 @@ SELECT s.name AS stream,
        w.watermark,
        pg_catalog.make_interval(secs => live.lag_seconds)
            OPERATOR(pg_catalog.+) CASE WHEN live.lag_seconds IS NOT NULL THEN pg_catalog.now() OPERATOR(pg_catalog.-) live.last_poll END AS lag,
-       coalesce(greatest(live.last_poll, r.started_at), r.queued_at) AS last_run,
+       coalesce(greatest(live.last_poll, r.started_at, w.last_run_at), r.queued_at) AS last_run,
        r.status AS last_status,
        CASE WHEN s.paused OR stopped.message IS NOT NULL THEN NULL WHEN s.schedule IS NULL THEN coalesce(live.next_run, w.retry_at)
             ELSE greatest(coalesce(live.next_run, w.retry_at), u.next_attempt) END AS next_run,
        r.rows_read AS rows,
        coalesce(w.failures, 0) AS failures,
        (SELECT pg_catalog.count(*) FROM insync.error AS e WHERE e.stream_id OPERATOR(pg_catalog.=) s.id) AS rejects,
-       coalesce(stopped.message, u.message, live.message, r.message) AS message,
+       coalesce(stopped.message, u.message, CASE WHEN pg_catalog.starts_with(r.message, live.message) THEN r.message END, -- it is clipped there
+                live.message, r.message) AS message,
        CASE WHEN live.polls OPERATOR(pg_catalog.>) 0 THEN live.rows_read ELSE r.reread END AS reread
   FROM insync.stream AS s
   CROSS JOIN (SELECT CASE
@@ -159,7 +188,8 @@ SELECT s.name AS stream,
   LEFT JOIN insync.watermark AS w ON w.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN insync.unreachable() AS u ON u.server OPERATOR(pg_catalog.=) s.server
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
-  LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id ORDER BY x.id DESC LIMIT 1) AS r ON true;
+  LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id
+                        AND x.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']) ORDER BY x.id DESC LIMIT 1) AS r ON true;
 
 COMMENT ON COLUMN insync.status.reread IS
     'rows of the overlap that the last run or poll read again; many for a long time: see option lookback';
@@ -203,7 +233,7 @@ COMMENT ON COLUMN insync.watermark.reconciled_at IS
     'when an incremental stream with option reconcile was last read in full and compared; NULL: not since it was made';
 
 ALTER TABLE insync.watermark ADD COLUMN verify_planned_at timestamptz, ADD COLUMN repair_planned_at timestamptz;
-COMMENT ON COLUMN insync.watermark.verify_planned_at IS 'when option verify_schedule last had slices verified; NULL: never';
+COMMENT ON COLUMN insync.watermark.verify_planned_at IS 'when option verify_schedule last had slices verified, or was set; NULL: never';
 COMMENT ON COLUMN insync.watermark.repair_planned_at IS 'when option auto_repair last had gaps looked for; NULL: never';
 
 CREATE TABLE insync.ledger (
@@ -482,7 +512,8 @@ COMMENT ON FUNCTION sync_health(timestamptz) IS
     'one row a check (workers, database, runs, paused, rejects, gaps, late) of the caller''s streams: status ok, warning or critical, what is wrong, and what to do; with as_of, gaps and late are told as if it were that time';
 REVOKE ALL ON FUNCTION sync_health(timestamptz) FROM PUBLIC;
 
-/* A row of history may stand for polls of several days; those that found nothing aren't in it yet, and are the last. */
+/* A row of history may stand for polls of several days; those that found nothing aren't in it yet, and are the last. What is
+   noted of them survives a restart. */
 CREATE VIEW insync.daily WITH (security_invoker = true) AS
 WITH ran AS (
     SELECT days.day::date AS day, r.stream_id, r.stream, r.id, r.status, r.mode, r.trigger OPERATOR(pg_catalog.=) 'retry' AS retried,
@@ -499,6 +530,10 @@ WITH ran AS (
       FROM insync.live() AS l JOIN insync.stream AS s ON s.id OPERATOR(pg_catalog.=) l.stream_id
      CROSS JOIN LATERAL pg_catalog.generate_series(pg_catalog.date_trunc('day', l.quiet_since), l.last_poll, '1 day') AS days (day)
      WHERE l.polls OPERATOR(pg_catalog.>) 0
+    UNION ALL
+    SELECT w.last_success_at::date, s.id, s.name, NULL, 'succeeded', 'incremental', false, 0, 0
+      FROM insync.watermark AS w JOIN insync.stream AS s ON s.id OPERATOR(pg_catalog.=) w.stream_id
+     WHERE w.last_success_at OPERATOR(pg_catalog.=) w.last_run_at
 ), last_of_day AS (
     SELECT DISTINCT ON (r.day, r.stream_id) r.day, r.stream_id, r.stream, r.id, r.status
       FROM ran AS r WHERE r.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys'])

@@ -276,3 +276,92 @@ def test_a_database_can_be_dropped_while_a_stream_is_scheduled(own_cluster, shop
     db.close()
     own_cluster.drop_database("corta")
     assert own_cluster.query("SELECT 1 FROM pg_database WHERE datname = 'corta'") == []
+
+
+# ------------------------------------------------------------------------------------------------- what is said of it
+
+
+def notices_of(db, *statements):
+    """[message, hint] of the notices that these statements make."""
+    notices = []
+    with db.connect() as session:
+        session.add_notice_handler(lambda notice: notices.append((notice.message_primary, notice.message_hint)))
+        for statement in statements:
+            session.execute(statement)
+    return notices
+
+
+@pytest.mark.parametrize("function", ["sync_trigger", "sync_pause", "sync_resume", "sync_cancel", "sync_profile", "sync_gaps", "sync_coverage"])
+def test_a_pattern_that_matches_nothing_says_so(stream, function):
+    (notice,) = notices_of(stream, f"SELECT * FROM {function}('nope%')")
+    assert notice == ('no stream matches "nope%"', "SELECT stream FROM sync_status() lists the streams that you can see.")
+    with pytest.raises(psycopg.errors.UndefinedObject, match='stream "no_pe" does not exist'):
+        stream.query(f"SELECT * FROM {function}('no_pe')")
+    assert notices_of(stream, f"SELECT * FROM {function}('ven%')") == []
+
+
+def test_a_name_with_an_underscore_means_that_stream(db, shop):
+    for name in ("ventas_1", "ventasx1"):
+        db.create_stream(name, "tienda", "ventas", target=name)
+    assert db.query("SELECT sync_pause('ventas_1')") == [("ventas_1",)]
+    assert db.query("SELECT sync_pause('ventas__') AS s ORDER BY 1") == [("ventas_1",), ("ventasx1",)]
+    assert db.query("SELECT sync_resume('ventas_1%%')") == [("ventas_1",), ("ventasx1",)], "with a per cent sign it is a pattern"
+
+
+def test_who_runs_a_new_stream_is_said(db, shop):
+    notices = notices_of(db, "SELECT sync_create('sin', 'tienda', 'ventas', watermark => 'actualizado')")
+    assert notices == [
+        (
+            'stream "sin" has no schedule and runs only when asked',
+            "SELECT sync_alter('sin', '{\"schedule\": \"10 minutes\"}') sets one; CALL sync_run('sin') runs it now.",
+        )
+    ]
+    assert notices_of(db, "SELECT sync_create('con', 'tienda', 'ventas', target => 'con', watermark => 'actualizado', schedule => '1 day')") == []
+    assert notices_of(db, "SELECT sync_alter('sin', '{\"schedule\": \"1 day\"}')", "SELECT sync_alter('sin', '{\"max_rejects\": 7}')") == []
+
+
+def test_a_missing_preload_is_said(shop):
+    with Cluster("plain", {"shared_preload_libraries": None}) as cluster:
+        cluster.create_database("plain")
+        db = Database(cluster, "plain")
+        db.create_server("tienda", **shop.server_options())
+        create = "SELECT sync_create('ventas', 'tienda', 'ventas', watermark => 'actualizado', schedule => '1 day')"
+        for statement in (create, "SELECT sync_alter('ventas', '{\"schedule\": \"2 days\"}')", "SELECT sync_resume()"):
+            ((message, hint),) = notices_of(db, statement)
+            assert message == "no workers run, because pg_insync is not preloaded" and "shared_preload_libraries" in hint, statement
+        db.close()
+
+
+@pytest.mark.parametrize("option", ["schedule", "verify_schedule"])
+@pytest.mark.parametrize("number", ["5", " 5 ", "5.5", "1500"])
+def test_a_schedule_without_a_unit_is_refused(stream, option, number):
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as raised:
+        stream.alter_stream("ventas", **{option: number})
+    number = number.strip()
+    assert raised.value.diag.message_detail == "A number alone has no unit of time."
+    assert f"'{number} minutes'" in raised.value.diag.message_hint and f"'{number} seconds'" in raised.value.diag.message_hint
+
+
+def test_a_cancel_is_forgotten_with_the_next_good_poll(stream):
+    """Polls that find nothing leave no row, but the first after a cancel does: it has ended well."""
+    stream.run("ventas")
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("LOCK TABLE ventas")
+        run_id = stream.trigger("ventas")
+        wait_for(lambda: stream.query(LOCK_WAITS), "the run to wait")
+        stream.query("SELECT * FROM sync_cancel('ventas')")
+        assert stream.wait(run_id) == "cancelled"
+        blocker.rollback()
+    assert "cancel" in stream.status("ventas")["message"]
+    stream.alter_stream("ventas", schedule="1 second")
+    wait_for(lambda: stream.value("SELECT polls FROM insync.live()") >= 2, "polls that find nothing")
+    status = stream.status("ventas")
+    assert (status["last_status"], status["message"]) == ("succeeded", None)
+
+
+def test_work_beside_the_runs_is_not_the_streams_status(stream):
+    stream.run("ventas")
+    run_id = stream.value("INSERT INTO insync.run (stream_id, stream, mode, status, trigger, message) SELECT id, name, 'backfill', 'cancelled', 'request', 'cancelled' FROM insync.stream RETURNING id")
+    stream.execute("INSERT INTO insync.run (stream_id, stream, mode, status, trigger) SELECT id, name, 'verify', 'queued', 'request' FROM insync.stream")
+    status = stream.status("ventas")
+    assert run_id and (status["state"], status["last_status"], status["message"]) == ("idle", "succeeded", None)

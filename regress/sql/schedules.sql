@@ -6,6 +6,7 @@ CREATE SERVER schedules_shop FOREIGN DATA WRAPPER insync_odbc OPTIONS (driver 'S
 SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => 'often');
 SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => '0 seconds');
 SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => '-1 hour');
+SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => '5');
 SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => '61 * * * *');
 SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => '* * *');
 SELECT sync_create('s', 'schedules_shop', 'sales', target => 'scheduled', schedule => '0 0 30 2 *');

@@ -101,15 +101,17 @@ FUZZ_TARGET(schedule) {
     last -= input.byte() * 24 * hour_us;
     Zone zone = take_zone(input, last);
     std::optional<std::int64_t> last_start = started ? std::optional(last) : std::nullopt;
-    auto next = next_run(*schedule, last_start, now, zone);
+    // A schedule that counts since its last start, or since now.
+    std::int64_t since = started ? last : now;
+    auto next = next_run(*schedule, last_start, since, now, zone);
     REQUIRE(next);
     REQUIRE(*next >= now);
-    REQUIRE(next_run(*schedule, last_start, now, zone) == next);
+    REQUIRE(next_run(*schedule, last_start, since, now, zone) == next);
     // An instant later, and after a later start, it is no earlier.
     for (std::int64_t later : {now + 1, now + minute_us, now + 30 * hour_us}) {
-        REQUIRE(*next_run(*schedule, last_start, later, zone) >= *next);
+        REQUIRE(*next_run(*schedule, last_start, since, later, zone) >= *next);
     }
-    if (started && last + minute_us <= now) REQUIRE(*next_run(*schedule, last + minute_us, now, zone) >= *next);
+    if (started && last + minute_us <= now) REQUIRE(*next_run(*schedule, last + minute_us, since, now, zone) >= *next);
     if (schedule->interval) {
         REQUIRE(!started || *next == std::max(now, last + std::chrono::microseconds(*schedule->interval).count()));
         return;

@@ -72,9 +72,12 @@ std::string error_of(std::string_view text) {
     return parsed.error;
 }
 
+// Since when the schedules count where that doesn't matter.
+constexpr std::int64_t never_us = std::numeric_limits<std::int64_t>::min();
+
 // The first run after a last start, with the clock standing at that start.
 std::int64_t after(std::string_view text, std::int64_t last_us, const Zone& zone) {
-    return next_run(schedule(text), last_us, last_us, zone).value_or(-1);
+    return next_run(schedule(text), last_us, never_us, last_us, zone).value_or(-1);
 }
 
 // Parsing
@@ -256,48 +259,78 @@ TEST(NextMatch, RefusesImpossibleDates) {
 
 TEST(NextRun, AnIntervalCountsFromTheLastStart) {
     std::int64_t last = utc(2024, 1, 1, 12);
-    EXPECT_EQ(next_run(schedule("10 min"), last, last + 60 * second_us, greenwich), last + 600 * second_us);
+    EXPECT_EQ(next_run(schedule("10 min"), last, never_us, last + 60 * second_us, greenwich), last + 600 * second_us);
 }
 
 TEST(NextRun, AnIntervalThatWasMissedRunsAtOnce) {
     std::int64_t last = utc(2024, 1, 1, 12);
-    EXPECT_EQ(next_run(schedule("10 min"), last, last + 24 * hour_us, greenwich), last + 24 * hour_us);
+    EXPECT_EQ(next_run(schedule("10 min"), last, never_us, last + 24 * hour_us, greenwich), last + 24 * hour_us);
 }
 
 TEST(NextRun, AnIntervalWithoutALastStartRunsAtOnce) {
     std::int64_t now = utc(2024, 1, 1, 12, 34, 56) + 789;
-    EXPECT_EQ(next_run(schedule("10 min"), std::nullopt, now, greenwich), now);
+    EXPECT_EQ(next_run(schedule("10 min"), std::nullopt, now, now, greenwich), now);
 }
 
 TEST(NextRun, ALastStartInTheFutureDoesNotStopTheStream) {
     std::int64_t now = utc(2024, 1, 1, 12);
-    EXPECT_EQ(next_run(schedule("10 min"), utc(2094, 1, 1), now, greenwich), now + 600 * second_us);
-    EXPECT_EQ(next_run(schedule("0 * * * *"), utc(2094, 1, 1), now, greenwich), utc(2024, 1, 1, 13));
+    EXPECT_EQ(next_run(schedule("10 min"), utc(2094, 1, 1), never_us, now, greenwich), now + 600 * second_us);
+    EXPECT_EQ(next_run(schedule("0 * * * *"), utc(2094, 1, 1), never_us, now, greenwich), utc(2024, 1, 1, 13));
 }
 
 TEST(NextRun, AnIntervalNeverOverflows) {
     std::int64_t now = std::numeric_limits<std::int64_t>::max();
-    EXPECT_EQ(next_run(schedule("36525 days"), now, now, greenwich), now);
+    EXPECT_EQ(next_run(schedule("36525 days"), now, never_us, now, greenwich), now);
 }
 
 TEST(NextRun, CronWaitsForTheFirstMatchAfterTheLastStart) {
     std::int64_t last = utc(2024, 1, 1, 12, 0, 3);
-    EXPECT_EQ(next_run(schedule("*/5 * * * *"), last, last + 60 * second_us, greenwich), utc(2024, 1, 1, 12, 5));
+    EXPECT_EQ(next_run(schedule("*/5 * * * *"), last, never_us, last + 60 * second_us, greenwich),
+              utc(2024, 1, 1, 12, 5));
 }
 
 TEST(NextRun, CronThatWasMissedRunsOnceAtOnce) {
     std::int64_t last = utc(2024, 1, 1, 12);
     std::int64_t now = utc(2024, 1, 3, 12, 2);
-    EXPECT_EQ(next_run(schedule("*/5 * * * *"), last, now, greenwich), now);
-    EXPECT_EQ(next_run(schedule("*/5 * * * *"), now, now, greenwich), utc(2024, 1, 3, 12, 5));
+    EXPECT_EQ(next_run(schedule("*/5 * * * *"), last, never_us, now, greenwich), now);
+    EXPECT_EQ(next_run(schedule("*/5 * * * *"), now, never_us, now, greenwich), utc(2024, 1, 3, 12, 5));
 }
 
-TEST(NextRun, CronWithoutALastStartWaitsForItsTime) {
-    EXPECT_EQ(next_run(schedule("0 3 * * *"), std::nullopt, utc(2024, 1, 1, 12), greenwich), utc(2024, 1, 2, 3));
+TEST(NextRun, CronWithoutALastStartRunsAtTheFirstMatchSinceItWasMade) {
+    auto nightly = schedule("0 3 * * *");
+    std::int64_t made = utc(2024, 1, 1, 12);
+    EXPECT_EQ(next_run(nightly, std::nullopt, made, made, greenwich), utc(2024, 1, 2, 3));
+    EXPECT_EQ(next_run(nightly, std::nullopt, made, made + hour_us, greenwich), utc(2024, 1, 2, 3));
+    std::int64_t match = utc(2024, 1, 2, 3);
+    for (std::int64_t now : {match, match + 1, match + second_us, match + 24 * hour_us}) {
+        EXPECT_EQ(next_run(nightly, std::nullopt, made, now, greenwich), now) << "it is due, and stays so";
+    }
+}
+
+TEST(NextRun, CronDoesNotMakeUpForWhatLiesBeforeTheSchedule) {
+    auto nightly = schedule("0 3 * * *");
+    std::int64_t last = utc(2024, 1, 1, 3), resumed = utc(2024, 1, 5, 10);
+    EXPECT_EQ(next_run(nightly, last, resumed, resumed, greenwich), utc(2024, 1, 6, 3));
+    EXPECT_EQ(next_run(nightly, last, resumed, utc(2024, 1, 6, 4), greenwich), utc(2024, 1, 6, 4));
+}
+
+TEST(NextRun, AnIntervalCountsFromTheLastStartWheneverItWasResumed) {
+    std::int64_t last = utc(2024, 1, 1, 3), resumed = utc(2024, 1, 1, 4);
+    EXPECT_EQ(next_run(schedule("2 hours"), last, resumed, resumed, greenwich), utc(2024, 1, 1, 5));
+    EXPECT_EQ(next_run(schedule("30 min"), last, resumed, resumed, greenwich), resumed);
+}
+
+TEST(Period, IsTheIntervalOrTheTimeBetweenTwoMatches) {
+    using std::chrono::microseconds, std::chrono::minutes, std::chrono::hours;
+    std::int64_t now = utc(2024, 1, 1, 12, 34, 56);
+    EXPECT_EQ(period_of(schedule("90 s"), now, greenwich), std::chrono::seconds(90));
+    EXPECT_EQ(period_of(schedule("*/10 * * * *"), now, greenwich), minutes(10));
+    EXPECT_EQ(period_of(schedule("0 3 * * *"), now, greenwich), hours(24));
+    EXPECT_GT(period_of(schedule("0 0 29 2 *"), now, greenwich), hours(24 * 365));
 }
 
 TEST(NextRun, CronThatNeverHappensHasNoNextRun) {
-    EXPECT_EQ(next_run(Schedule{}, std::nullopt, utc(2024, 1, 1), greenwich), std::nullopt);
+    EXPECT_EQ(next_run(Schedule{}, std::nullopt, utc(2024, 1, 1), utc(2024, 1, 1), greenwich), std::nullopt);
 }
 
 TEST(NextRun, CronFollowsTheZone) {
@@ -422,8 +455,8 @@ TEST(LastDue, IsWhatNextRunWouldHaveSaid) {
         auto due = last_due(when, now, zone);
         ASSERT_TRUE(due);
         ASSERT_LE(*due, now);
-        ASSERT_EQ(next_run(when, *due - 1, *due - 1, zone), due);
-        ASSERT_GT(*next_run(when, *due, *due, zone), now);
+        ASSERT_EQ(next_run(when, *due - 1, never_us, *due - 1, zone), due);
+        ASSERT_GT(*next_run(when, *due, never_us, *due, zone), now);
     }
 }
 

@@ -1,0 +1,34 @@
+// Tells the client; see notices.hpp.
+#include "extension/notices.hpp"
+
+#include "bgworker/stream.hpp"
+#include "extension/option_values.hpp"
+#include "extension/pg/guard.hpp"
+#include "extension/wake.hpp"
+
+namespace insync {
+
+void notice(const std::string& text, const std::string& hint) {
+    const char *message = text.c_str(), *advice = hint.c_str();
+    pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message), *advice != '\0' ? errhint("%s", advice) : 0)); });
+}
+
+std::vector<std::string> chosen_streams(const std::string& pattern) {
+    auto names = matching_streams(pattern);
+    if (names.empty()) {
+        notice(pattern == "%" ? "there are no streams" : "no stream matches " + quote_for_message(pattern),
+               "SELECT stream FROM sync_status() lists the streams that you can see.");
+    }
+    return names;
+}
+
+void tell_missing_workers() {
+    try {
+        require_workers();
+    } catch (const pg::Error& error) {  // it is our own, not PostgreSQL's: nothing is broken by it
+        if (error.sqlstate != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) throw;
+        notice(error.message, error.hint);
+    }
+}
+
+}  // namespace insync
