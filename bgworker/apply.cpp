@@ -113,6 +113,7 @@ void Applier::heed_versions() {
 }
 
 void Applier::forget_writes() {
+    leaving_plan_.reset();
     for (auto* plans : {&merge_, &insert_}) (*plans)[0].reset(), (*plans)[1].reset();
     moves_.reset(), withdrawals_.reset();
     has_planned_ = false;
@@ -143,7 +144,7 @@ Applier::~Applier() {
 
 void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
     std::string policy = stream_.option("new_columns");
-    bool added = false;
+    added_columns_.clear();
     auto named = stream_.has_option("columns") ? stream_.options["columns"] : nlohmann::json::object();
     for (const auto& column : columns_) {
         const SourceColumn* known = find_field(known_columns, column.field);
@@ -160,7 +161,7 @@ void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>
         }
         if (policy != "add") continue;
         add_column(target, {column.field, new_column_type(column, stream_.option("source_time_zone"))});
-        added = true;
+        added_columns_ += (added_columns_.empty() ? "" : ", ") + column.field;
     }
     for (const auto& column : known_columns) {
         if (find_field(columns_, column.field) != nullptr) continue;
@@ -173,7 +174,7 @@ void Applier::follow_new_columns(Target& target, const std::vector<SourceColumn>
             "If that is meant, ALTER TABLE " + target.qualified() + " DROP COLUMN " +
                 pg::quote_identifier(column.field) + ", or give the column another name to keep its values.");
     }
-    if (added) target = *describe_target(target.schema, target.table);
+    if (!added_columns_.empty()) target = *describe_target(target.schema, target.table);
 }
 
 pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql) {
@@ -186,7 +187,7 @@ void Applier::check() {
     BatchRelation relation(descriptor_);
     agree_with_planner();
     (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
-    if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
+    if (stream_.mode == "full" && stream_.option("deletes") != "ignore") (void)delete_scope();
 }
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
@@ -253,8 +254,10 @@ void Applier::write(RunCounts& counts) {
 std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
     RunCounts written;
     const SliceChanges before = slices_, source_before = batch_source_slices_;
+    const std::int64_t leaving_before = leaving_;
     pg::Subtransaction subtransaction;
     try {
+        count_leaving();
         TriggersAsOwner triggers(owner_settings());
         begin_counting();
         write(written);
@@ -265,6 +268,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
         cancel_counting();
         slices_ = before;
         batch_source_slices_ = source_before;
+        leaving_ = leaving_before;
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
         return error;
@@ -281,6 +285,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
     slices_.clear(), batch_source_slices_.clear();
+    leaving_ = 0;
     forget_emptied();
     batch_rows_ = batch.rows();
     std::vector<std::size_t> rows(batch.rows());
@@ -322,6 +327,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
+    guard_leaving();
     check_visible(counts.inserted);
     save_names();
     add_slices(batch.watermark, counts.deleted);
@@ -354,6 +360,8 @@ void Applier::committed() {
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;
+    left_ += leaving_;
+    leaving_ = 0;
     for (const auto& [bucket, rows] : batch_source_slices_) source_slices_[bucket] += rows;
     batch_ = {};
 }

@@ -205,6 +205,7 @@ inline constexpr Option table[] = {
      .type = text,
      .where = both,
      .kinds = rest,
+     .shapes_rows = true,
      .description = "Fields to ask for, where {select} stands in the request."},
     // Where the rows are.
     {.name = "rows_path",
@@ -227,12 +228,14 @@ inline constexpr Option table[] = {
      .type = text_map,
      .where = stream,
      .kinds = rest,
+     .shapes_rows = true,
      .description = "Columns of the source by name: a type, a JSON pointer in the row, or both, such as {\"total\": "
                     "\"numeric(12,2) /price/amount\"}; other columns are discovered."},
     {.name = "other_fields",
      .type = name,
      .where = stream,
      .kinds = rest,
+     .shapes_rows = true,
      .description = "Column of type jsonb that takes the fields that are no column; without it, option new_columns "
                     "says what happens to them."},
     // How changes are found.

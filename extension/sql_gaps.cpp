@@ -92,8 +92,8 @@ Datum sync_gaps(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         const GapQuestion question{wall_argument(fcinfo, 1, earliest_wall), wall_argument(fcinfo, 2, latest_wall),
                                    instant_argument(fcinfo, 3)};
-        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"))) {
-            const StreamGaps found = find_gaps(load_stream(name), question);
+        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"), Access::look)) {
+            const StreamGaps found = find_gaps(load_stream(name, Access::look), question);
             if (found.failed) warn(found.unjudged);
             add_gaps(result, found);
         }
@@ -105,8 +105,8 @@ Datum sync_coverage(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         const GapQuestion question{earliest_wall, latest_wall, instant_argument(fcinfo, 1)};
-        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%")))
-            add_coverage(result, find_gaps(load_stream(name), question));
+        for (const auto& name : matching_streams(text_argument(fcinfo, 0).value_or("%"), Access::look))
+            add_coverage(result, find_gaps(load_stream(name, Access::look), question));
         return Datum(0);
     });
 }

@@ -157,7 +157,8 @@ std::vector<Refusal> load_refusals(int stream_id) {
 std::optional<std::int64_t> due_at(const Stream& stream, std::int64_t now_us, bool is_running) {
     if (!stream.schedule) return std::nullopt;
     auto schedule = parse_schedule(*stream.schedule);
-    return schedule ? data_due(*schedule, now_us, is_running, clock_of(server_zone(stream.option("time_zone")))) : std::nullopt;
+    return schedule ? data_due(*schedule, now_us, is_running, clock_of(server_zone(stream.option("time_zone"))))
+                    : std::nullopt;
 }
 
 // Was the source read as it should have been? `is_judged`: slices tell that for a stream that was loaded once.
