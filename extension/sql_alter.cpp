@@ -11,6 +11,7 @@ extern "C" {
 
 #include <algorithm>
 
+#include "bgworker/outcome.hpp"
 #include "extension/notices.hpp"
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
