@@ -116,6 +116,7 @@ void Applier::heed_versions() {
 }
 
 void Applier::forget_writes() {
+    leaving_plan_.reset();
     for (auto* plans : {&merge_, &insert_}) (*plans)[0].reset(), (*plans)[1].reset();
     moves_.reset(), withdrawals_.reset();
     has_planned_ = false;
@@ -157,7 +158,7 @@ void Applier::check() {
     check_casts();
     if (auto misfits = misfit_statement(shape_); !misfits.empty()) plan(misfits_, misfits);
     if (!shape_.source_key.empty()) plan(origin_rows_, origins_statement(shape_));
-    if (stream_.mode == "full" && shape_.deletes != DeleteMode::ignore) (void)delete_scope();
+    if (stream_.mode == "full" && stream_.option("deletes") != "ignore") (void)delete_scope();
 }
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
@@ -227,8 +228,10 @@ void Applier::write(RunCounts& counts) {
 std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
     RunCounts written;
     const SliceChanges before = slices_, source_before = batch_source_slices_;
+    const std::int64_t leaving_before = leaving_;
     pg::Subtransaction subtransaction;
     try {
+        count_leaving();
         TriggersAsOwner triggers(owner_settings());
         begin_counting();
         write(written);
@@ -239,6 +242,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
         cancel_counting();
         slices_ = before;
         batch_source_slices_ = source_before;
+        leaving_ = leaving_before;
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
         return error;
@@ -255,6 +259,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
     slices_.clear(), batch_source_slices_.clear(), new_origins_.clear();
+    leaving_ = 0;
     forget_emptied();
     batch_rows_ = batch.rows();
     std::vector<std::size_t> rows(batch.rows());
@@ -303,6 +308,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     for (const auto& reject : rejects) rejected.insert(reject.row);
     std::erase_if(new_origins_, [&](const KeyOrigin& origin) { return rejected.contains(origin.row); });
     save_origins(stream_.id, new_origins_);
+    guard_leaving();
     check_visible(counts.inserted);
     save_names();
     add_slices(batch.watermark, counts.deleted);
@@ -349,6 +355,8 @@ void Applier::committed() {
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;
+    left_ += leaving_;
+    leaving_ = 0;
     for (const auto& [bucket, rows] : batch_source_slices_) source_slices_[bucket] += rows;
     batch_ = {};
 }

@@ -118,6 +118,9 @@ class Applier {
     // Rows that were refused, those included that are in insync.error already.
     std::int64_t rejected_rows() const { return total_.rejects; }
 
+    // New columns of the source that the last use() added to the target, as a list.
+    const std::string& added_columns() const { return added_columns_; }
+
     // Has the stream recorded other columns of the source than these, or knows less of them?
     bool columns_changed() const { return columns_changed_; }
     const std::vector<SourceColumn>& columns() const { return columns_; }
@@ -173,6 +176,8 @@ class Applier {
     void forget_writes();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
+    void count_leaving();
+    void guard_leaving();
     std::string delete_scope() const;
     void count_slices(const Target& target);
     void forget_emptied();
@@ -237,6 +242,12 @@ class Applier {
     std::unique_ptr<pg::Plan> source_counts_;
     SliceChanges source_slices_, batch_source_slices_;
     std::string delete_window_;
+    // Rows that no longer pass the filter: those that the present batch deletes, and those that runs have deleted since
+    // one succeeded; of how many that the target had.
+    std::unique_ptr<pg::Plan> leaving_plan_;
+    std::int64_t leaving_ = 0, left_ = 0;
+    std::optional<std::int64_t> rows_before_leaving_;
+    std::string added_columns_;
     // What counts for the limits of the whole run: batches that committed, and the present one.
     struct Seen {
         std::int64_t rows = 0, rejects = 0, unreadable = 0;

@@ -26,7 +26,7 @@ std::string Applier::mapping_advice(const SourceColumn& column) const {
 void Applier::follow_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
     const auto named = named_columns(stream_);
     const bool only_named = stream_.is_on("columns_only");
-    column_notes_.clear();
+    column_notes_.clear(), added_columns_.clear();
     for (auto& column : columns_) {
         const SourceColumn* known = find_field(known_columns, column.field);
         if (known == nullptr) {
@@ -89,6 +89,7 @@ void Applier::take_new_column(const Target& target, SourceColumn& column) {
     } else if (policy == "add") {
         add_column(target, {column.field, new_column_type(column, stream_.option("source_time_zone"))});
         column.made = true;
+        added_columns_ += (added_columns_.empty() ? "" : ", ") + column.field;
         has_altered_target_ = true;
         column_notes_.push_back("the source's new column \"" + column.name + "\" was added to the target");
     } else {

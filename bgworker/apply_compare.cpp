@@ -49,8 +49,11 @@ std::vector<Difference> Applier::compare(const Batch& batch, bool only_keys) {
     if (rows.empty()) return found;
     BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
     const std::string bucket = ledger_ ? bucket_number(bucket_for("s")) : "0";
-    for (const auto& row : pg::query(differences_statement(shape_, bucket, only_keys)).rows) {
-        const auto kind = *row[1] == "missing" ? Difference::Kind::missing : Difference::Kind::changed;
+    const std::string held_bucket = ledger_ ? bucket_number(bucket_) : "0";
+    for (const auto& row : pg::query(differences_statement(shape_, bucket, held_bucket, only_keys)).rows) {
+        const auto kind = *row[1] == "missing" ? Difference::Kind::missing
+                          : *row[1] == "extra" ? Difference::Kind::extra
+                                               : Difference::Kind::changed;
         found.push_back({kind, std::stoll(*row[0]), *row[2]});
     }
     seen_->add(plan(keys_, keys_statement(shape_)));

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "bgworker/apply_scope.hpp"
+#include "bgworker/bookkeeping.hpp"
 #include "bgworker/stream_rows.hpp"
 
 namespace insync {
@@ -20,6 +21,7 @@ void Applier::keep_keys() {
     if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("keys of rows that nobody asked for");
     std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key || column.moves; });
     shape_.filter.clear();
+    shape_.leave_condition.clear();
     shape_.delete_condition = kind_ == RowKind::gone ? "true" : "";
 }
 
@@ -122,6 +124,41 @@ void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
     throw DeletesRefused(error, vanished);
 }
 
+// Before the batch is written: which of its rows are there and go, as they no longer pass the filter.
+void Applier::count_leaving() {
+    if (shape_.leave_condition.empty()) return;
+    leaving_ += std::stoll(*plan(leaving_plan_, count_leaving_statement(shape_)).fetch().first()[0]);
+}
+
+// After it. What runs that failed have deleted counts, too: else each would delete what the guard allows to one.
+void Applier::guard_leaving() {
+    if (leaving_ == 0) return;
+    if (!rows_before_leaving_) {
+        std::int64_t held =
+            std::stoll(*pg::query(count_scope_statement(shape_, stream_scope(shape_, whole_columns_))).first()[0]);
+        Bookkeeping bookkeeping;
+        left_ = std::stoll(
+            *pg::query("SELECT coalesce(sum(r.deleted), 0)::bigint FROM insync.run AS r WHERE r.stream_id = $1::integer"
+                       " AND r.status IN ('failed', 'cancelled') AND r.id > coalesce((SELECT max(o.id) FROM insync.run "
+                       "AS o WHERE o.stream_id = $1::integer AND o.status = 'succeeded'), 0)",
+                       {std::to_string(stream_.id)})
+                 .first()[0]);
+        rows_before_leaving_ = held + leaving_ + left_;
+    }
+    const std::int64_t going = left_ + leaving_;
+    auto limit = parse_share_or_count(stream_.option("max_deletes"));
+    if (!limit || !limit->exceeded_by(going, *rows_before_leaving_) || (limit->share && going <= guard_floor)) return;
+    pg::Error error(ERRCODE_DATA_EXCEPTION,
+                    std::to_string(going) + " of " + std::to_string(*rows_before_leaving_) + " rows of " +
+                        shape_.target + " no longer pass the filter, more than option max_deletes allows (" +
+                        stream_.option("max_deletes") + ")",
+                    "The rows of this batch were not deleted, nor anything else of it applied.",
+                    "If the rows are to go, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
+                        ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
+    error.error_class = pg::ErrorClass::config;
+    throw DeletesRefused(error, going);
+}
+
 std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {
     std::string list;
     for (const auto& name : stream_.source_key) {
@@ -150,7 +187,9 @@ std::int64_t Applier::delete_vanished() {
     seen_->register_relation();
     std::string part = delete_scope();
     std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
-    if (vanished > 0) guard_deletes(vanished, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]));
+    // What has left the filter in this run counts for its limit as well.
+    if (vanished > 0)
+        guard_deletes(vanished + left_, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]) + left_);
     if (kind_ == RowKind::whole && covers_ == Covers::everything) rejects_.forget_vanished();
     if (vanished == 0) return 0;
     pg::query(nothing_deferred);

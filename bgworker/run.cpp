@@ -11,6 +11,7 @@ extern "C" {
 
 #include "bgworker/alert.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/dependencies.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger_choice.hpp"
 #include "bgworker/outcome.hpp"
@@ -203,6 +204,7 @@ void Run::load(ConnectorProcess& connector) {
     std::int64_t repeated = 0;
     in_transaction([&] {
         state_ = load_state(stream_.id);
+        require_same_target(stream_, mode_ == "full" || state_.position.is_null());
         repeated = repeated_seconds(stream_, state_, lookback_seconds(stream_));
         // What can only be told afterwards (polls) is recorded with their first batch; a first load now, so that a
         // crash shows.
@@ -236,6 +238,16 @@ void Run::use_columns(const nlohmann::json& frame) {
         }
         if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
     });
+    if (!applier_->added_columns().empty()) tell_added_columns();
+}
+
+// Rows that were read before the source had a column have nothing in it until they are read again.
+void Run::tell_added_columns() {
+    if (mode_ == "full" || state_.position.is_null()) return;
+    note_ += (note_.empty() ? "" : "; ") + ("new in the target: " + applier_->added_columns()) +
+             ", which is NULL in rows that were read before; to fill it: SELECT sync_trigger(" +
+             pg::quote_literal(stream_.name) + ", 'full')";
+    in_transaction([&] { record_start(); });
 }
 
 bool Run::keeps_position(const Batch& batch) const {

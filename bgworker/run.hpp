@@ -47,6 +47,7 @@ class Run {
     auto in_transaction(Body&& body);
     void load(ConnectorProcess& connector);
     void use_columns(const nlohmann::json& frame);
+    void tell_added_columns();
     void apply(const Batch& batch);
     RunCounts apply_once(const Batch& batch);
     void keep_rejects(const Batch& batch);

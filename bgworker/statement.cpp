@@ -9,6 +9,7 @@ namespace {
 
 constexpr const char* row_number = "insync_row";
 constexpr const char* delete_flag = "insync_delete";
+constexpr const char* leave_flag = "insync_leave";
 constexpr const char* moving_flag = "insync_moving";
 
 template <typename Items, typename Format>
@@ -135,6 +136,7 @@ std::string mapped(const ApplyShape& shape) {
                             [&](const auto& column) { return value(shape, column) + " AS " + column.name; }) +
                        ",\n    " + row_number;
     if (has_deletes(shape)) text += ",\n    coalesce((" + shape.delete_condition + "\n), false) AS " + delete_flag;
+    if (!shape.leave_condition.empty()) text += ",\n    (" + shape.leave_condition + "\n) AS " + leave_flag;
     if (!shape.moving.empty()) text += ",\n    coalesce((" + shape.moving + "), false) AS " + moving_flag;
     return text + "\n  FROM batch" + where_filter(shape);
 }
@@ -374,7 +376,7 @@ std::string keys_statement(const ApplyShape& shape) {
                 [&](const auto& column) {
                     return column.key ? converted(column) + " AS k" + std::to_string(++number) : std::string();
                 }) +
-           "\n  FROM batch" + where_filter(shape);
+           "\n  FROM batch" + (shape.filter_keeps ? "" : where_filter(shape));
 }
 
 std::string count_matches_statement(const ApplyShape& shape, const std::string& bucket,
@@ -401,13 +403,29 @@ std::string count_slices_statement(const ApplyShape& shape, const std::string& b
            ") AS x GROUP BY x.bucket";
 }
 
-std::string differences_statement(const ApplyShape& shape, const std::string& bucket, bool only_keys) {
+std::string count_leaving_statement(const ApplyShape& shape) {
+    return "SELECT count(*) FROM (\n  " + mapped_rows(shape) + "\n) AS s JOIN " + shape.target + " AS t ON " +
+           join(shape.columns, " AND ",
+                [](const auto& column) { return column.key ? matches(column, "s." + column.name) : std::string(); }) +
+           " WHERE s." + leave_flag + " AND " + living_condition(shape);
+}
+
+std::string differences_statement(const ApplyShape& shape, const std::string& bucket, const std::string& held_bucket,
+                                  bool only_keys) {
     const std::string differs = only_keys ? std::string() : changed(shape);
-    std::string text = "SELECT " + bucket + " AS bucket, CASE WHEN t.tableoid IS NULL THEN 'missing' ELSE " +
-                       "'changed' END, " + key_object(shape, "s.") + " FROM (\n  " + mapped_rows(shape) +
-                       "\n) AS s LEFT JOIN " + shape.target + " AS t ON " + key_match(shape);
-    text += "\nWHERE (t.tableoid IS NULL" + (differs.empty() ? "" : "\n      OR " + differs) + ")";
-    if (has_deletes(shape)) text += std::string(" AND NOT s.") + delete_flag;
+    const std::string flag = std::string("s.") + delete_flag;
+    std::string slice = bucket, kind = "CASE WHEN t.tableoid IS NULL THEN 'missing' ELSE 'changed' END";
+    std::string condition = "(t.tableoid IS NULL" + (differs.empty() ? "" : "\n      OR " + differs) + ")";
+    if (has_deletes(shape)) {
+        // Of a row that is to be deleted only the key counts; it differs while it is there.
+        slice = "CASE WHEN " + flag + " THEN " + held_bucket + " ELSE " + bucket + " END";
+        kind = "CASE WHEN " + flag + " THEN 'extra' WHEN t.tableoid IS NULL THEN 'missing' ELSE 'changed' END";
+        condition = "CASE WHEN " + flag + " THEN t.tableoid IS NOT NULL AND " + living_condition(shape) + " ELSE " +
+                    condition + " END";
+    }
+    std::string text = "SELECT " + slice + " AS bucket, " + kind + ", " + key_object(shape, "s.") + " FROM (\n  " +
+                       mapped_rows(shape) + "\n) AS s LEFT JOIN " + shape.target + " AS t ON " + key_match(shape);
+    text += "\nWHERE " + condition;
     if (!shape.moving.empty()) text += std::string(" AND NOT s.") + moving_flag;
     return text;
 }

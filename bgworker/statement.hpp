@@ -45,6 +45,11 @@ struct ApplyShape {
     std::string target;  // schema-qualified, quoted
     std::vector<MappedColumn> columns;
     std::string filter;  // SQL over `batch`; empty: all rows
+    // Rows that the filter leaves out are the source's all the same: a comparison of keys doesn't miss them.
+    bool filter_keeps = false;
+    // SQL over `batch`, part of delete_condition: the row doesn't pass the filter of the stream; empty: `filter` says
+    // what becomes of it.
+    std::string leave_condition;
     // Deletes marked by the source: a boolean SQL expression over `batch`; empty: none.
     std::string delete_condition;
     DeleteMode deletes = DeleteMode::ignore;
@@ -133,9 +138,14 @@ std::string revive_seen_statement(const ApplyShape& shape, const std::string& sc
 std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
                                    std::string (*number)(const std::string&));
 
-// Selects what the batch has otherwise than the target: bucket (SQL over s, the row as it is to be), kind (missing or
-// changed) and key as jsonb. Rows that are moving are left out, and with `only_keys` those whose key is there.
-std::string differences_statement(const ApplyShape& shape, const std::string& bucket, bool only_keys);
+// Counts the living target rows that the batch deletes because they no longer pass the filter.
+std::string count_leaving_statement(const ApplyShape& shape);
+
+// Selects what the batch has otherwise than the target: bucket (SQL over s, the row as it is to be; of a row that is to
+// be deleted `held_bucket`, SQL over t), kind (missing, changed, or extra) and key as jsonb. Rows that are moving are
+// left out, and with `only_keys` those whose key is there.
+std::string differences_statement(const ApplyShape& shape, const std::string& bucket, const std::string& held_bucket,
+                                  bool only_keys);
 // Selects key (jsonb) and whether it is moving of each row of the batch.
 std::string present_keys_statement(const ApplyShape& shape);
 // Selects bucket (SQL over t) and key of the rows that count_vanished_statement() counts.

@@ -2,6 +2,7 @@
 #include "bgworker/stream.hpp"
 
 extern "C" {
+#include "catalog/pg_authid.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -101,6 +102,11 @@ bool is_owner(const Stream& stream) {
     });
 }
 
+bool sees_all_streams() {
+    Oid caller = GetUserId();
+    return pg::call([&] { return has_privs_of_role(caller, ROLE_PG_MONITOR) || has_bypassrls_privilege(caller); });
+}
+
 void require_owner(const Stream& stream) {
     if (OidIsValid(stream.owner_oid)) return;
     const char* name = stream.owner.c_str();
@@ -115,7 +121,13 @@ void require_owner(const Stream& stream) {
     throw error;
 }
 
-Stream load_stream(const std::string& name) {
+void already_running(const Stream& stream) {
+    throw pg::Error(
+        ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
+        "SELECT * FROM insync.progress shows it; SELECT sync_cancel(" + pg::quote_literal(stream.name) + ") ends it.");
+}
+
+Stream load_stream(const std::string& name, Access access) {
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;
@@ -123,10 +135,10 @@ Stream load_stream(const std::string& name) {
     }
     if (!rows.empty()) {
         Stream stream = to_stream(rows.first());
-        if (is_owner(stream)) return stream;
+        if (is_owner(stream) || (access == Access::look && sees_all_streams())) return stream;
         throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream.name);
     }
-    std::vector<std::string> own = matching_streams("%");  // others' names are not to be told
+    std::vector<std::string> own = matching_streams("%", access);  // others' names are not to be told
     std::string near = closest(name, std::vector<std::string_view>(own.begin(), own.end()));
     throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "stream \"" + name + "\" does not exist", "",
                     near.empty() ? "SELECT stream FROM sync_status() lists the streams."
@@ -140,8 +152,9 @@ std::optional<Stream> load_stream(int id) {
     return to_stream(rows.first());
 }
 
-std::vector<std::string> matching_streams(const std::string& pattern) {
+std::vector<std::string> matching_streams(const std::string& pattern, Access access) {
     Oid caller = GetUserId();
+    const bool sees_all = access == Access::look && sees_all_streams();
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;
@@ -152,13 +165,14 @@ std::vector<std::string> matching_streams(const std::string& pattern) {
     std::vector<std::string> names;
     for (auto& row : rows.rows) {
         Oid owner = row[1] ? static_cast<Oid>(std::stoul(*row[1])) : InvalidOid;
-        if (pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); }))
+        if (sees_all ||
+            pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); }))
             names.push_back(*row[0]);
     }
     if (pattern.find('%') != std::string::npos) return names;
     if (std::find(names.begin(), names.end(), pattern) != names.end()) return {pattern};
     // A plain name that matches nothing is a mistake, and gets the error with near misses.
-    if (names.empty()) (void)load_stream(pattern);
+    if (names.empty()) (void)load_stream(pattern, access);
     return names;
 }
 
@@ -257,6 +271,19 @@ void save_position(int stream_id, const nlohmann::json& position, const std::str
         "''))"
         " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
         " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
+        {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+}
+
+void reset_position(int stream_id, const std::optional<std::string>& watermark) {
+    Bookkeeping bookkeeping;
+    nlohmann::json position;
+    if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
+    pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
+        // Reading everything again doesn't show what was deleted meanwhile: a feed of deletes goes on where it was.
+        " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
+        " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
+        " ELSE excluded.position END, watermark = excluded.watermark, updated_at = clock_timestamp()",
         {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
 }
 

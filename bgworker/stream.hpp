@@ -52,17 +52,25 @@ void adopt_streams(bool from_another_system);
 
 // Has the current role the rights of the stream's owner? An ownerless stream is the superusers'.
 bool is_owner(const Stream& stream);
+// May the current role see what becomes of every stream, without being able to do anything to one? Members of
+// pg_monitor, and roles that row security doesn't hold for.
+bool sees_all_streams();
 // In a transaction: throws where the owner is gone. Nobody else's rights may stand in for his.
 void require_owner(const Stream& stream);
 
+// Throws: a run of the stream is under way.
+[[noreturn]] void already_running(const Stream& stream);
+
 // Reads a stream by name; throws pg::Error (undefined object, with near misses) if there is none or the current role
 // doesn't own it.
-Stream load_stream(const std::string& name);
+// With Access::look roles are let in that see all streams.
+enum class Access { own, look };
+Stream load_stream(const std::string& name, Access access = Access::own);
 // Reads a stream by id, without a check of the caller; nullopt if it is gone.
 std::optional<Stream> load_stream(int id);
 // Names of the current role's streams that match a LIKE pattern. '_' is in many names: without a '%', it is only the
 // stream of that very name, if there is one, and to match none is an error.
-std::vector<std::string> matching_streams(const std::string& pattern);
+std::vector<std::string> matching_streams(const std::string& pattern, Access access = Access::own);
 
 // How far a stream has read, as the last commit left it.
 struct StreamState {
@@ -100,6 +108,8 @@ void record_quiet_polls(const Stream& stream, const std::string& mode, std::int6
 void save_progress(std::int64_t run_id, const RunCounts& counts);
 void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns);
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
+// The next run reads everything again, or from this watermark on. Rejected rows and history stay.
+void reset_position(int stream_id, const std::optional<std::string>& watermark = std::nullopt);
 void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
                 const std::string& message);
 // A scheduled run failed just as the one before it: counted in that one's row. False if there is no such row.

@@ -219,6 +219,19 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
                               "::text)) IN (" + values + ")";
 }
 
+// Rows that don't pass the filter are left out, or deleted where they are in the target.
+void map_filter(const Stream& stream, ApplyShape& shape) {
+    shape.filter = stream.option("filter");
+    const std::string leaves = stream.option("filter_leaves");
+    shape.filter_keeps = leaves == "keep";
+    if (leaves != "delete" || shape.filter.empty()) return;
+    shape.leave_condition = "(" + shape.filter + "\n) IS NOT TRUE";
+    shape.filter.clear();
+    if (shape.deletes == DeleteMode::ignore) shape.deletes = DeleteMode::hard;
+    shape.delete_condition =
+        (shape.delete_condition.empty() ? "" : "(" + shape.delete_condition + "\n) OR ") + shape.leave_condition;
+}
+
 [[noreturn]] void refuse_temporary(const std::string& schema, const std::string& table) {
     throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE,
                     "target " + pg::quote_identifier(schema) + "." + pg::quote_identifier(table) +
@@ -359,7 +372,6 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
 ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target) {
     ApplyShape shape;
     shape.target = target.qualified();
-    shape.filter = stream.option("filter");
     std::string zone = server_zone(stream.option("source_time_zone"));
     std::string operation = fold_name(stream.option("operation_column")), deleted = stream.option("deleted_column");
     bool only_named = stream.is_on("columns_only");
@@ -413,6 +425,7 @@ ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& co
     require_updatable(target, shape);
     shape.source_key = contested_key(stream, columns, target, shape);
     map_deletes(stream, columns, target, shape);
+    map_filter(stream, shape);
     return shape;
 }
 

@@ -12,6 +12,7 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/batch_relation.hpp"
+#include "bgworker/bookkeeping.hpp"
 #include "bgworker/expression.hpp"
 #include "bgworker/key_moves.hpp"
 #include "bgworker/source_name.hpp"
@@ -222,6 +223,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
                         "Name the column that tells what changed: watermark => '…'.");
     }
     stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
+    if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
 
     // The source's key, for reading in order.
     auto named = named_columns(stream);
@@ -332,6 +334,26 @@ void create_stream_target(const Stream& stream, const std::map<std::string, std:
     if (std::string deleted = stream.option("deleted_column"); !deleted.empty() && !has(deleted))
         columns.push_back({deleted, "timestamptz"});
     create_target(stream.target_schema, stream.target_table, columns, stream.key);
+}
+
+void require_new_name(const std::string& name) {
+    Bookkeeping bookkeeping;
+    if (pg::query("SELECT FROM insync.stream AS s WHERE s.name = $1", {name}).empty()) return;
+    throw pg::Error(ERRCODE_DUPLICATE_OBJECT, "stream \"" + name + "\" already exists", "",
+                    "Change it with sync_alter(), or drop it: SELECT sync_drop(" + pg::quote_literal(name) + ").");
+}
+
+nlohmann::json json_argument(FunctionCallInfo call, int index) {
+    if (call->args[index].isnull) return nlohmann::json::object();
+    Datum value = call->args[index].value;
+    char* text = pg::call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, value)); });
+    return nlohmann::json::parse(text);
+}
+
+std::string join(const std::vector<std::string>& items) {
+    std::string text;
+    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
+    return text;
 }
 
 }  // namespace insync

@@ -1,7 +1,14 @@
 // Making and changing a stream: what sync_create() and sync_alter() share.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include "extension/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+}
+
+#include <map>
+#include <optional>
 #include <string>
 
 #include "bgworker/connector_process.hpp"
@@ -53,5 +60,12 @@ void resolve_target(Stream& stream, const std::string& given, Kind kind);
 
 // Creates the stream's target table.
 void create_stream_target(const Stream& stream, const std::map<std::string, std::string>& expression_types);
+
+// Throws where a stream has the name already.
+void require_new_name(const std::string& name);
+
+// A jsonb argument; an empty object for NULL.
+nlohmann::json json_argument(FunctionCallInfo call, int index);
+std::string join(const std::vector<std::string>& items);
 
 }  // namespace insync

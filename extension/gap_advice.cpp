@@ -21,7 +21,7 @@ std::string these(const Gap& gap, SliceUnit unit) {
 std::string trigger(const StreamGaps& found, const std::string& more = "") {
     const Stream& stream = found.stream;
     std::string pattern = stream.name;
-    if (matching_streams(pattern) != std::vector{stream.name}) {
+    if (matching_streams(pattern, Access::look) != std::vector{stream.name}) {
         pattern.clear();
         for (char c : stream.name) {
             if (c == '%' || c == '_' || c == '\\') pattern += '\\';

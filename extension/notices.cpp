@@ -13,8 +13,8 @@ void notice(const std::string& text, const std::string& hint) {
     pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message), *advice != '\0' ? errhint("%s", advice) : 0)); });
 }
 
-std::vector<std::string> chosen_streams(const std::string& pattern) {
-    auto names = matching_streams(pattern);
+std::vector<std::string> chosen_streams(const std::string& pattern, Access access) {
+    auto names = matching_streams(pattern, access);
     if (names.empty()) {
         notice(pattern == "%" ? "there are no streams" : "no stream matches " + quote_for_message(pattern),
                "SELECT stream FROM sync_status() lists the streams that you can see.");
@@ -29,6 +29,15 @@ void tell_missing_workers() {
         if (error.sqlstate != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) throw;
         notice(error.message, error.hint);
     }
+}
+
+void tell_how_it_runs(const Stream& stream) {
+    const std::string name = pg::quote_literal(stream.name);
+    if (!stream.schedule)
+        notice("stream \"" + stream.name + "\" has no schedule and runs only when asked",
+               "SELECT sync_alter(" + name + ", '{\"schedule\": \"10 minutes\"}') sets one; CALL sync_run(" + name +
+                   ") runs it now.");
+    tell_missing_workers();
 }
 
 }  // namespace insync

@@ -4,15 +4,20 @@
 #include <string>
 #include <vector>
 
+#include "bgworker/stream.hpp"
+
 namespace insync {
 
 // A NOTICE; an empty hint is none.
 void notice(const std::string& text, const std::string& hint = "");
 
 // matching_streams() for a user's own pattern: says so where there are none.
-std::vector<std::string> chosen_streams(const std::string& pattern);
+std::vector<std::string> chosen_streams(const std::string& pattern, Access access = Access::own);
 
 // Says what require_workers() would raise: what was asked for is right, but no worker will do it.
 void tell_missing_workers();
+
+// Tells who runs the stream, where that isn't the workers by a schedule.
+void tell_how_it_runs(const Stream& stream);
 
 }  // namespace insync

@@ -62,6 +62,7 @@ struct Option {
     bool superuser_only = false;
     bool secret = false;                            // never shown, not even to who may see the other options
     bool is_template = false;                       // of a request, or of a part of one; see template_text.hpp
+    bool shapes_rows = false;                       // what a row becomes depends on it, of rows read before as well
     bool several_lines = false;                     // a text that may have line ends and tabs, wherever it applies
     std::span<const std::string_view> values = {};  // of an enumeration
     std::int64_t min = 0;                           // integer; milliseconds of a duration; bytes of a size

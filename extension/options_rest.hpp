@@ -126,7 +126,7 @@ inline constexpr Option table[] = {
     {.name = "tls_ca",
      .type = text,
      .where = server,
-     .kinds = rest | static_cast<unsigned>(Kind::odbc),
+     .kinds = any,
      .superuser_only = true,
      .description = "File with the certificates of the authorities that are trusted, in place of the system's."},
     {.name = "proxy",
@@ -206,6 +206,7 @@ inline constexpr Option table[] = {
      .type = text,
      .where = both,
      .kinds = rest,
+     .shapes_rows = true,
      .description = "Fields to ask for, where {select} stands in the request."},
     // Where the rows are.
     {.name = "rows_path",
@@ -228,12 +229,14 @@ inline constexpr Option table[] = {
      .type = text_map,
      .where = stream,
      .kinds = any,
+     .shapes_rows = true,
      .description = "Columns of the source by name: a type, of an API also a JSON pointer in the row, or both, such as "
                     "{\"total\": \"numeric(12,2) /price/amount\"}; other columns are discovered."},
     {.name = "other_fields",
      .type = name,
      .where = stream,
      .kinds = rest,
+     .shapes_rows = true,
      .description = "Column of type jsonb that takes the fields that are no column; without it, option new_columns "
                     "says what happens to them."},
     // How changes are found.

@@ -15,6 +15,7 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/dependencies.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job.hpp"
@@ -50,10 +51,6 @@ void check_mode(const Stream& stream, const std::string& mode) {
     }
 }
 
-[[noreturn]] void already_running(const Stream& stream) {
-    throw pg::Error(
-        ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
-        "SELECT * FROM insync.progress shows it; SELECT sync_cancel(" + pg::quote_literal(stream.name) + ") ends it.");
 }
 
 std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
@@ -267,6 +264,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
             start_schedules_now();
         }
         if (may_adopt) adopt_streams(another_system);
+        if (may_adopt) bind_objects();
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), false)) {
             Stream stream = load_stream(name);
             forget_failures(stream.id, false);
@@ -289,18 +287,9 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         if (watermark) check_watermark(stream, *watermark);
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) already_running(stream);
-        Bookkeeping bookkeeping;
         if (!watermark) forget_origins(stream.id);
-        nlohmann::json position;
-        if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
-        pg::query(
-            "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
-            // Reading everything again doesn't show what was deleted meanwhile: a feed of deletes goes on where it was.
-            " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
-            " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
-            " ELSE excluded.position END, watermark = excluded.watermark, "
-            "updated_at = clock_timestamp()",
-            {std::to_string(stream.id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+        rebind_target(stream.id);
+        reset_position(stream.id, watermark);
         forget_failures(stream.id, false);
         return Datum(0);
     });

@@ -1,4 +1,4 @@
-// Making, changing and dropping streams: sync_create, sync_alter, sync_drop.
+// Making streams: sync_create.
 #include "extension/pg/guard.hpp"
 
 extern "C" {
@@ -12,6 +12,7 @@ extern "C" {
 
 #include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/dependencies.hpp"
 #include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job.hpp"
@@ -26,25 +27,13 @@ extern "C" {
 #include "extension/pg/compat.hpp"
 #include "extension/result_set.hpp"
 #include "extension/stream_options.hpp"
+#include "extension/target_choice.hpp"
 #include "extension/wake.hpp"
 #include "extension/watermark_check.hpp"
 
 using namespace insync;
 
 namespace {
-
-nlohmann::json json_argument(FunctionCallInfo call, int index) {
-    if (call->args[index].isnull) return nlohmann::json::object();
-    Datum value = call->args[index].value;
-    char* text = pg::call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, value)); });
-    return nlohmann::json::parse(text);
-}
-
-std::string join(const std::vector<std::string>& items) {
-    std::string text;
-    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
-    return text;
-}
 
 std::string current_role() {
     return pg::call([] { return GetUserNameFromId(GetUserId(), false); });
@@ -66,13 +55,6 @@ int insert_stream(const Stream& stream) {
     // Numbers begin again with the extension: what shared memory has of this one is an earlier extension's.
     shared::forget_stream(id);
     return id;
-}
-
-void require_new_name(const std::string& name) {
-    Bookkeeping bookkeeping;
-    if (pg::query("SELECT FROM insync.stream AS s WHERE s.name = $1", {name}).empty()) return;
-    throw pg::Error(ERRCODE_DUPLICATE_OBJECT, "stream \"" + name + "\" already exists", "",
-                    "Change it with sync_alter(), or drop it: SELECT sync_drop(" + pg::quote_literal(name) + ").");
 }
 
 // What the source says; nothing where it is away, and what it would say was given: then the first run asks.
@@ -171,8 +153,6 @@ void tell_moves(const Stream& stream, const Applier& applier) {
 
 extern "C" {
 INSYNC_SQL_FUNCTION(sync_create);
-INSYNC_SQL_FUNCTION(sync_alter);
-INSYNC_SQL_FUNCTION(sync_drop);
 
 Datum sync_create(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
@@ -210,6 +190,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             existing = describe_target(stream.target_schema, stream.target_table);
         }
+        if (existing) lock_target(*existing);
         if (!described) {
             if (!existing)
                 throw pg::Error(ERRCODE_UNDEFINED_TABLE,
@@ -221,7 +202,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         } else {
             complete_stream(stream, description, existing, stream.option("mode"));
         }
-        if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
+        if (target_name.empty() && existing) check_default_target(stream, *existing);
         if (stream.has_option("initial_watermark") && described)
             check_watermark(stream, stream.option("initial_watermark"), description);
         std::map<std::string, std::string> types;
@@ -239,6 +220,12 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         bool home = is_home_database();
         stream.id = insert_stream(stream);
         record_owner(stream.id);
+        bind_objects(stream.id);
+        if (existing) {
+            record_shared_target(stream);
+        } else {
+            record_created_target(stream.id);
+        }
         const bool uncounted = described && settle_ledger(stream);
         require_target_rights(stream);
         if (described) {
@@ -251,6 +238,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         }
         if (uncounted) queue_profile(stream);
         if (home) settle_home_database();
+        if (existing && !target_name.empty()) warn_of_shared_rows(stream);
         tell_how_it_runs(stream);
         if (stream.schedule) wake_at_commit(stream.server);
         if (uncounted) wake_all_at_commit();
@@ -259,120 +247,6 @@ Datum sync_create(PG_FUNCTION_ARGS) {
             {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table),
              join(stream.key), stream.watermark.empty() ? pg::Value() : pg::Value(join(stream.watermark)), stream.mode,
              std::to_string(stream.source_columns.size()), existing ? "false" : "true"});
-    });
-}
-
-Datum sync_alter(PG_FUNCTION_ARGS) {
-    return pg::entry([&] {
-        begin_change("sync_alter()");
-        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
-        nlohmann::json changes = json_argument(fcinfo, 1);
-        if (!changes.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
-        auto kind = kind_of_server(stream.server);
-        auto check_options = [&](const nlohmann::json& options) {
-            if (kind) return check_stream_options(options, *kind);
-            // Where the server is gone, its kind is, too.
-            try {
-                check_stream_options(options, Kind::odbc);
-            } catch (const pg::Error&) {
-                check_stream_options(options, Kind::rest);
-            }
-        };
-        const Stream before = stream;
-        std::string new_name = stream.name;
-        std::optional<std::string> new_owner;
-        auto text = [&](const char* member, const nlohmann::json& value) {
-            if (!value.is_string() || value.get<std::string>().empty())
-                throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, std::string(member) + " must be a text");
-            return value.get<std::string>();
-        };
-        for (const auto& [name, value] : changes.items()) {
-            if (name == "schedule") {
-                stream.schedule = value.is_null() ? std::nullopt : std::optional(text("schedule", value));
-                if (stream.schedule) check_schedule(*stream.schedule);
-            } else if (name == "name") {
-                new_name = text("name", value);
-                if (new_name != stream.name) require_new_name(new_name);
-            } else if (name == "owner") {
-                new_owner = text("owner", value);
-            } else if (value.is_null()) {
-                if (find_option(Where::stream, name) == nullptr) check_options({{name, ""}});
-                stream.options.erase(name);
-            } else {
-                stream.options[name] = value;
-            }
-        }
-        check_options(stream.options);
-        if (new_owner) {
-            const char* role = new_owner->c_str();
-            stream.owner_oid = pg::call([&] {
-                Oid oid = get_role_oid(role, false);
-                compat::check_may_become(GetUserId(), oid);
-                return oid;
-            });
-            stream.owner = *new_owner;
-        }
-        std::string mode = stream.option("mode");
-        stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
-        if (mode == "incremental" && !can_read_changes(stream))
-            throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                            "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
-        if (changes.contains("initial_watermark") && stream.has_option("initial_watermark") && is_described(stream))
-            check_watermark(stream, stream.option("initial_watermark"));
-        if (is_described(stream)) (void)check_expressions(stream);
-        {
-            Bookkeeping bookkeeping;
-            pg::query(
-                "UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6 "
-                "WHERE s.id = $1::integer",
-                {std::to_string(stream.id), new_name, stream.owner, stream.schedule, stream.options.dump(),
-                 stream.mode});
-            restart_schedules(stream, before);
-            if (new_name != stream.name) {
-                pg::query("UPDATE insync.error AS e SET stream = $2 WHERE e.stream_id = $1::integer",
-                          {std::to_string(stream.id), new_name});
-                pg::query("UPDATE insync.run AS r SET stream = $2 WHERE r.stream_id = $1::integer",
-                          {std::to_string(stream.id), new_name});
-            }
-        }
-        forget_failures(stream.id, stream.schedule.has_value());
-        stream.name = new_name;
-        if (changes.contains("schedule")) tell_how_it_runs(stream);
-        if (new_owner) record_owner(stream.id);
-        if (is_described(stream)) {
-            if (settle_ledger(stream)) {
-                queue_profile(stream);
-                wake_all_at_commit();
-            }
-            require_target_rights(stream);
-            Applier applier(stream, stream.source_columns, false);
-            applier.check();
-            applier.save_names();
-            check_key_rows(stream);
-        }
-        wake_at_commit(stream.server);
-        return Datum(0);
-    });
-}
-
-Datum sync_drop(PG_FUNCTION_ARGS) {
-    return pg::entry([&] {
-        begin_change("sync_drop()");
-        Stream stream = load_stream(required_text(fcinfo, 0, "name"));
-        if (PG_GETARG_BOOL(1)) {
-            pg::PinnedSettings settings;
-            pg::RunAs identity(OidIsValid(stream.owner_oid) ? stream.owner_oid : GetUserId(), false);
-            pg::Spi spi;
-            pg::query("DROP TABLE IF EXISTS " + pg::quote_identifier(stream.target_schema) + "." +
-                      pg::quote_identifier(stream.target_table));
-        }
-        Bookkeeping bookkeeping;
-        std::string id = std::to_string(stream.id);
-        // First with its runs, which waits for a batch that is being committed: what that leaves is seen below.
-        pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {id});
-        for (const char* table : {"watermark", "error", "mended", "ledger", "slice", "job", "difference", "origin"})
-            pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
-        return Datum(0);
     });
 }
 }

@@ -18,7 +18,7 @@ namespace {
 // The streams of argument 0. A pattern that matches nothing would look as if all were well; the views pass '%'.
 std::vector<std::string> pattern_streams(FunctionCallInfo call) {
     const std::string pattern = text_argument(call, 0).value_or("%");
-    return pattern == "%" ? matching_streams(pattern) : chosen_streams(pattern);
+    return pattern == "%" ? matching_streams(pattern, Access::look) : chosen_streams(pattern, Access::look);
 }
 
 // A timestamp argument as wall time; `otherwise` for NULL.
@@ -100,7 +100,7 @@ Datum sync_gaps(PG_FUNCTION_ARGS) {
         const GapQuestion question{wall_argument(fcinfo, 1, earliest_wall), wall_argument(fcinfo, 2, latest_wall),
                                    instant_argument(fcinfo, 3)};
         for (const auto& name : pattern_streams(fcinfo)) {
-            const StreamGaps found = find_gaps(load_stream(name), question);
+            const StreamGaps found = find_gaps(load_stream(name, Access::look), question);
             if (found.failed) warn(found.unjudged);
             add_gaps(result, found);
         }
@@ -112,7 +112,8 @@ Datum sync_coverage(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         ResultSet result(fcinfo);
         const GapQuestion question{earliest_wall, latest_wall, instant_argument(fcinfo, 1)};
-        for (const auto& name : pattern_streams(fcinfo)) add_coverage(result, find_gaps(load_stream(name), question));
+        for (const auto& name : pattern_streams(fcinfo))
+            add_coverage(result, find_gaps(load_stream(name, Access::look), question));
         return Datum(0);
     });
 }

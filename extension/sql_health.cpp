@@ -177,8 +177,8 @@ void check_runs(ResultSet& result) {
 
 void check_gaps(ResultSet& result, const GapQuestion& question) {
     Check gaps("gaps", "no rows are missing"), late("late", "no stream is late");
-    for (const auto& name : matching_streams("%")) {
-        StreamGaps found = find_gaps(load_stream(name), question);
+    for (const auto& name : matching_streams("%", Access::look)) {
+        StreamGaps found = find_gaps(load_stream(name, Access::look), question);
         if (found.failed) gaps.find(Severity::warning, found.unjudged);
         Severity of_gaps = Severity::ok, of_late = found.unread ? found.severity_of_unread() : Severity::ok;
         std::size_t warnings = 0, critical = 0;

@@ -1,4 +1,4 @@
-// Live state for the views, and the grants: insync.live, sync_grant.
+// Live state for the views, and the grants: insync.live, sync_grant, sync_revoke.
 #include "extension/pg/guard.hpp"
 
 extern "C" {
@@ -29,18 +29,53 @@ pg::Value time_text(TimestampTz time) {
 // The streams whose state, messages of errors included, the current role may see.
 std::set<int> visible_streams() {
     Oid caller = GetUserId();
+    const bool sees_all = sees_all_streams();
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;
         rows = pg::query(
             std::string("SELECT s.id FROM insync.stream AS s ") + join_owner +
-                " WHERE CASE WHEN r.oid IS NULL THEN (SELECT c.rolsuper FROM pg_roles AS c WHERE c.oid = $1::oid)"
+                " WHERE $2::boolean OR CASE WHEN r.oid IS NULL THEN (SELECT c.rolsuper FROM pg_roles AS c WHERE c.oid "
+                "= $1::oid)"
                 " ELSE pg_has_role($1::oid, r.oid, 'USAGE') END",
-            {std::to_string(caller)});
+            {std::to_string(caller), sees_all ? "true" : "false"});
     }
     std::set<int> ids;
     for (const auto& row : rows.rows) ids.insert(std::stoi(*row[0]));
     return ids;
+}
+
+// A role whose rights the caller may change.
+Oid granted_role(const std::string& role) {
+    Oid owner = extension_owner();
+    if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); }))
+        throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "only the owner of pg_insync may grant its use");
+    const char* name = role.c_str();
+    return pg::call([&] { return get_role_oid(name, false); });
+}
+
+// Grants or revokes what a role needs for streams of its own. `to` has TO or FROM with the role.
+void change_rights(const std::string& verb, const std::string& to) {
+    Bookkeeping bookkeeping;
+    pg::query(verb + " USAGE ON SCHEMA insync" + to);
+    pg::query(verb +
+              " SELECT ON insync.stream, insync.watermark, insync.run, insync.error, insync.home, insync.status, "
+              "insync.progress, insync.ledger, insync.slice, insync.job, insync.difference, insync.origin, "
+              "insync.gaps, "
+              "insync.coverage, insync.daily" +
+              to);
+    pg::query(verb + " UPDATE (record), DELETE ON insync.error" + to);
+    // Everything that the extension made and that an ordinary role may call.
+    for (const auto& row :
+         pg::query("SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid"
+                   " WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND "
+                   "d.deptype = 'e'"
+                   " AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'pg_insync')"
+                   " AND p.proname NOT IN ('sync_grant', 'sync_revoke', 'follow_ddl', 'insync_odbc_validator', "
+                   "'insync_rest_validator')")
+             .rows) {
+        pg::query(verb + " EXECUTE ON ROUTINE " + *row[0] + to);
+    }
 }
 
 }  // namespace
@@ -48,6 +83,7 @@ std::set<int> visible_streams() {
 extern "C" {
 INSYNC_SQL_FUNCTION(insync_live);
 INSYNC_SQL_FUNCTION(sync_grant);
+INSYNC_SQL_FUNCTION(sync_revoke);
 
 Datum insync_live(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
@@ -74,32 +110,36 @@ Datum sync_grant(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_grant()");
         std::string role = required_text(fcinfo, 0, "role");
-        Oid owner = extension_owner();
-        if (!pg::call([&] { return has_privs_of_role(GetUserId(), owner); })) {
-            throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "only the owner of pg_insync may grant its use");
+        (void)granted_role(role);
+        change_rights("GRANT", " TO " + pg::quote_identifier(role));
+        return Datum(0);
+    });
+}
+
+Datum sync_revoke(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        begin_change("sync_revoke()");
+        std::string role = required_text(fcinfo, 0, "role");
+        Oid oid = granted_role(role);
+        if (oid == extension_owner())
+            throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                            "role \"" + role + "\" owns pg_insync, whose use it cannot lose");
+        change_rights("REVOKE", " FROM " + pg::quote_identifier(role));
+        pg::Rows rows;
+        {
+            Bookkeeping bookkeeping;
+            rows = pg::query(
+                "SELECT count(*), string_agg(s.name, ', ' ORDER BY s.name) FROM insync.stream AS s WHERE s.owner_id = "
+                "$1::oid",
+                {std::to_string(oid)});
         }
-        const char* name = role.c_str();
-        pg::call([&] { (void)get_role_oid(name, false); });
-        std::string to = " TO " + pg::quote_identifier(role);
-        Bookkeeping bookkeeping;
-        pg::query("GRANT USAGE ON SCHEMA insync" + to);
-        pg::query(
-            "GRANT SELECT ON insync.stream, insync.watermark, insync.run, insync.error, insync.home, insync.status, "
-            "insync.progress, insync.ledger, insync.slice, insync.job, insync.difference, insync.origin, insync.gaps, "
-            "insync.coverage, "
-            "insync.daily" +
-            to);
-        pg::query("GRANT UPDATE (record), DELETE ON insync.error" + to);
-        // Everything that the extension made and that an ordinary role may call.
-        for (const auto& row :
-             pg::query("SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid"
-                       " WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND "
-                       "d.deptype = 'e'"
-                       " AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'pg_insync')"
-                       " AND p.proname NOT IN ('sync_grant', 'insync_odbc_validator', 'insync_rest_validator')")
-                 .rows) {
-            pg::query("GRANT EXECUTE ON ROUTINE " + *row[0] + to);
-        }
+        if (rows.first()[0] == "0") return Datum(0);
+        std::string text = "role \"" + role + "\" still owns streams, which go on: " + *rows.first()[1];
+        const char* message = text.c_str();
+        pg::call([&] {
+            ereport(NOTICE, (errmsg_internal("%s", message),
+                             errhint("sync_drop() drops one; sync_alter() with \"owner\" gives it to another role.")));
+        });
         return Datum(0);
     });
 }

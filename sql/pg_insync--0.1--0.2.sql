@@ -43,6 +43,16 @@ SELECT s.id, r.last_run_at, g.last_success_at FROM insync.stream AS s
     ON CONFLICT (stream_id) DO UPDATE SET last_run_at = excluded.last_run_at, last_success_at = excluded.last_success_at;
 /* The stream's own runs, without the work beside them: what its status shows. */
 CREATE INDEX run_own ON insync.run (stream_id, id) WHERE mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']);
+/* Members of pg_monitor see what becomes of all streams, but no values of rows. Those who read rejected rows and keys that
+   differ, as sync_grant() lets them, see those of their own streams only, even if they are members. */
+CREATE POLICY monitor_reads ON insync.stream FOR SELECT USING (pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'));
+DROP POLICY owner_mends ON insync.error;
+CREATE POLICY owner_mends ON insync.error
+    USING (EXISTS (SELECT FROM insync.stream AS s WHERE s.id OPERATOR(pg_catalog.=) stream_id AND insync.is_owner(s.owner)
+           AND s.owner_id OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)));
+CREATE POLICY monitor_counts ON insync.error FOR SELECT
+    USING (pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE')
+           AND NOT pg_catalog.has_column_privilege('insync.error', 'record', 'SELECT'));
 
 /* What 0.1 left without words. */
 COMMENT ON COLUMN insync.home.only_row IS 'keeps the table at one row';
@@ -385,7 +395,9 @@ ALTER TABLE insync.slice ENABLE ROW LEVEL SECURITY;
 ALTER TABLE insync.job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner_reads ON insync.job FOR SELECT USING (insync.is_stream_owner(stream_id));
 ALTER TABLE insync.difference ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner_reads ON insync.difference FOR SELECT USING (insync.is_stream_owner(stream_id));
+CREATE POLICY owner_reads ON insync.difference FOR SELECT
+    USING (EXISTS (SELECT FROM insync.stream AS s WHERE s.id OPERATOR(pg_catalog.=) stream_id AND insync.is_owner(s.owner)
+           AND s.owner_id OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)));
 CREATE POLICY owner_reads ON insync.ledger FOR SELECT USING (insync.is_stream_owner(stream_id));
 CREATE POLICY owner_reads ON insync.slice FOR SELECT USING (insync.is_stream_owner(stream_id));
 SELECT pg_catalog.pg_extension_config_dump('insync.ledger', '');
@@ -584,6 +596,77 @@ COMMENT ON COLUMN insync.daily.rejected IS 'rows that went to insync.error';
 COMMENT ON COLUMN insync.daily.open IS 'names of the streams that failed and have not succeeded since, to this moment; NULL: none';
 COMMENT ON COLUMN insync.daily.overdue IS 'of today: names of the streams whose run has been due for a quarter of an hour and hasn''t begun';
 COMMENT ON COLUMN insync.daily.gaps IS 'of today: gaps of the streams for which sync_coverage() has a warning, or worse';
+
+/* Streams have names of servers and tables, as a dump has to restore them; what the names mean now is known by OID. */
+CREATE TABLE insync.dependency (
+    stream_id integer PRIMARY KEY,
+    system_identifier text NOT NULL,
+    server_oid oid,
+    target_oid oid,
+    created_target boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE insync.dependency IS
+    'the server and the target of each stream by OID, so that renames are followed and drops are noticed. Not dumped: in a restored database the OIDs are looked up by name again';
+COMMENT ON COLUMN insync.dependency.stream_id IS 'the stream';
+COMMENT ON COLUMN insync.dependency.system_identifier IS 'the cluster in which the OIDs are valid, as pg_control_system() has it';
+COMMENT ON COLUMN insync.dependency.server_oid IS 'the foreign server; NULL: not looked up yet';
+COMMENT ON COLUMN insync.dependency.target_oid IS 'the target table; NULL: not looked up yet; 0: it was dropped';
+COMMENT ON COLUMN insync.dependency.created_target IS
+    'the stream created its target in this database and has been the only one to fill it, so that sync_drop(..., true) may drop it';
+ALTER TABLE insync.dependency ENABLE ROW LEVEL SECURITY;
+INSERT INTO insync.dependency (stream_id, system_identifier, server_oid, target_oid)
+SELECT s.id, c.system_identifier::text, f.oid, t.oid
+  FROM insync.stream AS s CROSS JOIN pg_catalog.pg_control_system() AS c
+  LEFT JOIN pg_catalog.pg_foreign_server AS f ON f.srvname OPERATOR(pg_catalog.=) s.server
+  LEFT JOIN (pg_catalog.pg_class AS t JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace)
+    ON n.nspname OPERATOR(pg_catalog.=) s.target_schema AND t.relname OPERATOR(pg_catalog.=) s.target_table;
+
+CREATE FUNCTION insync.follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'insync_follow_ddl';
+COMMENT ON FUNCTION insync.follow_ddl() IS
+    'has streams follow renames of their servers, targets and schemas, and refuses to drop a server that streams read from';
+REVOKE ALL ON FUNCTION insync.follow_ddl() FROM PUBLIC;
+CREATE EVENT TRIGGER insync_follow_ddl ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'ALTER SCHEMA', 'ALTER SERVER') EXECUTE FUNCTION insync.follow_ddl();
+COMMENT ON EVENT TRIGGER insync_follow_ddl IS 'has streams follow renames of servers, tables and schemas';
+CREATE EVENT TRIGGER insync_follow_drops ON sql_drop EXECUTE FUNCTION insync.follow_ddl();
+COMMENT ON EVENT TRIGGER insync_follow_drops IS 'notices that servers and targets of streams are dropped';
+ALTER EVENT TRIGGER insync_follow_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER insync_follow_drops ENABLE ALWAYS;
+
+COMMENT ON FUNCTION sync_drop(text, boolean) IS
+    'forgets a stream with its watermark, history and rejected rows; the target table stays unless drop_target, which only drops a table that the stream created and filled alone';
+
+CREATE FUNCTION sync_alter(name text, options jsonb, reread boolean) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_alter';
+COMMENT ON FUNCTION sync_alter(text, jsonb, boolean) IS
+    'the same as sync_alter(name, options); with reread the next run reads all rows again, so that what was changed is true of the older ones as well';
+REVOKE ALL ON FUNCTION sync_alter(text, jsonb, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION sync_alter(text, jsonb) IS
+    'sets options of a stream (a null value resets one), also schedule, name, owner, server, source, target, key and watermark; takes effect with the next run. How far the stream has read is kept where it still means the same; a notice says where it is not, and what becomes of rows that were read before';
+
+/* Who may do what. */
+CREATE FUNCTION sync_revoke(role text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_revoke';
+COMMENT ON FUNCTION sync_revoke(text) IS
+    'takes from a role what sync_grant() gave it; its streams go on. To be called by the extension''s owner';
+REVOKE ALL ON FUNCTION sync_revoke(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION insync.is_stream_owner(integer) IS 'true if the current role may see this stream: as its owner, or as a member of pg_monitor';
+GRANT USAGE ON SCHEMA insync TO pg_monitor;
+GRANT SELECT ON insync.run, insync.home, insync.ledger, insync.slice, insync.job, insync.status, insync.progress, insync.gaps,
+    insync.coverage, insync.daily TO pg_monitor;
+/* Options may hold headers with secrets; positions and rejected rows hold values of rows. */
+GRANT SELECT (id, name, owner, owner_id, server, source, target_schema, target_table, key, watermark, mode, schedule, paused, created_at,
+    watermark_kind, source_key, source_key_unique, schedule_since) ON insync.stream TO pg_monitor;
+GRANT SELECT (stream_id, watermark, failures, retry_at, updated_at, reconciled_at, verify_planned_at, repair_planned_at,
+    last_run_at, last_success_at, hold_until, refused_login)
+    ON insync.watermark TO pg_monitor;
+GRANT SELECT (id, stream_id, stream, run_id, operation, sqlstate, error_type, column_name, constraint_name, occurred_at)
+    ON insync.error TO pg_monitor;
+GRANT EXECUTE ON FUNCTION insync.live(), insync.unreachable(), insync.is_owner(name), insync.is_stream_owner(integer),
+    insync.find_gaps(text, timestamp, timestamp, timestamptz), insync.find_coverage(text, timestamptz), sync_status(text),
+    sync_gaps(text, timestamp, timestamp, timestamptz), sync_coverage(text, timestamptz), sync_health(timestamptz), sync_options(),
+    sync_presets() TO pg_monitor;
 
 /* At the end: streams stood still since the library of this version met the tables of the one before. */
 CREATE FUNCTION insync.wake() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'insync_wake';

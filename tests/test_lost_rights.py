@@ -37,7 +37,7 @@ def hand_over(db, owner):
     ("REVOKE SELECT ON propia.ventas FROM {owner}", "permission denied for table ventas"),
     ("REVOKE INSERT ON propia.ventas FROM {owner}; GRANT INSERT (id, producto, cantidad) ON propia.ventas TO {owner}", "permission denied for table ventas"),
     ("DROP TABLE propia.ventas", "does not exist"),
-    ("DROP SERVER tienda CASCADE", "server \"tienda\" does not exist"),
+    ("DROP SERVER tienda CASCADE", "stream \"suya\" does not exist"),
 ])  # fmt: skip
 @pytest.mark.parametrize("runner", ["worker", "superuser"])
 def test_a_lost_right_ends_the_run(db, owner, loss, message, runner):

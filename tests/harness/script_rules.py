@@ -95,7 +95,7 @@ def unqualified(statement, operators_too):
         if operators_too and kind == "operator" and text not in ("::", ":=", "=>", "*") and not assigns(statement, place):
             if (before, before_that) != (".", "pg_catalog"):
                 yield f"line {line}: operator {text} without OPERATOR(pg_catalog.{text})"
-        elif operators_too and (word in WORD_OPERATORS or (word == "in" and called)):
+        elif operators_too and (word in WORD_OPERATORS or (word == "in" and called and before != "tag")):  # WHEN TAG IN is a word of event triggers
             yield f"line {line}: {text} means an operator that is found by the search path"
         elif called and calls_functions and word and before != "." and before not in NAMING:
             if word not in NOT_FUNCTIONS | TYPE_LENGTHS | {"operator"}:
