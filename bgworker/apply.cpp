@@ -154,8 +154,8 @@ void Applier::check() {
     Scope scope(stream_);
     BatchRelation relation(descriptor_);
     agree_with_planner();
-    (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
     check_casts();
+    (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
     if (auto misfits = misfit_statement(shape_); !misfits.empty()) plan(misfits_, misfits);
     if (!shape_.source_key.empty()) plan(origin_rows_, origins_statement(shape_));
     if (stream_.mode == "full" && stream_.option("deletes") != "ignore") (void)delete_scope();

@@ -150,6 +150,7 @@ SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const 
     if (kind == Kind::rest && !key.empty()) request["key"] = key;
     auto answers = connector.call(request);
     SourceDescription description;
+    description.promises_key = kind != Kind::rest;
     for (const auto& answer : answers) {
         if (!answer.contains("columns")) continue;
         description.columns = parse_columns(answer["columns"]);
@@ -227,6 +228,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
 
     // The source's key, for reading in order.
     auto named = named_columns(stream);
+    const bool is_adopted = stream.source_key_unique;  // the key, when the stream was made
     std::vector<std::string> from_key;  // source columns that fill the given key as they are
     for (auto& name : stream.key) {
         const SourceColumn* column = find_source(stream.source_columns, name);
@@ -262,6 +264,10 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     };
     stream.source_key_unique = !description.primary_key.empty() && same(stream.source_key, description.primary_key);
     for (const auto& key : description.unique_keys) stream.source_key_unique |= same(stream.source_key, key);
+    // Whoever names more of an API's columns than look like its key knows better: each of these keys is a row.
+    const bool is_named = !stream.key.empty() && !is_adopted;
+    if (is_named && !description.promises_key && takes_more_than_source_key(stream, stream.key))
+        stream.source_key_unique = false;
     if (stream.source_key.empty()) {
         throw pg::Error(
             ERRCODE_INVALID_PARAMETER_VALUE, "source " + quote_for_message(stream.source) + " has no primary key",

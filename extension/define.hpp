@@ -24,6 +24,7 @@ struct SourceDescription {
     std::vector<SourceColumn> columns;
     std::vector<std::string> primary_key;
     std::vector<std::vector<std::string>> unique_keys;
+    bool promises_key = true;  // else its keys are what looks like one
     std::vector<std::string> watermark_candidates;
     std::string rowversion, kind, watermark_kind;
     // Of the watermark: the form of its literals (as watermark_kind, but a number that is a time is an integer), the

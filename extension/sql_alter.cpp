@@ -83,6 +83,7 @@ Changes set_members(Stream& stream, const nlohmann::json& members) {
         } else if (name == "key" || name == "watermark") {
             auto& columns = name == "key" ? stream.key : stream.watermark;
             columns = value.is_null() ? std::vector<std::string>{} : parse_name_list(text_of(name, value));
+            if (name == "key") stream.source_key_unique = false;
             changes.source = true;
         } else {
             const Option* option = find_option(Where::stream, name);

@@ -51,8 +51,6 @@ void check_mode(const Stream& stream, const std::string& mode) {
     }
 }
 
-}
-
 std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
     auto names = chosen_streams(pattern);
     Bookkeeping bookkeeping;

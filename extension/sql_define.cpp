@@ -84,31 +84,6 @@ std::optional<SourceDescription> describe_or_later(const Server& server, const S
     }
 }
 
-// Whose times were altered begins to count them now: it doesn't make up for those before. In an Spi.
-void restart_schedules(const Stream& stream, const Stream& before) {
-    auto differs = [&](const char* option) { return stream.option(option) != before.option(option); };
-    const bool zone = differs("time_zone");
-    if (stream.schedule != before.schedule || zone)
-        pg::query("UPDATE insync.stream AS s SET schedule_since = clock_timestamp() WHERE s.id = $1::integer",
-                  {std::to_string(stream.id)});
-    if (stream.has_option("verify_schedule") && (zone || differs("verify_schedule")))
-        pg::query(
-            "INSERT INTO insync.watermark AS w (stream_id, verify_planned_at) VALUES ($1::integer, clock_timestamp()) "
-            "ON "
-            "CONFLICT (stream_id) DO UPDATE SET verify_planned_at = excluded.verify_planned_at",
-            {std::to_string(stream.id)});
-}
-
-// Tells who runs the stream, where that isn't the workers by a schedule.
-void tell_how_it_runs(const Stream& stream) {
-    const std::string name = pg::quote_literal(stream.name);
-    if (!stream.schedule)
-        notice("stream \"" + stream.name + "\" has no schedule and runs only when asked",
-               "SELECT sync_alter(" + name + ", '{\"schedule\": \"10 minutes\"}') sets one; CALL sync_run(" + name +
-                   ") runs it now.");
-    tell_missing_workers();
-}
-
 // Tells at creation what would surprise later.
 void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing,
                    bool is_table) {

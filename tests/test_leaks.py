@@ -194,7 +194,7 @@ def test_rejected_rows(shop, sqlite, runs):
         session.watch.assert_flat()
     assert len(shop.errors("t")) == rows
     with Session(shop) as session:
-        for number in range(24):
+        for number in range(48):
             assert session.execute("SELECT * FROM sync_replay('t')").fetchall() == [(0, rows)]
             if number == 4:  # which makes it open catalogs once more that it has not had open yet
                 shop.execute("VACUUM (ANALYZE) insync.error")

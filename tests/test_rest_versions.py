@@ -258,7 +258,6 @@ def test_rows_of_one_computed_key(db, seed, read):
         log.check()
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: a key that an API does not promise moves rows of a longer key")
 @pytest.mark.parametrize("read", ["newest", "full"])
 def test_rows_that_a_longer_key_tells_apart(db, read):
     """The field that looks like the key when the stream is made isn't all of it."""
