@@ -313,7 +313,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     save_names();
     add_slices(batch.watermark, counts.deleted);
     batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
-              static_cast<std::int64_t>(batch.rejects.size())};
+              static_cast<std::int64_t>(batch.rejects.size()), counts.inserted};
     std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;
     if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
         limit && limit->exceeded_by(run_rejects, run_rows) && (!limit->share || run_rejects >= rejects_floor)) {
@@ -355,6 +355,7 @@ void Applier::committed() {
     total_.rows += batch_.rows;
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;
+    total_.inserted += batch_.inserted;
     left_ += leaving_;
     leaving_ = 0;
     for (const auto& [bucket, rows] : batch_source_slices_) source_slices_[bucket] += rows;

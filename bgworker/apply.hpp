@@ -176,6 +176,7 @@ class Applier {
     void forget_writes();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
+    std::int64_t replacing_rows() const;
     void count_leaving();
     void guard_leaving();
     std::string delete_scope() const;
@@ -250,7 +251,7 @@ class Applier {
     std::string added_columns_;
     // What counts for the limits of the whole run: batches that committed, and the present one.
     struct Seen {
-        std::int64_t rows = 0, rejects = 0, unreadable = 0;
+        std::int64_t rows = 0, rejects = 0, unreadable = 0, inserted = 0;
     } total_, batch_;
 };
 

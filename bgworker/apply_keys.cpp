@@ -124,6 +124,19 @@ void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
     throw DeletesRefused(error, vanished);
 }
 
+// Where whole rows are compared, a row that has changed goes and comes back: what came since a run succeeded takes the
+// place of what goes.
+std::int64_t Applier::replacing_rows() const {
+    if (!stream_.compares_whole_rows()) return 0;
+    Bookkeeping bookkeeping;
+    const auto failed = pg::query(
+        "SELECT coalesce(sum(r.inserted), 0)::bigint FROM insync.run AS r WHERE r.stream_id = $1::integer"
+        " AND r.status IN ('failed', 'cancelled') AND r.id > coalesce((SELECT max(o.id) FROM insync.run AS o"
+        " WHERE o.stream_id = $1::integer AND o.status = 'succeeded'), 0)",
+        {std::to_string(stream_.id)});
+    return total_.inserted + std::stoll(*failed.first()[0]);
+}
+
 // Before the batch is written: which of its rows are there and go, as they no longer pass the filter.
 void Applier::count_leaving() {
     if (shape_.leave_condition.empty()) return;
@@ -160,6 +173,7 @@ void Applier::guard_leaving() {
 }
 
 std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {
+    if (stream_.compares_whole_rows()) return std::nullopt;
     std::string list;
     for (const auto& name : stream_.source_key) {
         auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(), [&](const MappedColumn& item) {
@@ -188,8 +202,11 @@ std::int64_t Applier::delete_vanished() {
     std::string part = delete_scope();
     std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
     // What has left the filter in this run counts for its limit as well.
-    if (vanished > 0)
-        guard_deletes(vanished + left_, std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]) + left_);
+    if (vanished > 0) {
+        const std::int64_t held = std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]);
+        const std::int64_t replacing = std::min(replacing_rows(), vanished);
+        guard_deletes(vanished + left_ - replacing, held + left_ - replacing);
+    }
     if (kind_ == RowKind::whole && covers_ == Covers::everything) rejects_.forget_vanished();
     if (vanished == 0) return 0;
     pg::query(nothing_deferred);

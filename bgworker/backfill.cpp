@@ -182,6 +182,8 @@ void Backfill::recount() {
 // What the window no longer has may stand in another slice at the source now: such rows are read by their keys, and
 // applied, before those that are nowhere are deleted.
 void Backfill::reread_moved(ConnectorProcess& connector) {
+    // A row that has moved is another one where whole rows are compared.
+    if (stream_.compares_whole_rows()) return;
     if (transactions_.run([&] { return kind_of_server(stream_.server); }) != Kind::odbc) return;
     auto keys = transactions_.run([&] { return applier_->vanished_keys(); });
     if (!keys) {

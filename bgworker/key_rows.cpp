@@ -84,6 +84,9 @@ void check_key_rows(const Stream& stream) {
 }
 
 void check_key_scan(const Stream& stream) {
+    if (stream.compares_whole_rows())
+        refuse("mode keys needs a key, and the source of stream \"" + stream.name + "\" has none",
+               "Mode full compares whole rows.");
     if (stream.option("deletes") == "ignore")
         refuse("mode keys finds deleted rows, which stream \"" + stream.name + "\" ignores",
                "Set its option deletes to soft or hard.");

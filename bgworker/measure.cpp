@@ -43,6 +43,11 @@ std::uint64_t modulo_two_64(const std::string& digits) {
     return value;
 }
 
+std::string source_type_of(const Stream& stream, const MappedColumn& column) {
+    const SourceColumn* source = column.field.empty() ? nullptr : find_field(stream.source_columns, column.field);
+    return source != nullptr ? source->source_type : "";
+}
+
 }  // namespace
 
 std::optional<Depth> depth_of(const std::string& name) {
@@ -94,6 +99,8 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     std::vector<std::string> sources;
     std::vector<std::pair<std::string, std::string>> sums;  // source column, SQL over t
     for (const auto& column : shape.columns) {
+        // What the connector counts, the source doesn't know.
+        if (source_type_of(stream_, column) == row_identity_type) continue;
         // What the stream adds of its own, such as its shop, is in the scope.
         if (column.key && is_constant(column.expression, stream_.source_columns)) continue;
         const auto& type = types[column.plain_name];
@@ -107,7 +114,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
         }
         const std::string value = "t." + column.name + (type[3] == "t" ? "::pg_catalog." + *type[1] : "");
         if (!column.key && written->kind == ValueFormat::Kind::integer) sums.emplace_back(source->name, value);
-        if (depth_ == Depth::keys && !column.key) continue;
+        if (depth_ == Depth::keys && !column.key && !stream_.compares_whole_rows()) continue;
         format.columns.push_back(*written);
         sources.push_back(source->name);
         hashed_.push_back(value);

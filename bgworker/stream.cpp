@@ -72,6 +72,11 @@ bool Stream::is_on(const char* name) const {
     return parse_boolean(option(name)).value.value_or(false);
 }
 
+bool Stream::compares_whole_rows() const {
+    return std::any_of(source_columns.begin(), source_columns.end(),
+                       [](const SourceColumn& column) { return column.source_type == row_identity_type; });
+}
+
 bool can_read_changes(const Stream& stream) {
     if (!stream.watermark.empty() || stream.has_option("response_watermark")) return true;
     if (!stream.has_option("parent")) return false;

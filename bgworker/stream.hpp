@@ -33,6 +33,8 @@ struct Stream {
     std::string option(const char* name) const;
     // Of a boolean option, however it is written.
     bool is_on(const char* name) const;
+    // Has its source no key, so that whole rows are compared? source_key is then the columns that tell them apart.
+    bool compares_whole_rows() const;
     bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
 };
 

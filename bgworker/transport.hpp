@@ -30,6 +30,9 @@ std::string_view name_of(Transport type);
 // The type of that name, if it is one.
 std::optional<Transport> transport_of(std::string_view name);
 
+// The source type of the columns that tell rows of a source without a key apart; no source has it.
+inline constexpr const char* row_identity_type = "row identity";
+
 // The length of every value of the type in bytes, as PostgreSQL's binary form has it; -1: it varies.
 int size_of(Transport type);
 

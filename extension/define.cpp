@@ -69,6 +69,52 @@ nlohmann::json named_columns(const Stream& stream) {
     return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
 }
 
+// Of a source without a key every row is told from others by all that it holds.
+void compare_whole_rows(Stream& stream, const SourceDescription& description) {
+    const std::string source = "source " + quote_for_message(stream.source) + " has no primary key";
+    const std::string detail = description.unique_keys.empty()
+                                   ? ""
+                                   : "Its unique key (" + joined(description.unique_keys.front()) +
+                                         ") allows NULL, and such rows can't be told apart.";
+    auto refuse = [&](const std::string& what) {
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, source, what + (detail.empty() ? "" : " " + detail),
+                        "Name the columns that identify a row: key => '...'.");
+    };
+    if (!description.promises_key) refuse("An API's rows are told apart by a key.");
+    if (!stream.watermark.empty())
+        refuse("Without a key, whole rows are compared, and a watermark can't tell which have changed.");
+    for (const char* option : {"operation_column", "deleted_when", "delete_feed", "reconcile"}) {
+        if (stream.has_option(option))
+            refuse(std::string("Without a key, whole rows are compared, and option ") + option + " has no meaning.");
+    }
+    if (!stream.has_option("deletes")) stream.options["deletes"] = "hard";
+    check_whole_rows(stream);
+    auto add = [&](std::string name, Transport transport, const char* type) {
+        while (find_source(stream.source_columns, name) != nullptr) name += "_";
+        SourceColumn column;
+        column.name = column.field = name;
+        column.transport = transport;
+        column.pg_type = type;
+        column.source_type = row_identity_type;
+        column.nullable = false;
+        stream.source_columns.push_back(column);
+        stream.source_key.push_back(name);
+    };
+    add("row_hash", Transport::uuid, "uuid");
+    add("row_copy", Transport::int4, "integer");
+}
+
+void require_identity_columns(const Stream& stream, const Target& target) {
+    for (const auto& name : stream.source_key) {
+        if (target.find(name) != nullptr) continue;
+        throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "target " + target.qualified() + " has no column \"" + name + "\"",
+                        "The source has no primary key, so its rows are told apart by " + joined(stream.source_key) +
+                            ", which the table must have as its key.",
+                        "Name the columns that identify a row: key => '...'; or leave the table to sync_create(): "
+                        "target => a name that does not exist.");
+    }
+}
+
 // Of the target's unique keys the one that is the source's; else one that holds it and is filled: the primary key
 // first.
 void adopt_key(Stream& stream, const Target& target) {
@@ -217,8 +263,8 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         if (column == nullptr) unknown_column("watermark", name, stream.source_columns);
         name = column->name;
     }
-    if (stream.watermark.empty() && !description.rowversion.empty() && mode != "full")
-        stream.watermark = {description.rowversion};
+    const bool takes_rowversion = stream.watermark.empty() && !description.rowversion.empty() && mode != "full";
+    if (takes_rowversion) stream.watermark = {description.rowversion};
     if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
                         "Name the column that tells what changed: watermark => '…'.");
@@ -229,7 +275,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     // The source's key, for reading in order.
     auto named = named_columns(stream);
     const bool is_adopted = stream.source_key_unique;  // the key, when the stream was made
-    std::vector<std::string> from_key;  // source columns that fill the given key as they are
+    std::vector<std::string> from_key;                 // source columns that fill the given key as they are
     for (auto& name : stream.key) {
         const SourceColumn* column = find_source(stream.source_columns, name);
         if (column != nullptr && !named.contains(name)) {
@@ -256,6 +302,11 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         stream.source_key = from_key;
     } else if (whole_key != description.unique_keys.end()) {
         stream.source_key = *whole_key;
+    } else if (stream.key.empty()) {
+        stream.source_key.clear();
+        if (takes_rowversion) stream.watermark.clear(), stream.mode = "full";
+        compare_whole_rows(stream, description);
+        if (target) require_identity_columns(stream, *target);
     }
     auto same = [](std::vector<std::string> a, std::vector<std::string> b) {
         std::sort(a.begin(), a.end());
@@ -269,14 +320,9 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     if (is_named && !description.promises_key && takes_more_than_source_key(stream, stream.key))
         stream.source_key_unique = false;
     if (stream.source_key.empty()) {
-        throw pg::Error(
-            ERRCODE_INVALID_PARAMETER_VALUE, "source " + quote_for_message(stream.source) + " has no primary key",
-            description.unique_keys.empty() ? ""
-                                            : "Its unique key (" + joined(description.unique_keys.front()) +
-                                                  ") allows NULL, and such rows can't be told apart.",
-            description.unique_keys.empty() ? "Name the columns that identify a row: key => '...'."
-                                            : "If rows without it may be rejected, name it: key => " +
-                                                  pg::quote_literal(joined(description.unique_keys.front())) + ".");
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "source " + quote_for_message(stream.source) + " has no primary key", "",
+                        "Name the columns of the source that identify a row: key => '...'.");
     }
     if (!stream.key.empty()) return;
 
@@ -290,6 +336,14 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         if (!contains(stream.key, field)) stream.key.push_back(field);
     }
     if (target) adopt_key(stream, *target);
+}
+
+void check_whole_rows(const Stream& stream) {
+    if (stream.option("deletes") != "ignore") return;
+    throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                    "option deletes of stream \"" + stream.name + "\" must be hard or soft",
+                    "The source has no key: a row that has changed is another row, and what it was is gone.",
+                    "Set it so, or name the columns that identify a row: key => '...'.");
 }
 
 std::map<std::string, std::string> check_expressions(const Stream& stream) {

@@ -48,6 +48,9 @@ void require_described(const Stream& stream);
 // pg::Error as that does.
 void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& transactions);
 
+// Of a stream that compares whole rows: throws where its options would leave rows behind that are gone.
+void check_whole_rows(const Stream& stream);
+
 // Fills in the stream what the caller left to be found: watermark, mode, keys.
 void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
                      const std::string& mode);

@@ -8,7 +8,29 @@
 
 namespace insync {
 
+namespace {
+
+NoticeList* present_list = nullptr;
+
+}  // namespace
+
+NoticeList::NoticeList() : outer_(present_list) {
+    present_list = this;
+}
+
+NoticeList::~NoticeList() {
+    present_list = outer_;
+}
+
+pg::Value NoticeList::text() const {
+    return text_.empty() ? pg::Value() : pg::Value(text_);
+}
+
 void notice(const std::string& text, const std::string& hint) {
+    if (present_list != nullptr) {
+        present_list->text_ += (present_list->text_.empty() ? "" : "; ") + text;
+        return;
+    }
     const char *message = text.c_str(), *advice = hint.c_str();
     pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", message), *advice != '\0' ? errhint("%s", advice) : 0)); });
 }

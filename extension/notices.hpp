@@ -11,6 +11,22 @@ namespace insync {
 // A NOTICE; an empty hint is none.
 void notice(const std::string& text, const std::string& hint = "");
 
+// While there is one, what notice() would say is kept instead.
+class NoticeList {
+  public:
+    NoticeList();
+    ~NoticeList();
+    NoticeList(const NoticeList&) = delete;
+    NoticeList& operator=(const NoticeList&) = delete;
+    // Without hints, separated by semicolons; NULL if nothing was said.
+    pg::Value text() const;
+
+  private:
+    friend void notice(const std::string& text, const std::string& hint);
+    std::string text_;
+    NoticeList* outer_;
+};
+
 // matching_streams() for a user's own pattern: says so where there are none.
 std::vector<std::string> chosen_streams(const std::string& pattern, Access access = Access::own);
 

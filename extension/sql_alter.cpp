@@ -105,6 +105,12 @@ bool define_again(Stream& stream, const Changes& changes) {
     Server server = load_server(stream.server, stream.owner_oid);
     check_stream_options(stream.options, server.kind);
     SourceDescription description = describe_source(server, stream);
+    // What tells rows without a key apart is no column of the source.
+    if (stream.compares_whole_rows()) {
+        std::erase_if(stream.key, [&](const std::string& name) {
+            return std::find(stream.source_key.begin(), stream.source_key.end(), name) != stream.source_key.end();
+        });
+    }
     stream.source_columns = description.columns;
     stream.watermark_kind = description.watermark_kind;
     if (changes.target) {
@@ -280,6 +286,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
                                 "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
             if (members.contains("initial_watermark") && stream.has_option("initial_watermark") && is_described(stream))
                 check_watermark(stream, stream.option("initial_watermark"));
+            if (stream.compares_whole_rows()) check_whole_rows(stream);
             if (is_described(stream)) (void)check_expressions(stream);
         }
         const bool target_changed =

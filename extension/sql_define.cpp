@@ -1,133 +1,76 @@
-// Making streams: sync_create.
-#include "extension/pg/guard.hpp"
+// Making streams: sync_create, sync_create_all.
+#include "extension/create.hpp"
 
 extern "C" {
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 }
 
-#include <algorithm>
+#include <map>
+#include <set>
 
-#include "bgworker/apply.hpp"
 #include "bgworker/bookkeeping.hpp"
-#include "bgworker/dependencies.hpp"
-#include "bgworker/due.hpp"
 #include "bgworker/installation.hpp"
-#include "bgworker/job.hpp"
-#include "bgworker/key_rows.hpp"
-#include "bgworker/ledger.hpp"
-#include "bgworker/outcome.hpp"
-#include "bgworker/shared_state.hpp"
-#include "bgworker/target_rights.hpp"
-#include "bgworker/stream_lock.hpp"
+#include "bgworker/source_name.hpp"
+#include "bgworker/source_session.hpp"
 #include "extension/define.hpp"
 #include "extension/notices.hpp"
-#include "extension/pg/compat.hpp"
 #include "extension/result_set.hpp"
 #include "extension/stream_options.hpp"
-#include "extension/target_choice.hpp"
 #include "extension/wake.hpp"
-#include "extension/watermark_check.hpp"
 
 using namespace insync;
 
 namespace {
 
-std::string current_role() {
-    return pg::call([] { return GetUserNameFromId(GetUserId(), false); });
+pg::Value text_or_null(const std::vector<std::string>& items) {
+    return items.empty() ? pg::Value() : pg::Value(join(items));
 }
 
-int insert_stream(const Stream& stream) {
+std::string target_of(const Stream& stream) {
+    return pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table);
+}
+
+// The streams of a server, by their sources.
+std::map<std::string, std::string> streams_of(const std::string& server) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query(
-        "INSERT INTO insync.stream AS s (name, owner, server, source, target_schema, target_table, key, watermark, "
-        "mode, schedule, options,"
-        " source_key, source_key_unique, source_columns, watermark_kind) VALUES ($1, $2, $3, $4, $5, $6, $7::text[], "
-        "$8::text[], $9, $10,"
-        " $11::jsonb, $12::text[], $13::boolean, $14::jsonb, nullif($15, '')) RETURNING s.id",
-        {stream.name, stream.owner, stream.server, stream.source, stream.target_schema, stream.target_table,
-         to_array(stream.key), to_array(stream.watermark), stream.mode, stream.schedule, stream.options.dump(),
-         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
-         to_json(stream.source_columns).dump(), stream.watermark_kind});
-    const int id = std::stoi(*rows.first()[0]);
-    // Numbers begin again with the extension: what shared memory has of this one is an earlier extension's.
-    shared::forget_stream(id);
-    return id;
+    std::map<std::string, std::string> names;
+    for (const auto& row :
+         pg::query("SELECT s.source, s.name FROM insync.stream AS s WHERE s.server = $1", {server}).rows)
+        names[*row[0]] = *row[1];
+    return names;
 }
 
-// What the source says; nothing where it is away, and what it would say was given: then the first run asks.
-std::optional<SourceDescription> describe_or_later(const Server& server, const Stream& stream,
-                                                   const std::string& target_name) {
-    // What a connection that fails has opened is closed with it.
-    pg::Subtransaction subtransaction;
-    try {
-        auto description = describe_source(server, stream);
-        subtransaction.commit();
-        return description;
-    } catch (pg::Error& error) {
-        if (error.is_interrupt() || error.error_class != pg::ErrorClass::transient) throw;
-        subtransaction.rollback();
-        const bool is_complete = !target_name.empty() && !stream.key.empty() &&
-                                 (!stream.watermark.empty() || stream.option("mode") == "full");
-        if (!is_complete) {
-            error.hint += (error.hint.empty() ? "" : " ") +
-                          std::string(
-                              "While the source is away, a stream can be made if target (a table that "
-                              "exists), key, and watermark or mode full are given.");
-            throw;
+// The last part of each source's name; with the parts before it where several have that one.
+std::map<std::string, std::string> names_of(const std::vector<std::string>& sources, Kind kind) {
+    std::map<std::string, std::vector<std::string>> parts;
+    std::map<std::string, int> uses;
+    for (const auto& source : sources) {
+        const auto parsed = kind == Kind::odbc ? parse_source_name(source) : std::nullopt;
+        parts[source] = parsed ? *parsed : std::vector<std::string>{source};
+        uses[fold_name(parts[source].back())]++;
+    }
+    std::map<std::string, std::string> names;
+    for (const auto& [source, path] : parts) {
+        std::string name = path.back();
+        if (uses[fold_name(name)] > 1) {
+            name.clear();
+            for (const auto& part : path) name += (name.empty() ? "" : "_") + part;
         }
-        notice("the source of stream \"" + stream.name + "\" cannot be reached: " + error.message,
-               "The stream is made by what was given, and checked at its first run.");
-        return std::nullopt;
+        names[source] = fold_name(name);
     }
+    return names;
 }
 
-// Tells at creation what would surprise later.
-void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing,
-                   bool is_table) {
-    if (description.null_watermarks > 0) {
-        notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" +
-                   join(stream.watermark) + " is null)",
-               "Option null_watermark, now " + stream.option("null_watermark") + ", says what happens to them.");
-    }
-    for (const auto& column : stream.source_columns) {
-        const bool follows =
-            std::find(stream.watermark.begin(), stream.watermark.end(), column.name) != stream.watermark.end();
-        const bool is_text = description.watermark_kind == "text" || (is_table && column.transport == Transport::text);
-        if (!follows || !is_text) continue;
-        notice("watermark column \"" + column.name + "\" is a text, and is compared as the source sorts texts",
-               "Each change must give it a text that sorts behind all others; a time or a number is safer.");
-    }
-    if (stream.mode == "full" && !description.watermark_candidates.empty() && stream.option("mode") != "full") {
-        notice("stream \"" + stream.name + "\" reads the whole source each time, as it has no watermark",
-               "These columns could be one: " + join(description.watermark_candidates) +
-                   ". A watermark must change whenever its row does.");
-    }
-    if (!existing || stream.is_on("columns_only")) return;
-    std::vector<std::string> ignored;
-    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
-    for (const auto& column : stream.source_columns) {
-        if (existing->find(column.field) == nullptr && !named.contains(column.field)) ignored.push_back(column.field);
-    }
-    if (!ignored.empty()) notice("the target has no columns for " + join(ignored) + " of the source; they are ignored");
-}
-
-void tell_moves(const Stream& stream, const Applier& applier) {
-    const std::string moving = applier.moving_columns();
-    if (moving.empty()) return;
-    notice("the source identifies a row by " + join(stream.source_key) + ": where " + moving +
-               " changes, the row gets another key in the target",
-           applier.finds_moved() ? ""
-                                 : "No index of the target begins with the source's key; without one, new rows cost "
-                                   "a scan of the table.");
+std::string message_of(const pg::Error& error) {
+    return error.message + (error.detail.empty() ? "" : ": " + error.detail) +
+           (error.hint.empty() ? "" : " (" + error.hint + ")");
 }
 
 }  // namespace
 
 extern "C" {
 INSYNC_SQL_FUNCTION(sync_create);
+INSYNC_SQL_FUNCTION(sync_create_all);
 
 Datum sync_create(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
@@ -141,87 +84,70 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         if (auto watermark = text_argument(fcinfo, 5)) stream.watermark = parse_name_list(*watermark);
         stream.schedule = text_argument(fcinfo, 6);
         stream.options = json_argument(fcinfo, 7);
-        stream.owner = current_role();
-        stream.owner_oid = GetUserId();
-
-        // Everything is checked before anything is stored.
-        if (int encoding = GetDatabaseEncoding(); encoding != PG_UTF8) {
-            throw pg::Error(
-                ERRCODE_FEATURE_NOT_SUPPORTED,
-                std::string("streams need a database with encoding UTF8, not ") + pg_encoding_to_char(encoding));
-        }
-        require_new_name(stream.name);
-        Server server = load_server(stream.server, GetUserId());
-        check_stream_options(stream.options, server.kind);
-        if (stream.schedule) check_schedule(*stream.schedule);
-        const auto described = describe_or_later(server, stream, target_name);
-        const SourceDescription description = described.value_or(SourceDescription{});
-        stream.source_columns = description.columns;
-        stream.watermark_kind = description.watermark_kind;
-        resolve_target(stream, target_name, server.kind);
-        std::optional<Target> existing;
-        {
-            pg::PinnedSettings settings;
-            pg::Spi spi;
-            existing = describe_target(stream.target_schema, stream.target_table);
-        }
-        if (existing) lock_target(*existing);
-        if (!described) {
-            if (!existing)
-                throw pg::Error(ERRCODE_UNDEFINED_TABLE,
-                                "target \"" + stream.target_table +
-                                    "\" does not exist, and its columns are not known while the source is away",
-                                "", "Create the table first.");
-            stream.mode = stream.option("mode") == "full" ? "full" : "incremental";
-            stream.source_key = stream.key;
-        } else {
-            complete_stream(stream, description, existing, stream.option("mode"));
-        }
-        if (target_name.empty() && existing) check_default_target(stream, *existing);
-        if (stream.has_option("initial_watermark") && described)
-            check_watermark(stream, stream.option("initial_watermark"), description);
-        std::map<std::string, std::string> types;
-        if (described) types = check_expressions(stream);
-        if (!existing) {
-            pg::PinnedSettings settings;
-            pg::RunAs identity(stream.owner_oid, false);
-            pg::Spi spi;
-            create_stream_target(stream, types);
-        }
-        for (auto& column : stream.source_columns) {
-            column.made = !existing && !types.contains(column.field) && !stream.is_on("columns_only");
-            column.mapped = !existing || existing->find(column.field) != nullptr;
-        }
-        bool home = is_home_database();
-        stream.id = insert_stream(stream);
-        record_owner(stream.id);
-        bind_objects(stream.id);
-        if (existing) {
-            record_shared_target(stream);
-        } else {
-            record_created_target(stream.id);
-        }
-        const bool uncounted = described && settle_ledger(stream);
-        require_target_rights(stream);
-        if (described) {
-            Applier applier(stream, stream.source_columns, false);
-            applier.check();
-            applier.save_names();
-            check_key_rows(stream);
-            tell_findings(stream, description, existing, server.kind != Kind::rest);
-            tell_moves(stream, applier);
-        }
-        if (uncounted) queue_profile(stream);
-        if (home) settle_home_database();
-        if (existing && !target_name.empty()) warn_of_shared_rows(stream);
+        const Server server = load_server(stream.server, GetUserId());
+        const bool made = create_stream(stream, server, target_name, !target_name.empty());
         tell_how_it_runs(stream);
-        if (stream.schedule) wake_at_commit(stream.server);
-        if (uncounted) wake_all_at_commit();
         return record_result(
-            fcinfo,
-            {stream.name, pg::quote_identifier(stream.target_schema) + "." + pg::quote_identifier(stream.target_table),
-             join(stream.key), stream.watermark.empty() ? pg::Value() : pg::Value(join(stream.watermark)), stream.mode,
-             std::to_string(stream.source_columns.size()), existing ? "false" : "true"});
+            fcinfo, {stream.name, target_of(stream), join(stream.key), text_or_null(stream.watermark), stream.mode,
+                     std::to_string(stream.source_columns.size()), made ? "true" : "false"});
+    });
+}
+
+Datum sync_create_all(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        begin_change("sync_create_all()");
+        ResultSet result(fcinfo);
+        const Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
+        const std::string pattern = text_argument(fcinfo, 1).value_or("%");
+        const pg::Value schema = text_argument(fcinfo, 2);
+        const auto options = json_argument(fcinfo, 3);
+        const pg::Value schedule = text_argument(fcinfo, 4);
+        check_stream_options(options, server.kind);
+        SourceSession session;
+        std::vector<std::string> sources;
+        for (const auto& item : session.open(server).call({{"verb", "discover"}, {"pattern", pattern}})) {
+            if (item.contains("source")) sources.push_back(item["source"].get<std::string>());
+        }
+        if (sources.empty())
+            notice("no source of server \"" + server.name + "\" matches " + quote_for_message(pattern),
+                   "SELECT source FROM sync_discover(" + pg::quote_literal(server.name) + ") lists them.");
+        const auto names = names_of(sources, server.kind);
+        const auto before = streams_of(server.name);
+        for (const auto& source : sources) {
+            if (const auto found = before.find(source); found != before.end()) {
+                result.add(
+                    {source, found->second, std::nullopt, std::nullopt, std::nullopt, "false", "has a stream already"});
+                continue;
+            }
+            Stream stream;
+            stream.name = names.at(source);
+            stream.server = server.name;
+            stream.source = source;
+            stream.schedule = schedule;
+            stream.options = options;
+            const std::string target =
+                (schema ? pg::quote_identifier(*schema) + "." : "") + pg::quote_identifier(stream.name);
+            ConnectorProcess& connector = session.open(server);
+            NoticeList told;
+            pg::Subtransaction subtransaction;
+            try {
+                create_stream(stream, server, target, false, &connector);
+                subtransaction.commit();
+                result.add(
+                    {source, stream.name, target_of(stream), join(stream.key), stream.mode, "true", told.text()});
+            } catch (const pg::Error& error) {
+                if (error.is_interrupt()) throw;
+                subtransaction.rollback();
+                result.add(
+                    {source, std::nullopt, std::nullopt, std::nullopt, std::nullopt, "false", message_of(error)});
+            }
+        }
+        if (!schedule && !sources.empty())
+            notice("streams without a schedule run only when asked",
+                   "SELECT sync_trigger('%') runs all of them; sync_create_all(..., schedule => '10 minutes') gives "
+                   "them one.");
+        tell_missing_workers();
+        return Datum(0);
     });
 }
 }

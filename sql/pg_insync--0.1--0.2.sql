@@ -218,6 +218,14 @@ REVOKE ALL ON FUNCTION insync_rest_validator(text[], oid) FROM PUBLIC;
 CREATE FOREIGN DATA WRAPPER insync_rest VALIDATOR insync_rest_validator;
 COMMENT ON FOREIGN DATA WRAPPER insync_rest IS 'sources with a JSON API, reached through HTTP; see sync_options()';
 
+CREATE FUNCTION sync_create_all(server text, pattern text DEFAULT '%', schema text DEFAULT NULL, options jsonb DEFAULT '{}',
+                                schedule text DEFAULT NULL, OUT source text, OUT stream text, OUT target_table text,
+                                OUT key_columns text, OUT mode text, OUT created boolean, OUT message text)
+    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_create_all';
+COMMENT ON FUNCTION sync_create_all(text, text, text, jsonb, text) IS
+    'makes a stream for each source of a server whose name matches the LIKE pattern and that has none yet, with its target in the schema; a row each, with the reason where none was made. Streams are called as their sources';
+REVOKE ALL ON FUNCTION sync_create_all(text, text, text, jsonb, text) FROM PUBLIC;
+
 CREATE FUNCTION sync_presets(OUT preset text, OUT option text, OUT value text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_presets';
 COMMENT ON FUNCTION sync_presets() IS 'what each value of option preset fills in; every option of them can be set to something else';

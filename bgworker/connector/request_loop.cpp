@@ -95,6 +95,7 @@ ReadRequest read_request(const json& request) {
     }
     read.key = optional_names(request, "key").value_or(std::vector<std::string>());
     read.key_columns = optional_names(request, "key_columns").value_or(read.key);
+    read.row_identity = optional_names(request, "row_identity").value_or(std::vector<std::string>());
     read.watermark = optional_names(request, "watermark").value_or(std::vector<std::string>());
     read.version = optional_names(request, "version").value_or(read.watermark);
     read.version_key = optional_names(request, "version_key").value_or(std::vector<std::string>());

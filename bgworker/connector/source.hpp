@@ -48,8 +48,10 @@ struct ReadRequest {
     std::optional<std::vector<std::vector<std::string>>> only;
     std::vector<std::string> key;
     std::vector<std::string> key_columns;  // what is sent of rows that are told by their keys alone
-    std::vector<std::string> watermark;    // several: the first that isn't null counts
-    std::vector<std::string> version;      // the watermark's columns, of a full read as well: greater is newer
+    // Of a full read of a source without a key: the names of the two columns that tell its rows apart (RowIdentity).
+    std::vector<std::string> row_identity;
+    std::vector<std::string> watermark;  // several: the first that isn't null counts
+    std::vector<std::string> version;    // the watermark's columns, of a full read as well: greater is newer
     // Columns of which rows that are the same in all are versions of one row; empty: it can't be told.
     std::vector<std::string> version_key;
     bool key_is_unique = false;  // by the source's own key or unique index, when the stream was made

@@ -7,7 +7,7 @@ SELECT sync_create('s', 'create_shob', 'sales');
 SELECT sync_create('s', 'create_shop', 'sails');
 SELECT sync_create('s', 'create_shop', 'sales', key => 'idd');
 SELECT sync_create('s', 'create_shop', 'sales', watermark => 'modifed');
-SELECT sync_create('s', 'create_shop', 'without_key');
+SELECT sync_create('s', 'create_shop', 'without_key', watermark => 'a');
 SELECT sync_create('s', 'create_shop', 'never_set', watermark => 'modified');
 SELECT sync_create('s', 'create_shop', 'pictures', watermark => 'picture');
 SELECT sync_create('s', 'create_shop', 'sales', options => '{"columns": {"total": "quantity * prise"}}');

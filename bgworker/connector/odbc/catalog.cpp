@@ -295,10 +295,11 @@ void set_exact_types(Connection& connection, const std::string& with, const std:
         }
     }
     if (types.empty()) return;
-    const std::vector<TextRow> rows = connection.query(
-        with + "SELECT (SELECT count(*) FROM pg_catalog.pg_collation c WHERE pg_catalog.to_jsonb(c) ->> "
-        "'collisdeterministic' = 'false')" +
-        types + " FROM (SELECT 1) one LEFT JOIN (" + query + ") s ON false");
+    const std::vector<TextRow> rows =
+        connection.query(with +
+                         "SELECT (SELECT count(*) FROM pg_catalog.pg_collation c WHERE pg_catalog.to_jsonb(c) ->> "
+                         "'collisdeterministic' = 'false')" +
+                         types + " FROM (SELECT 1) one LEFT JOIN (" + query + ") s ON false");
     if (rows.empty()) return;
     std::size_t at = 1;
     for (SourceColumn& column : columns) {
@@ -327,8 +328,7 @@ Relation load_query(Connection& connection, const std::string& source) {
     auto sql = [](const MarkedText& text) { return text.with("NULL"); };
     const std::string with = sql(relation.query.with) + (relation.query.with.empty() ? "" : " ");
     const std::string query = sql(relation.query.select);
-    const std::string statement =
-        with + "SELECT s.* FROM (" + query + ") s WHERE 1 = 0 " + sql(relation.query.options);
+    const std::string statement = with + "SELECT s.* FROM (" + query + ") s WHERE 1 = 0 " + sql(relation.query.options);
     for (const ResultColumn& column : describe_result(connection, relation.text, statement)) {
         relation.columns.push_back(resolve_column(connection.dialect(), column, ""));
         if (connection.dialect() == Dialect::sqlite && column.type_name == "varchar") {

@@ -335,8 +335,8 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
     if (kind == WatermarkKind::time) {
         const bool is_zoned = column.type == Transport::timestamptz;
         const auto clock = clock_expression(plan.dialect, is_zoned);
-        result["clock"] = text_or_null(
-            clock ? connection().query_value(select_expressions(plan.dialect, *clock)) : std::nullopt);
+        result["clock"] =
+            text_or_null(clock ? connection().query_value(select_expressions(plan.dialect, *clock)) : std::nullopt);
         result["clock_has_zone"] = is_zoned;
     }
     result["null_watermarks"] = std::strtoll(nulls.c_str(), nullptr, 10);

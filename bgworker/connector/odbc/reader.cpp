@@ -70,6 +70,7 @@ void Reader::prepare_plan() {
     }
     follows_texts_ = plan_.watermark && compares_texts(connection_, plan_);
     fetch_.emplace(plan_.columns);
+    if (request_.row_identity.size() == 2) identity_.emplace(request_.row_identity);
     // Without a key no page can be run again, so every value has to be read whole the first time.
     fetch_->row_by_row = plan_.key.empty();
     rejects_null_watermarks_ =
@@ -231,6 +232,7 @@ nlohmann::json Reader::run() {
     const bool first = request_.full ? phase != "full" : phase.empty();
     if (first || lost_key_) check_duplicate_keys();
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
+    if (identity_) sent.insert(sent.end(), identity_->columns().begin(), identity_->columns().end());
     nlohmann::json columns = {{"columns", to_json(sent)}};
     if (request_.only_keys) columns["rows"] = "present";
     out_.send(wire::FrameType::columns, columns);

@@ -16,6 +16,7 @@
 #include "bgworker/connector/odbc/fetch.hpp"
 #include "bgworker/connector/odbc/measures.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
+#include "bgworker/connector/row_identity.hpp"
 
 namespace insync::odbc {
 
@@ -89,6 +90,7 @@ class Reader {
     std::optional<After> stopped_after(const char* phase) const;
     nlohmann::json key_position(const char* phase, const std::optional<After>& after) const;
     void send_row(const Cursor& cursor, std::size_t row);
+    void identify(const Cursor& cursor, std::size_t row);
     void reject_row(const Cursor& cursor, std::size_t row, const std::string& sqlstate, const std::string& message,
                     const std::string& column);
     bool batch_is_full() const;
@@ -116,8 +118,9 @@ class Reader {
     FrameWriter& out_;
     ReadPlan plan_;
     std::optional<FetchState> fetch_;
-    bool key_is_unique_ = false;  // by the source's own key or unique index, as they are now
-    bool lost_key_ = false;       // when the stream was made, it was
+    std::optional<RowIdentity> identity_;  // of rows without a key
+    bool key_is_unique_ = false;           // by the source's own key or unique index, as they are now
+    bool lost_key_ = false;                // when the stream was made, it was
     EncodeOptions encode_;
 
     nlohmann::json position_;               // what the next position frame says

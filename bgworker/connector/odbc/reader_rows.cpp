@@ -102,9 +102,24 @@ void Reader::read_pages(const PageStatement& page, std::optional<After> after, s
     }
 }
 
+// By what the driver hands over, before anything of it is changed or refused.
+void Reader::identify(const Cursor& cursor, std::size_t row) {
+    identity_->begin();
+    for (std::size_t i = 0; i < plan_.sent; i++) {
+        const Cell cell = cursor.cell(row, i);
+        if (cell.is_null) {
+            identity_->add_null();
+        } else {
+            identity_->add(cell.data);
+        }
+    }
+    identity_->end();
+}
+
 void Reader::send_row(const Cursor& cursor, std::size_t row) {
     rows_++;
     rows_since_position_++;
+    if (identity_) identify(cursor, row);
     for (std::size_t part : plan_.key) {
         if (plan_.columns[part].nullable && cursor.cell(row, part).is_null) {
             return reject_row(cursor, row, sqlstate_of(Fault::null_key),
@@ -118,7 +133,7 @@ void Reader::send_row(const Cursor& cursor, std::size_t row) {
             return reject_row(cursor, row, "22004", "watermark column \"" + name + "\" is null", name);
         }
     }
-    out_.begin_row(static_cast<std::int16_t>(plan_.sent));
+    out_.begin_row(static_cast<std::int16_t>(plan_.sent + (identity_ ? identity_->columns().size() : 0)));
     for (std::size_t i = 0; i < plan_.sent; i++) {
         Fault fault = encode_cell(out_, plan_.columns[i], cursor.cell(row, i), encode_, connection_.max_value_bytes());
         if (fault == Fault::none && out_.row_bytes() > max_row_bytes) fault = Fault::too_long;
@@ -128,6 +143,7 @@ void Reader::send_row(const Cursor& cursor, std::size_t row) {
                               plan_.columns[i].name);
         }
     }
+    if (identity_) identity_->append_to(out_);
     out_.end_row();
 }
 
@@ -141,6 +157,12 @@ void Reader::reject_row(const Cursor& cursor, std::size_t row, const std::string
     };
     for (std::size_t part : plan_.key) key[replaced_utf8(plan_.columns[part].name)] = value_of(part);
     for (std::size_t i = 0; i < plan_.sent; i++) record[replaced_utf8(plan_.columns[i].name)] = value_of(i);
+    if (identity_) {
+        for (nlohmann::json* object : {&key, &record}) {
+            (*object)[identity_->columns()[0].name] = identity_->hash_text();
+            (*object)[identity_->columns()[1].name] = std::to_string(identity_->copy());
+        }
+    }
     out_.send(wire::FrameType::reject,
               {{"key", key},
                {"record", record},
