@@ -18,6 +18,7 @@ extern "C" {
 #include "bgworker/dependencies.hpp"
 #include "bgworker/installation.hpp"
 #include "bgworker/job.hpp"
+#include "bgworker/key_origins.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/ledger.hpp"
 #include "bgworker/stream_lock.hpp"
@@ -220,6 +221,12 @@ void settle_position(const Stream& before, const Stream& now, const Changes& cha
             notice(std::to_string(count) + " rejected rows of stream \"" + now.name +
                    "\" were forgotten, as they are told by the key; they are read again");
     }
+    const bool moved = before.source != now.source || before.server != now.server;
+    if (moved || !lost.empty() || changes.reread) {
+        // Which row of the source a row is of, as it was written there.
+        Bookkeeping bookkeeping;
+        forget_origins(now.id);
+    }
     if (!lost.empty() || changes.reread) {
         reset_position(now.id);
         if (has_read && !changes.reread)
@@ -228,7 +235,6 @@ void settle_position(const Stream& before, const Stream& now, const Changes& cha
         return;
     }
     if (!has_read || now.mode == "full") return;
-    const bool moved = before.source != now.source || before.server != now.server;
     if (moved) {
         notice("stream \"" + now.name + "\" goes on in the new source from where it stood in the one of before",
                "Rows that the new source has of before are not read by that. " + full + ".");

@@ -285,7 +285,10 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         if (watermark) check_watermark(stream, *watermark);
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) already_running(stream);
-        if (!watermark) forget_origins(stream.id);
+        if (!watermark) {
+            Bookkeeping bookkeeping;
+            forget_origins(stream.id);
+        }
         rebind_target(stream.id);
         reset_position(stream.id, watermark);
         forget_failures(stream.id, false);

@@ -121,6 +121,18 @@ def test_a_key_without_a_unique_index_is_refused(ventas):
     assert ventas.run("ventas")["status"] == "succeeded"
 
 
+def test_another_source_may_write_its_keys_otherwise(db, shop):
+    """Numbers there, texts here: which row of the source a row of the target is of, is written as the source writes it."""
+    shop.script("CREATE TABLE n (id DECIMAL PRIMARY KEY, v TEXT); INSERT INTO n VALUES (1, 'a'), (2, 'b')")
+    shop.script("CREATE TABLE x (id TEXT PRIMARY KEY, v TEXT); INSERT INTO x VALUES ('1', 'A'), ('2', 'B')")
+    db.execute("CREATE TABLE n (id integer PRIMARY KEY, v text)")
+    db.create_stream("n", "tienda", "n", target="n")
+    assert db.run("n")["inserted"] == 2
+    alter(db, "n", source="x")
+    run = db.run("n")
+    assert (run["updated"], run["rejected"]) == (2, 0), run["message"]
+
+
 def test_a_running_stream_keeps_its_source(ventas):
     with ventas.connect(autocommit=False) as blocker:
         blocker.execute("LOCK TABLE ventas IN ACCESS EXCLUSIVE MODE")

@@ -105,7 +105,7 @@ def test_an_unknown_column(db, shop, argument):
 
 def test_a_source_without_a_key(db, shop):
     shop.execute("CREATE TABLE sueltas (a INTEGER, b TEXT)")
-    text = refused_stream(db, source="'sueltas'")
+    text = refused_stream(db, "watermark => 'a'", source="'sueltas'")
     assert "key" in text
 
 
