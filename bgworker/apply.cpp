@@ -253,6 +253,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
 
 RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>& run_id) {
     Scope scope(stream_);
+    require_bound_target();
     if (kind_ == RowKind::present) return note_keys(batch);
     RunCounts counts;
     counts.batches = 1;
@@ -313,7 +314,9 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     save_names();
     add_slices(batch.watermark, counts.deleted);
     batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
-              static_cast<std::int64_t>(batch.rejects.size()), counts.inserted};
+              stream_.compares_whole_rows() ? 0 : static_cast<std::int64_t>(batch.rejects.size()), counts.inserted,
+              counts.updated};
+    keep_unreadable(batch.rejects);
     std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;
     if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
         limit && limit->exceeded_by(run_rejects, run_rows) && (!limit->share || run_rejects >= rejects_floor)) {
@@ -356,6 +359,7 @@ void Applier::committed() {
     total_.rejects += batch_.rejects;
     total_.unreadable += batch_.unreadable;
     total_.inserted += batch_.inserted;
+    total_.updated += batch_.updated;
     left_ += leaving_;
     leaving_ = 0;
     for (const auto& [bucket, rows] : batch_source_slices_) source_slices_[bucket] += rows;

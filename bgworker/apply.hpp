@@ -177,6 +177,11 @@ class Applier {
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
     void guard_deletes(std::int64_t vanished, std::int64_t total) const;
     std::int64_t replacing_rows() const;
+    void keep_unreadable(const std::vector<SourceReject>& rejects);
+    std::string not_unreadable() const;
+    // Names are looked up again with each statement, and somebody may have put another table in the place of the one
+    // that this run has begun with. Who renames it waits from here on. Throws pg::Error (transient).
+    void require_bound_target() const;
     void count_leaving();
     void guard_leaving();
     std::string delete_scope() const;
@@ -243,6 +248,9 @@ class Applier {
     std::unique_ptr<pg::Plan> source_counts_;
     SliceChanges source_slices_, batch_source_slices_;
     std::string delete_window_;
+    // Of rows that can't be read, where whole rows are compared: what tells them apart, as two SQL arrays without
+    // braces.
+    std::string unreadable_hashes_, unreadable_copies_;
     // Rows that no longer pass the filter: those that the present batch deletes, and those that runs have deleted since
     // one succeeded; of how many that the target had.
     std::unique_ptr<pg::Plan> leaving_plan_;
@@ -251,7 +259,7 @@ class Applier {
     std::string added_columns_;
     // What counts for the limits of the whole run: batches that committed, and the present one.
     struct Seen {
-        std::int64_t rows = 0, rejects = 0, unreadable = 0, inserted = 0;
+        std::int64_t rows = 0, rejects = 0, unreadable = 0, inserted = 0, updated = 0;
     } total_, batch_;
 };
 

@@ -44,6 +44,7 @@ std::vector<std::size_t> Applier::convertible_rows(const Batch& batch) {
 
 std::vector<Difference> Applier::compare(const Batch& batch, bool only_keys) {
     Scope scope(stream_);
+    require_bound_target();
     const auto rows = convertible_rows(batch);
     std::vector<Difference> found;
     if (rows.empty()) return found;

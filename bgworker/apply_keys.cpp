@@ -105,7 +105,9 @@ std::string Applier::delete_scope() const {
         error.error_class = pg::ErrorClass::config;
         throw error;
     }
-    if (!delete_window_.empty()) scope += (scope.empty() ? "" : " AND ") + delete_window_;
+    for (const std::string& part : {delete_window_, not_unreadable()}) {
+        if (!part.empty()) scope += (scope.empty() ? "" : " AND ") + part;
+    }
     return scope;
 }
 
@@ -122,19 +124,6 @@ void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
                         ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
     error.error_class = pg::ErrorClass::config;
     throw DeletesRefused(error, vanished);
-}
-
-// Where whole rows are compared, a row that has changed goes and comes back: what came since a run succeeded takes the
-// place of what goes.
-std::int64_t Applier::replacing_rows() const {
-    if (!stream_.compares_whole_rows()) return 0;
-    Bookkeeping bookkeeping;
-    const auto failed = pg::query(
-        "SELECT coalesce(sum(r.inserted), 0)::bigint FROM insync.run AS r WHERE r.stream_id = $1::integer"
-        " AND r.status IN ('failed', 'cancelled') AND r.id > coalesce((SELECT max(o.id) FROM insync.run AS o"
-        " WHERE o.stream_id = $1::integer AND o.status = 'succeeded'), 0)",
-        {std::to_string(stream_.id)});
-    return total_.inserted + std::stoll(*failed.first()[0]);
 }
 
 // Before the batch is written: which of its rows are there and go, as they no longer pass the filter.
@@ -198,6 +187,7 @@ std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {
 std::int64_t Applier::delete_vanished() {
     if (!seen_ || shape_.deletes == DeleteMode::ignore || total_.unreadable > 0) return 0;
     Scope scope(stream_, pg::Plans::any);
+    require_bound_target();
     seen_->register_relation();
     std::string part = delete_scope();
     std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
@@ -219,6 +209,7 @@ std::int64_t Applier::revive_seen() {
                            !stream_.has_option("filter") && !stream_.has_option("deleted_when");
     if (!is_told_by_keys || total_.unreadable > 0) return 0;
     Scope scope(stream_, pg::Plans::any);
+    require_bound_target();
     seen_->register_relation();
     std::string part = delete_scope();
     pg::query(nothing_deferred);

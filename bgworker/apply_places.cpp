@@ -1,4 +1,12 @@
 // Sees to it that rows are written where they are found; see apply.hpp and target_kind.hpp.
+extern "C" {
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+}
+
 #include "bgworker/apply_scope.hpp"
 
 namespace insync {
@@ -15,6 +23,22 @@ void Applier::agree_with_planner() {
                         "Add timescaledb to shared_preload_libraries, and restart the server.");
     }
     has_planned_ = true;
+}
+
+void Applier::require_bound_target() const {
+    const char *schema = stream_.target_schema.c_str(), *table = stream_.target_table.c_str();
+    const Oid oid = target_oid_;
+    const bool is_bound = pg::call([&] {
+        LockRelationOid(oid, RowExclusiveLock);
+        const Oid space = get_namespace_oid(schema, true);
+        return OidIsValid(space) && get_relname_relid(table, space) == oid;
+    });
+    if (is_bound) return;
+    pg::Error error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "target " + shape_.target + " is another table than when the run began", "",
+                    "The next run follows the table, if it was renamed.");
+    error.error_class = pg::ErrorClass::transient;
+    throw error;
 }
 
 // What a first load has written must be there for a query: whoever planned or wrote it may have had another place in

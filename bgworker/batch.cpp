@@ -114,6 +114,11 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
     }
     std::vector<SourceColumn> columns;
     std::set<std::string> taken{"insync_row"};
+    auto is_identity = [](const nlohmann::json& item) { return text_member(item, "source_type") == row_identity_type; };
+    // What tells rows apart keeps its name, whatever the source calls its own.
+    for (const auto& item : description) {
+        if (item.is_object() && is_identity(item)) taken.insert(fold_name(text_member(item, "name")));
+    }
     for (const auto& item : description) {
         if (!item.is_object()) throw ProtocolError("a column that is no object");
         SourceColumn column;
@@ -135,7 +140,7 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         column.transport = *transport;
         if (column.name.empty()) column.name = "column" + std::to_string(columns.size() + 1);
         column.field = fold_name(column.name);
-        for (int suffix = 2; !taken.insert(column.field).second; suffix++) {
+        for (int suffix = 2; !is_identity(item) && !taken.insert(column.field).second; suffix++) {
             std::string tail = "_" + std::to_string(suffix);
             column.field = fold_name(column.name, max_name - tail.size()) + tail;
         }

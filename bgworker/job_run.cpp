@@ -11,10 +11,18 @@ namespace insync {
 
 namespace {
 
-void backfill(const Stream& stream, const Job& job, SourceSession& session, Transactions& transactions) {
-    StreamLock lock(stream.id, 0, StreamLock::Until::scope_end, StreamLock::Sharing::backfills);
-    if (!lock.held() || shared::is_wanted(stream.id))
-        throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + stream.name + "\" is running");
+// As it is once its lock is held.
+Stream locked_stream(const Stream& stream, Transactions& transactions) {
+    auto found = transactions.run([&] { return load_stream(stream.id); });
+    if (!found) throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + stream.name + "\" was dropped");
+    return std::move(*found);
+}
+
+void backfill(const Stream& asked, const Job& job, SourceSession& session, Transactions& transactions) {
+    StreamLock lock(asked.id, 0, StreamLock::Until::scope_end, StreamLock::Sharing::backfills);
+    if (!lock.held() || shared::is_wanted(asked.id))
+        throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + asked.name + "\" is running");
+    const Stream stream = locked_stream(asked, transactions);
     ConnectorProcess& connector = session.open(stream, transactions);
     try {
         Backfill(stream, job, transactions).execute(connector);
@@ -35,9 +43,10 @@ void repair(const Stream& stream, Verification& verification, Transactions& tran
     });
 }
 
-void verify(const Stream& stream, const Job& job, SourceSession& session, Transactions& transactions) {
-    StreamLock lock(stream.id);
-    if (!lock.held()) throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + stream.name + "\" is running");
+void verify(const Stream& asked, const Job& job, SourceSession& session, Transactions& transactions) {
+    StreamLock lock(asked.id);
+    if (!lock.held()) throw pg::Error(ERRCODE_LOCK_NOT_AVAILABLE, "stream \"" + asked.name + "\" is running");
+    const Stream stream = locked_stream(asked, transactions);
     const auto depth = depth_of(text_member(job.options, "depth")).value_or(Depth::rows);
     Verification verification(stream, job.window, depth, transactions);
     try {

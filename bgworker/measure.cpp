@@ -43,11 +43,6 @@ std::uint64_t modulo_two_64(const std::string& digits) {
     return value;
 }
 
-std::string source_type_of(const Stream& stream, const MappedColumn& column) {
-    const SourceColumn* source = column.field.empty() ? nullptr : find_field(stream.source_columns, column.field);
-    return source != nullptr ? source->source_type : "";
-}
-
 }  // namespace
 
 std::optional<Depth> depth_of(const std::string& name) {
@@ -100,7 +95,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     std::vector<std::pair<std::string, std::string>> sums;  // source column, SQL over t
     for (const auto& column : shape.columns) {
         // What the connector counts, the source doesn't know.
-        if (source_type_of(stream_, column) == row_identity_type) continue;
+        if (stream_.compares_whole_rows() && stream_.is_row_identity(column.field)) continue;
         // What the stream adds of its own, such as its shop, is in the scope.
         if (column.key && is_constant(column.expression, stream_.source_columns)) continue;
         const auto& type = types[column.plain_name];

@@ -73,8 +73,13 @@ bool Stream::is_on(const char* name) const {
 }
 
 bool Stream::compares_whole_rows() const {
-    return std::any_of(source_columns.begin(), source_columns.end(),
-                       [](const SourceColumn& column) { return column.source_type == row_identity_type; });
+    return !source_key_unique && source_key.size() == 2 && is_row_identity(source_key[0]) &&
+           is_row_identity(source_key[1]);
+}
+
+bool Stream::is_row_identity(const std::string& field) const {
+    const SourceColumn* column = find_field(source_columns, field);
+    return column != nullptr && column->source_type == row_identity_type;
 }
 
 bool can_read_changes(const Stream& stream) {

@@ -35,6 +35,7 @@ struct Stream {
     bool is_on(const char* name) const;
     // Has its source no key, so that whole rows are compared? source_key is then the columns that tell them apart.
     bool compares_whole_rows() const;
+    bool is_row_identity(const std::string& field) const;
     bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
 };
 

@@ -177,10 +177,7 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
         pg::Spi spi;
         create_stream_target(stream, types);
     }
-    for (auto& column : stream.source_columns) {
-        column.made = !existing && !types.contains(column.field) && !stream.is_on("columns_only");
-        column.mapped = !existing || existing->find(column.field) != nullptr;
-    }
+    note_filled_columns(stream, types, existing, {});
     bool home = is_home_database();
     stream.id = insert_stream(stream);
     record_owner(stream.id);

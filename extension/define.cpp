@@ -83,10 +83,6 @@ void compare_whole_rows(Stream& stream, const SourceDescription& description) {
     if (!description.promises_key) refuse("An API's rows are told apart by a key.");
     if (!stream.watermark.empty())
         refuse("Without a key, whole rows are compared, and a watermark can't tell which have changed.");
-    for (const char* option : {"operation_column", "deleted_when", "delete_feed", "reconcile"}) {
-        if (stream.has_option(option))
-            refuse(std::string("Without a key, whole rows are compared, and option ") + option + " has no meaning.");
-    }
     if (!stream.has_option("deletes")) stream.options["deletes"] = "hard";
     check_whole_rows(stream);
     auto add = [&](std::string name, Transport transport, const char* type) {
@@ -338,7 +334,32 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     if (target) adopt_key(stream, *target);
 }
 
+void note_filled_columns(Stream& stream, const std::map<std::string, std::string>& expression_types,
+                         const std::optional<Target>& target, const std::vector<SourceColumn>& known) {
+    for (auto& column : stream.source_columns) {
+        const bool exists = target && target->find(column.field) != nullptr;
+        column.made = !target && !expression_types.contains(column.field) && !stream.is_on("columns_only");
+        column.mapped = !target || exists;
+        if (known.empty()) continue;
+        const SourceColumn* before = find_field(known, column.field);
+        column.made = before != nullptr && before->made;
+        column.mapped = before != nullptr ? before->mapped : !exists;
+    }
+}
+
 void check_whole_rows(const Stream& stream) {
+    auto refuse = [&](const std::string& option, const std::string& why) {
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "option " + option + " has no meaning for stream \"" + stream.name + "\"",
+                        "The source has no key, so whole rows are compared" + why,
+                        "Leave it out, or name the columns that identify a row: key => '...'.");
+    };
+    for (const char* option : {"operation_column", "deleted_when", "delete_feed", "reconcile"}) {
+        if (stream.has_option(option)) refuse(option, ".");
+    }
+    if (stream.option("filter_leaves") == "keep")
+        refuse("filter_leaves", ": a row that has left the filter is not known as the one that it was.");
+    if (stream.is_on("columns_only")) refuse("columns_only", ", and the target needs what tells them apart.");
     if (stream.option("deletes") != "ignore") return;
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                     "option deletes of stream \"" + stream.name + "\" must be hard or soft",

@@ -48,6 +48,11 @@ void require_described(const Stream& stream);
 // pg::Error as that does.
 void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& transactions);
 
+// Notes which columns of the target the stream fills, and which it makes (SourceColumn::mapped, made). `known`: what it
+// knew of the same target before; a column of the target that the source has gained since is the user's.
+void note_filled_columns(Stream& stream, const std::map<std::string, std::string>& expression_types,
+                         const std::optional<Target>& target, const std::vector<SourceColumn>& known);
+
 // Of a stream that compares whole rows: throws where its options would leave rows behind that are gone.
 void check_whole_rows(const Stream& stream);
 

@@ -51,7 +51,7 @@ void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& tra
         if (!target) throw pg::Error(ERRCODE_UNDEFINED_TABLE, "target \"" + stream.target_table + "\" does not exist");
         complete_stream(stream, description, target, stream.option("mode"));
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
-        (void)check_expressions(stream);
+        note_filled_columns(stream, check_expressions(stream), target, {});
         save_definition(stream);
         const bool uncounted = settle_ledger(stream);
         Applier(stream, stream.source_columns, false).check();

@@ -107,11 +107,10 @@ bool define_again(Stream& stream, const Changes& changes) {
     check_stream_options(stream.options, server.kind);
     SourceDescription description = describe_source(server, stream);
     // What tells rows without a key apart is no column of the source.
-    if (stream.compares_whole_rows()) {
-        std::erase_if(stream.key, [&](const std::string& name) {
-            return std::find(stream.source_key.begin(), stream.source_key.end(), name) != stream.source_key.end();
-        });
-    }
+    if (stream.compares_whole_rows() &&
+        std::find(stream.key.begin(), stream.key.end(), stream.source_key[0]) != stream.key.end())
+        stream.key.clear();
+    const auto known_columns = std::move(stream.source_columns);
     stream.source_columns = description.columns;
     stream.watermark_kind = description.watermark_kind;
     if (changes.target) {
@@ -126,6 +125,7 @@ bool define_again(Stream& stream, const Changes& changes) {
     }
     complete_stream(stream, description, existing, stream.option("mode"));
     auto types = check_expressions(stream);
+    note_filled_columns(stream, types, existing, changes.target ? std::vector<SourceColumn>() : known_columns);
     if (existing && changes.target) lock_target(*existing);
     if (existing || !changes.target) return false;
     pg::PinnedSettings settings;

@@ -140,7 +140,10 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         ProcedureTransactions transactions;
         StreamLock lock(stream.id, StreamLock::short_patience_ms);
         if (!lock.held()) already_running(stream);
-        transactions.run([&] { close_interrupted_runs(stream.id); });
+        transactions.run([&] {
+            stream = load_stream(name);  // as who was waited for has left it
+            close_interrupted_runs(stream.id);
+        });
         SourceSession session;
         RunRequest request;
         request.trigger = "call";
@@ -282,9 +285,10 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
         auto watermark = text_argument(fcinfo, 1);
         if (watermark && !can_read_changes(stream))
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "stream \"" + stream.name + "\" has no watermark to set");
-        if (watermark) check_watermark(stream, *watermark);
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) already_running(stream);
+        stream = load_stream(stream.name);  // as who was waited for has left it
+        if (watermark) check_watermark(stream, *watermark);
         if (!watermark) {
             Bookkeeping bookkeeping;
             forget_origins(stream.id);

@@ -34,30 +34,36 @@ bool cascades(const Node* statement) {
     return false;
 }
 
+// Streams of others are not named.
+std::string shown(const DependentStream& stream) {
+    const auto found = load_stream(stream.id);
+    return found && is_owner(*found) ? "stream \"" + stream.name + "\"" : "a stream of another role";
+}
+
 [[noreturn]] void refuse_drop(const std::vector<DependentStream>& streams) {
     std::string detail;
     for (const auto& stream : streams) {
         if (stream.server != streams.front().server) continue;
-        detail += (detail.empty() ? "" : "\n") + ("stream \"" + stream.name + "\" depends on server " + stream.server);
+        detail += (detail.empty() ? "" : "\n") + (shown(stream) + " depends on server " + stream.server);
     }
     throw pg::Error(
         ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
         "cannot drop server " + streams.front().server + " because other objects depend on it", detail,
-        "Use DROP ... CASCADE to drop the dependent streams too, or give them another server: SELECT sync_alter(" +
-            pg::quote_literal(streams.front().name) + ", '{\"server\": \"...\"}');");
+        "Use DROP ... CASCADE to drop the dependent streams too, or give them another server: SELECT sync_alter('...', "
+        "'{\"server\": \"...\"}');");
 }
 
 void follow_drops(const Node* statement) {
     const auto streams = streams_of_dropped_servers();
     if (!streams.empty() && !cascades(statement)) refuse_drop(streams);
     for (const auto& stream : streams) {
-        notice("drop cascades to stream \"" + stream.name + "\"");
+        notice("drop cascades to " + shown(stream));
         forget_stream(stream.id);
     }
     for (const auto& stream : record_dropped_targets()) {
         if (is_dropping(stream.id)) continue;
-        notice("the runs of stream \"" + stream.name + "\" will fail, as its target was dropped",
-               "SELECT sync_drop(" + pg::quote_literal(stream.name) + "); drops the stream, too.");
+        notice("the runs of " + shown(stream) + " will fail, as its target was dropped",
+               "sync_drop() drops the stream, too.");
     }
 }
 

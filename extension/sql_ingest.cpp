@@ -339,14 +339,21 @@ INSYNC_SQL_FUNCTION(sync_ingest);
 Datum sync_ingest(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_ingest()");
-        Stream stream = load_stream(required_text(fcinfo, 0, "stream"));
-        require_described(stream);
+        const std::string name = required_text(fcinfo, 0, "stream");
+        Stream stream = load_stream(name);
         std::string text = jsonb_text(fcinfo, 1, "records");
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held()) {
             throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
                             "Send the records again in a while, or leave them to the run.");
         }
+        stream = load_stream(name);  // as who was waited for has left it
+        require_described(stream);
+        if (stream.compares_whole_rows())
+            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                            "stream \"" + stream.name + "\" takes no records, as its source has no key", "",
+                            "Name the columns that identify a row: SELECT sync_alter(" +
+                                pg::quote_literal(stream.name) + ", '{\"key\": \"...\"}').");
         {
             // As in sync_replay(): what the caller has deferred is not to be fired as the stream's owner.
             pg::Spi spi;

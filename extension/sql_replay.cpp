@@ -120,7 +120,8 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
                             "Call sync_replay() again when the run has ended.");
         }
-        require_owner(stream);  // whether or not there is anything to replay
+        stream = load_stream(stream.name);  // as who was waited for has left it
+        require_owner(stream);              // whether or not there is anything to replay
         {
             // Applying makes constraints immediate, which fires what is deferred: what the caller has deferred is to
             // be fired by the caller, and not as the stream's owner.

@@ -111,6 +111,7 @@ Datum sync_verify(PG_FUNCTION_ARGS) {
         if (!lock.held())
             throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
                             "Call sync_verify() again when the run has ended.");
+        stream = load_stream(stream.name);  // as who was waited for has left it
         CallerTransactions transactions;
         SourceSession session;
         const std::int64_t run_id = insert_run(stream, "verify", "running", "call");

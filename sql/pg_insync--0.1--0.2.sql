@@ -395,7 +395,9 @@ COMMENT ON COLUMN insync.origin.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.origin.key_hash IS 'hash of the target''s key';
 COMMENT ON COLUMN insync.origin.source_key IS 'the source''s key, as a JSON array';
 ALTER TABLE insync.origin ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner_reads ON insync.origin FOR SELECT USING (insync.is_stream_owner(stream_id));
+CREATE POLICY owner_reads ON insync.origin FOR SELECT
+    USING (EXISTS (SELECT FROM insync.stream AS s WHERE s.id OPERATOR(pg_catalog.=) stream_id AND insync.is_owner(s.owner)
+           AND s.owner_id OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)));
 SELECT pg_catalog.pg_extension_config_dump('insync.origin', '');
 
 ALTER TABLE insync.ledger ENABLE ROW LEVEL SECURITY;
@@ -652,7 +654,21 @@ REVOKE ALL ON FUNCTION sync_alter(text, jsonb, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION sync_alter(text, jsonb) IS
     'sets options of a stream (a null value resets one), also schedule, name, owner, server, source, target, key and watermark; takes effect with the next run. How far the stream has read is kept where it still means the same; a notice says where it is not, and what becomes of rows that were read before';
 
-/* Who may do what. */
+/* Who may do what. Whoever could read insync.progress goes on to: it looks at jobs now. */
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT r.rolname FROM pg_catalog.pg_class AS c, LATERAL pg_catalog.aclexplode(c.relacl) AS a
+          JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
+         WHERE c.oid OPERATOR(pg_catalog.=) 'insync.progress'::pg_catalog.regclass AND a.privilege_type OPERATOR(pg_catalog.=) 'SELECT'
+           AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT ON insync.job TO %I', granted.rolname);
+    END LOOP;
+END $$;
+
 CREATE FUNCTION sync_revoke(role text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_revoke';
 COMMENT ON FUNCTION sync_revoke(text) IS

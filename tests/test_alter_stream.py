@@ -1,9 +1,11 @@
 """sync_alter() of what a stream reads and writes: how far it has read, its history and its rejects are kept where that is
 possible, nothing is lost or doubled, and what a change costs is said."""
 
+import threading
+
 import psycopg
 import pytest
-from harness import SqliteSource
+from harness import SqliteSource, wait_for
 from psycopg.types.json import Jsonb
 
 
@@ -131,6 +133,33 @@ def test_another_source_may_write_its_keys_otherwise(db, shop):
     alter(db, "n", source="x")
     run = db.run("n")
     assert (run["updated"], run["rejected"]) == (2, 0), run["message"]
+
+
+def test_a_users_own_column_stays_his(ventas, shop):
+    ventas.execute("ALTER TABLE ventas ADD COLUMN nota text; UPDATE ventas SET nota = 'mine'")
+    shop.script("ALTER TABLE ventas ADD COLUMN nota TEXT DEFAULT 'theirs'; UPDATE ventas SET cantidad = 1, actualizado = '2025-01-08 10:00:00'")
+    ventas.run("ventas")
+    alter(ventas, "ventas", reread=True, source="ventas")
+    ventas.run("ventas")
+    assert ventas.query("SELECT DISTINCT nota FROM ventas WHERE id < 6") == [("mine",)]
+
+
+def test_who_waited_for_a_change_goes_by_it(ventas):
+    """A run that was called while another session changed the target."""
+    with ventas.connect(autocommit=False) as other:
+        other.execute("SELECT sync_alter('ventas', '{\"target\": \"otra\"}')")
+
+        def run():
+            with ventas.connect() as session:
+                session.execute("CALL sync_run('ventas')")
+
+        waiting = threading.Thread(target=run)
+        waiting.start()
+        wait_for(lambda: ventas.query("SELECT FROM pg_stat_activity WHERE query LIKE 'CALL sync_run%%' AND state = 'active'"), "the run to be called")
+        other.commit()
+        waiting.join()
+    ventas.run("ventas")
+    assert ventas.value("SELECT count(*) FROM otra") == 6
 
 
 def test_a_running_stream_keeps_its_source(ventas):

@@ -41,7 +41,7 @@ def test_a_trigger_is_rolled_back_with_its_transaction(stream):
 
 def test_a_trigger_takes_a_pattern(db, shop):
     for name in ("ventas_01", "ventas_02", "otra"):
-        db.create_stream(name, "tienda", "ventas", watermark="actualizado")
+        db.create_stream(name, "tienda", "ventas", target=name, watermark="actualizado")
     assert sorted(name for name, _ in db.query("SELECT * FROM sync_trigger('ventas%%')")) == ["ventas_01", "ventas_02"]
     assert len(db.query("SELECT * FROM sync_trigger()")) == 3
 

@@ -1,9 +1,11 @@
 """Streams, their servers and their targets: which table a stream may take, what sync_drop() may drop, and what becomes of
 a stream whose server or target is renamed, moved or dropped."""
 
+import threading
+
 import psycopg
 import pytest
-from harness import SqliteSource
+from harness import SqliteSource, wait_for
 
 
 @pytest.fixture
@@ -223,6 +225,26 @@ def test_rows_do_not_stay_away_where_a_target_is_made_again(ventas, shop):
     assert "is not the table that stream" in run["message"] and "sync_reset('ventas')" in run["message"]
     ventas.execute("SELECT sync_reset('ventas')")
     assert ventas.run("ventas")["inserted"] == 5
+
+
+def test_a_target_that_is_rotated_within_a_run_gets_all_of_its_rows(db, shop):
+    """Between two batches another table takes its name: what the run has still to write is the renamed one's."""
+    shop.script("DELETE FROM ventas; WITH RECURSIVE i (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 40) INSERT INTO ventas SELECT i, 'p', 1, 1, '2025-01-06 09:00:00' FROM i")
+    db.create_stream("ventas", "tienda", "ventas", watermark="actualizado", options={"batch_rows": 10})
+    db.execute("CREATE TABLE gate (id int); CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 25 THEN LOCK TABLE public.gate; END IF; RETURN NEW; END'")
+    db.execute("CREATE TRIGGER t BEFORE INSERT ON ventas FOR EACH ROW EXECUTE FUNCTION wait_here()")
+    with db.connect(autocommit=False) as gate, db.connect(autocommit=False) as other:
+        gate.execute("LOCK TABLE gate")
+        run_id = db.trigger("ventas")
+        wait_for(lambda: db.query("SELECT FROM ventas WHERE id = 20"), "two batches")
+        renaming = threading.Thread(target=lambda: other.execute("ALTER TABLE ventas RENAME TO ventas_2025; CREATE TABLE ventas (LIKE ventas_2025 INCLUDING ALL)") and other.commit())
+        renaming.start()
+        wait_for(lambda: db.query("SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted AND relation = 'ventas'::regclass"), "the table to be renamed")
+        gate.rollback()
+        renaming.join()
+        db.wait(run_id)
+    db.run("ventas")
+    assert db.query("SELECT (SELECT count(*) FROM ventas), (SELECT count(*) FROM ventas_2025)") == [(0, 40)]
 
 
 def test_a_full_stream_fills_a_table_that_was_made_again(db, shop):

@@ -216,9 +216,11 @@ def test_who_looks_runs_no_code_of_others(db, mallory, statement):
 
 
 @pytest.mark.parametrize("statement", ["SELECT * FROM sync_explain('malo')", "SELECT sync_alter('malo', '{\"lookback\": \"1 hour\"}')",
-                                       "SELECT sync_reset('malo')", "SELECT sync_drop('malo', true)"])  # fmt: skip
+                                       "SELECT sync_reset('malo')", "SELECT sync_drop('malo')", "SELECT sync_drop('hecho', true)"])  # fmt: skip
 def test_what_a_superuser_does_with_a_stream_is_its_owner_s(db, mallory, statement):
     mallory.execute("DROP TABLE evil.child")
+    mallory.create_stream("hecho", "tienda", "ventas", target="evil.hecho")  # the one of which it has made the table
+    mallory.execute("TRUNCATE evil.caught")
     run_by(db, "superuser", lambda execute, _: execute(statement))
     if "drop" not in statement:
         assert db.query("SELECT * FROM evil.caught WHERE who <> %s", mallory.user) == []

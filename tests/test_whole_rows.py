@@ -126,8 +126,10 @@ def test_rows_that_differ_only_in_what_the_target_cannot_hold_are_two(db, lite):
 @pytest.mark.parametrize("arguments, message", [
     ({"watermark": "sold"}, 'source "t" has no primary key'),
     ({"options": {"deletes": "ignore"}}, 'option deletes of stream "t" must be hard or soft'),
-    ({"options": {"operation_column": "shop", "deletes": "hard"}}, 'source "t" has no primary key'),
-    ({"options": {"deleted_when": "pieces = 0", "deletes": "hard"}}, 'source "t" has no primary key'),
+    ({"options": {"operation_column": "shop", "deletes": "hard"}}, 'option operation_column has no meaning for stream "t"'),
+    ({"options": {"deleted_when": "pieces = 0", "deletes": "hard"}}, 'option deleted_when has no meaning for stream "t"'),
+    ({"options": {"filter": "pieces = 0", "filter_leaves": "keep"}}, 'option filter_leaves has no meaning for stream "t"'),
+    ({"options": {"columns_only": True, "columns": {"v": "shop"}}}, 'option columns_only has no meaning for stream "t"'),
 ])  # fmt: skip
 def test_what_needs_a_key_is_refused(db, lite, arguments, message):
     lite.run(TABLE)
@@ -145,6 +147,8 @@ def test_a_stream_cannot_be_made_to_leave_old_versions(db, lite):
         db.alter_stream("t", deletes="ignore")
     with pytest.raises(psycopg.Error, match="mode keys needs a key"):
         db.trigger("t", "keys")
+    with pytest.raises(psycopg.Error, match="option operation_column has no meaning"):
+        db.alter_stream("t", operation_column="shop")
     db.alter_stream("t", source="t", schedule="1 hour")  # what tells its rows apart is found again
     assert db.value("SELECT key FROM insync.stream") == ["row_hash", "row_copy"]
 
@@ -196,6 +200,53 @@ def test_a_row_that_is_refused_is_kept_with_what_tells_it_apart(db, lite):
     assert db.query("SELECT * FROM sync_replay('t')") == [(2, 0)]
     assert len(db.query("SELECT FROM t WHERE shop = 'T01'")) == 2
     assert db.run("t")["unchanged"] == 3 and db.errors("t") == []
+
+
+def test_a_row_that_cannot_be_read_holds_up_nothing_else(db, lite):
+    lite.run("CREATE TABLE t (v TEXT, at DATETIME); INSERT INTO t VALUES ('a', '2026-01-01 10:00:00'), ('b', 1735689600), ('d', NULL)")
+    db.create_stream("t", "caja", "t")
+    assert db.run("t")["rejected"] == 1
+    lite.run("UPDATE t SET v = 'c' WHERE v = 'a'; DELETE FROM t WHERE v = 'd'")
+    db.run("t")
+    assert db.query("SELECT v FROM t") == [("c",)]
+
+
+def test_a_row_that_was_mended_by_hand_stays(db, lite):
+    lite.run("CREATE TABLE t (v TEXT, at DATETIME); INSERT INTO t VALUES ('a', '2026-01-01 10:00:00'), ('b', 1735689600)")
+    db.create_stream("t", "caja", "t")
+    db.run("t")
+    db.execute("UPDATE insync.error SET record = record || '{\"at\": \"2025-01-01\"}'")
+    assert db.query("SELECT * FROM sync_replay('t')") == [(1, 0)]
+    lite.run("INSERT INTO t VALUES ('c', NULL)")
+    db.run("t")
+    assert sorted(db.query("SELECT v FROM t")) == [("a",), ("b",), ("c",)]
+
+
+def test_a_source_that_gains_columns_of_those_names_mixes_nothing_up(db, lite):
+    lite.run("CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('a'), ('b'), ('b')")
+    db.create_stream("t", "caja", "t")
+    db.run("t")
+    lite.run("ALTER TABLE t ADD COLUMN row_hash TEXT DEFAULT '00112233445566778899aabbccddeeff'")
+    db.run("t")
+    assert sorted(db.query("SELECT v, row_copy FROM t")) == [("a", 1), ("b", 1), ("b", 2)]
+    assert db.value("SELECT count(DISTINCT row_hash) FROM t") == 2
+
+
+def test_values_that_come_back_are_marked_as_living_again(db, lite):
+    lite.run(TABLE)
+    insert(lite, [("T01", i, 1, None) for i in range(40)])
+    db.create_stream("t", "caja", "t", options={"deletes": "soft", "deleted_column": "gone"})
+    for price in (1, 2, 1, 2):
+        lite.run(f"UPDATE t SET price = {price}")
+        db.run("t")
+        assert db.query("SELECT price::int, count(*) FROM t WHERE gone IS NULL GROUP BY 1") == [(price, 40)]
+
+
+def test_records_cannot_be_pushed(db, lite):
+    lite.run(TABLE)
+    db.create_stream("t", "caja", "t")
+    with pytest.raises(psycopg.Error, match="takes no records, as its source has no key"):
+        db.execute("SELECT sync_ingest('t', '{\"shop\": \"T01\"}')")
 
 
 # --------------------------------------------------------------------------------------------- verification and backfills

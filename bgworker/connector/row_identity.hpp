@@ -29,6 +29,7 @@ class RowIdentity {
     // A row: its values, one by one, then what it is.
     void begin() { hash_ = offset_basis; }
     void add_null() { add_byte(0); }
+    void add_fault() { add_byte(2); }
     void add(std::string_view value);
     // Counts the row.
     void end() { copy_ = ++counts_[hash_]; }

@@ -109,6 +109,8 @@ void Reader::identify(const Cursor& cursor, std::size_t row) {
         const Cell cell = cursor.cell(row, i);
         if (cell.is_null) {
             identity_->add_null();
+        } else if (cell.fault != Fault::none) {
+            identity_->add_fault();  // its bytes are those of another row, or only some of its own
         } else {
             identity_->add(cell.data);
         }
