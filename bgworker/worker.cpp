@@ -3,6 +3,7 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/pg_database.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "libpq/pqsignal.h"
@@ -11,6 +12,7 @@ extern "C" {
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -19,6 +21,7 @@ extern "C" {
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "bgworker/agenda.hpp"
 #include "bgworker/bookkeeping.hpp"
@@ -39,8 +42,11 @@ namespace insync {
 
 namespace {
 
-// How long a worker may linger in all; DROP DATABASE waits five seconds for those who are connected.
-constexpr TimestampTz longest_stay = 4 * USECS_PER_SEC;
+// How long a worker may stay in all: whatever grows in it, or in a driver, is gone now and then.
+constexpr TimestampTz longest_stay = 10 * USECS_PER_MINUTE;
+// How often a worker that lingers looks whether it is in the way. DROP DATABASE waits five seconds for all who are
+// connected.
+constexpr long look_around_ms = 1000;
 // When to look again for servers that found no room on the agenda.
 constexpr TimestampTz crowded_pause = USECS_PER_MINUTE;
 
@@ -53,6 +59,29 @@ void on_exit(int, Datum) {
     shared::release_live();
     if (own_place.agenda >= 0)
         shared::worker_ended(own_place, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
+}
+
+// Whether somebody drops, renames or copies this database: he has its lock then, and waits for all others to leave.
+bool is_database_wanted() {
+    return pg::call([] {
+        LOCKTAG tag;
+        SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+        // What every new session takes for a moment.
+        if (LockAcquire(&tag, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL) return true;
+        LockRelease(&tag, RowExclusiveLock, true);
+        return false;
+    });
+}
+
+// Others may wait for a worker, or for all workers to leave the database.
+bool is_in_the_way() {
+    return shared::somebody_waits() || is_database_wanted();
+}
+
+void reload_settings() {
+    if (!ConfigReloadPending) return;
+    ConfigReloadPending = false;
+    pg::call([] { ProcessConfigFile(PGC_SIGHUP); });
 }
 
 void log_failure(const std::string& stream, const pg::Error& error) {
@@ -75,6 +104,7 @@ class Worker {
 
   private:
     bool may_run();
+    void show_server();
     TimestampTz survey();
     std::vector<DueStream> due_now_and_later();
     void run(const DueStream& due);
@@ -83,7 +113,7 @@ class Worker {
     void idle_until(TimestampTz time);
 
     Agenda agenda_;
-    std::string server_;
+    std::string server_, shown_server_;
     std::uint64_t definition_ = 0;  // of the server, as it is now
     WorkerTransactions transactions_;
     SourceSession session_;
@@ -105,6 +135,12 @@ bool Worker::may_run() {
         }
         return is_home_database();
     });
+}
+
+void Worker::show_server() {
+    if (std::exchange(shown_server_, server_) == server_) return;
+    const std::string application = "pg_insync worker: " + server_;
+    pg::call([&] { SetConfigOption("application_name", application.c_str(), PGC_USERSET, PGC_S_SESSION); });
 }
 
 // Puts each server of the database on the launcher's agenda; where that is full, comes back for the rest. Streams whose
@@ -170,18 +206,17 @@ std::vector<DueStream> Worker::due_now_and_later() {
 TimestampTz Worker::work() {
     if (!may_run()) return DT_NOEND;
     if (!OidIsValid(agenda_.server)) return survey();
-    std::string application = "pg_insync worker: " + server_;
-    pg::call([&] { SetConfigOption("application_name", application.c_str(), PGC_USERSET, PGC_S_SESSION); });
-    int connections = transactions_.run([&] { return connections_of(agenda_.server); });
-    shared::set_wanted(own_place.agenda, connections);
     TimestampTz arrived = GetCurrentTimestamp();
     for (bool worked = false;; worked = true) {
+        reload_settings();
         if (!may_run()) return DT_NOEND;
+        show_server();
+        const int connections = transactions_.run([&] { return connections_of(agenda_.server); });
+        shared::set_wanted(own_place.agenda, connections);
         shared::clear_due(own_place.agenda);  // what was asked for until now is in the tables
         auto due = due_now_and_later();
         TimestampTz now = GetCurrentTimestamp();
-        // Not for long: others may wait for a worker, and DROP DATABASE for this one.
-        bool may_stay = now < arrived + longest_stay && !shared::somebody_waits();
+        bool may_stay = now < arrived + longest_stay && !is_in_the_way();
         TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
         TimestampTz upkeep = plan_due_upkeep();
         next = std::min(next, upkeep);
@@ -280,19 +315,21 @@ bool Worker::run_job(const std::string& server, const std::vector<int>& but) {
     return true;
 }
 
+// Waits for the next run; not to the end where something becomes due before, or somebody is in need of this worker.
 void Worker::idle_until(TimestampTz time) {
-    if (!shared::begin_lingering(own_place.agenda)) return;
-    pg::call([&] {
-        long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), time);
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::max(wait, 1L),
-                        PG_WAIT_EXTENSION);
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
-        if (ConfigReloadPending) {
-            ConfigReloadPending = false;
-            ProcessConfigFile(PGC_SIGHUP);
-        }
-    });
+    bool is_woken = false;
+    for (TimestampTz now = GetCurrentTimestamp(); !is_woken && now < time; now = GetCurrentTimestamp()) {
+        if (!shared::begin_lingering(own_place.agenda)) break;
+        is_woken = pg::call([&] {
+            const long wait = std::clamp(TimestampDifferenceMilliseconds(now, time), 1L, look_around_ms);
+            const int events =
+                WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait, PG_WAIT_EXTENSION);
+            ResetLatch(MyLatch);
+            CHECK_FOR_INTERRUPTS();
+            return (events & WL_LATCH_SET) != 0;
+        });
+        is_woken = is_woken || is_in_the_way();
+    }
     shared::end_lingering(own_place.agenda);
 }
 

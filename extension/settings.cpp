@@ -83,7 +83,7 @@ void define(bool preloaded) {
                             nullptr);
     DefineCustomIntVariable("insync.linger", "A worker waits for the next run of its server if it is this near.",
                             "While it waits it keeps its connections, to the source and to the database.", &linger_ms,
-                            2000, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+                            5000, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("insync.max_workers", "Workers that may run at the same time, over all databases.",
                             "They also count for max_worker_processes.", &worker_count, 8, 1, 1000, PGC_SIGHUP, 0,
                             nullptr, nullptr, nullptr);

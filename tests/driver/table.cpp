@@ -93,6 +93,7 @@ std::optional<Result> sqlserver_catalog(const std::string& sql) {
     if (contains(sql, "SYSDATETIME") || contains(sql, "SYSUTCDATETIME")) {
         return list_of(3, {{"2026-01-05 10:00:00.0000000", "2026-01-01 07", "2001"}});
     }
+    if (contains(sql, "modify_date")) return list_of(1, {{"2026-01-01 07"}});
     if (contains(sql, "MIN_ACTIVE_ROWVERSION")) return list_of(1, {{"2001"}});
     if (contains(sql, "sys.databases")) return list_of(2, {{"1", "0"}});
     if (contains(sql, "sys.indexes")) return list_of(3, {{"pk", "1", "nombre"}});

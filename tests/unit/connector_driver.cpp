@@ -2,6 +2,7 @@
 // (tests/driver). Whatever it says, a read ends with its rows, with rejects, or with a failure that names the lie.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <unistd.h>
@@ -245,6 +246,16 @@ class ConnectorSqlServer : public ConnectorDriver {
         return lines;
     }
 
+    bool has_sent(const std::string& part) {
+        const std::vector<std::string> lines = sent();
+        return std::any_of(lines.begin(), lines.end(),
+                           [&](const std::string& line) { return line.find(part) != std::string::npos; });
+    }
+
+    static json stored_position() {
+        return {{"phase", "changes"}, {"watermark", "2025-01-02 10:00:00.123"}, {"key", nullptr}};
+    }
+
     json read_changes(json position, ReadRequest request = {}) {
         test::Capture capture;
         request.source = "ventas 表";
@@ -296,6 +307,45 @@ TEST_F(ConnectorSqlServer, AsciiTextsStayNarrow) {
     ASSERT_GT(lines.size(), 1u);
     EXPECT_EQ(lines[1], "  C type " + std::to_string(SQL_C_CHAR) + ", SQL type " + std::to_string(SQL_VARCHAR) +
                             ", size 4: ven%");
+}
+
+TEST_F(ConnectorSqlServer, AWarmPollIsTwoStatements) {
+    open(orders());
+    const json position = read_changes(stored_position());
+    sent();
+    read_changes(position);
+    std::vector<std::string> statements = sent();
+    std::erase_if(statements, [](const std::string& line) { return line.starts_with("  "); });
+    ASSERT_EQ(statements.size(), 2u) << json(statements).dump(1);
+    EXPECT_NE(statements[0].find("SYSDATETIME()"), std::string::npos);
+    EXPECT_NE(statements[0].find("modify_date"), std::string::npos);
+    EXPECT_NE(statements[1].find("[hecho] >= CAST(? AS datetime)"), std::string::npos);
+}
+
+TEST_F(ConnectorSqlServer, AReadOfOtherColumnsAsksForTheDefinitions) {
+    open(orders());
+    const json position = read_changes(stored_position());
+    ReadRequest fewer;
+    fewer.columns = {"nombre"};
+    sent();
+    read_changes(position, fewer);
+    EXPECT_TRUE(has_sent("sys.columns"));
+}
+
+TEST_F(ConnectorSqlServer, APollIsReadInTheIsolationOfTheReadBefore) {
+    open(orders());
+    const json position = read_changes(stored_position());
+    test::Capture capture;
+    ReadRequest full;
+    full.source = "ventas 表";
+    full.full = true;
+    full.key = {"nombre"};
+    source_.read(full, capture.writer);  // which leaves the isolation of snapshots
+    sent();
+    read_changes(position);
+    EXPECT_TRUE(has_sent("ISOLATION LEVEL SNAPSHOT"));
+    read_changes(position);
+    EXPECT_FALSE(has_sent("ISOLATION LEVEL"));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Types, plans and the statements of every dialect, as text.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "bgworker/connector/odbc/catalog_statements.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
@@ -120,6 +122,30 @@ TEST(ConnectorStatements, SqliteBindsTheStoredText) {
     EXPECT_NE(changes_page(plan, std::nullopt, Bounds{"B", {}, {}})
                   .sql.find("WHERE s.\"changed\" >= ? ORDER BY s.\"changed\", "),
               std::string::npos);
+}
+
+TEST(ConnectorStatements, APollReadsEverythingInOneStatement) {
+    const auto pg = Dialect::postgresql, my = Dialect::mysql;
+    const ReadPlan plain = orders(my, "int", "datetime(6)");
+    EXPECT_EQ(poll_page(plain, Bounds{"B", {}, {}}, 50).sql,
+              "SELECT s.`id`, s.`changed` FROM `dbo`.`orders` s WHERE s.`changed` >= CAST(? AS DATETIME(6)) ORDER BY "
+              "s.`changed`, s.`id` LIMIT 50");
+    const ReadPlan nullable = make_read_plan(
+        pg, table("t", {column(pg, "id", "integer", true), column(pg, "w", "integer", true)}), request({"id"}, {"w"}));
+    const StatementText poll = poll_page(nullable, Bounds{"B", "H", {}}, 50);
+    EXPECT_EQ(poll.sql,
+              "SELECT s.\"id\", s.\"w\" FROM t s WHERE (s.\"w\" IS NULL OR (s.\"w\" IS NOT NULL AND s.\"w\" >= "
+              "CAST(? AS integer) AND s.\"w\" < CAST(? AS integer))) ORDER BY s.\"w\" NULLS FIRST, s.\"id\" LIMIT 50");
+    EXPECT_EQ(poll.parameters, Texts({"B", "H"}));
+}
+
+TEST(ConnectorStatements, EnginesThatArePolledHaveMarksOfDefinitions) {
+    for (const Dialect dialect : {Dialect::mysql, Dialect::postgresql, Dialect::sqlserver}) {
+        const Query mark = definition_mark(dialect, {"dbo", "orders"});
+        EXPECT_EQ(static_cast<std::size_t>(std::count(mark.sql.begin(), mark.sql.end(), '?')), mark.parameters.size());
+        EXPECT_FALSE(mark.sql.empty());
+    }
+    EXPECT_EQ(definition_mark(Dialect::sqlite, {"orders"}).sql, "");
 }
 
 TEST(ConnectorStatements, GenericHasNoPageClause) {

@@ -225,6 +225,41 @@ Query keys_query(Dialect dialect, const std::vector<std::string>& parts) {
     }
 }
 
+Query definition_mark(Dialect dialect, const std::vector<std::string>& parts) {
+    switch (dialect) {
+        case Dialect::mysql: {
+            const MysqlName name = mysql_name(parts);
+            Query mark{
+                "CONCAT_WS(',', (SELECT SUM(CRC32(CONCAT_WS(',', ordinal_position, column_name, column_type, "
+                "is_nullable, collation_name, extra))) FROM information_schema.columns WHERE " +
+                    name.condition +
+                    "), (SELECT SUM(CRC32(CONCAT_WS(',', index_name, seq_in_index, column_name, sub_part))) FROM "
+                    "information_schema.statistics WHERE non_unique = 0 AND " +
+                    name.condition + "))",
+                name.parameters};
+            mark.parameters.insert(mark.parameters.end(), name.parameters.begin(), name.parameters.end());
+            return mark;
+        }
+        case Dialect::postgresql:
+            return {
+                "(SELECT pg_catalog.concat_ws(',', CAST(r.id AS bigint), (SELECT "
+                "pg_catalog.sum(CAST(pg_catalog.hashtext(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, "
+                "a.atttypmod, a.attnotnull, a.attcollation)) AS bigint)) FROM pg_catalog.pg_attribute a WHERE "
+                "a.attrelid = r.id AND a.attnum > 0 AND NOT a.attisdropped), (SELECT "
+                "pg_catalog.sum(CAST(pg_catalog.hashtext(pg_catalog.concat_ws(',', i.indexrelid, i.indisprimary, "
+                "CAST(i.indkey AS text))) AS bigint)) FROM pg_catalog.pg_index i WHERE i.indrelid = r.id AND "
+                "i.indisunique AND i.indisvalid)) FROM (SELECT CAST(pg_catalog.to_regclass(CAST(? AS text)) AS oid) "
+                "AS id) r)",
+                {quote_path(dialect, parts)}};
+        case Dialect::sqlserver:
+            return {"(SELECT CONVERT(varchar(23), o.modify_date, 121) + ' ' + CAST(o.object_id AS varchar(11)) FROM " +
+                        sqlserver_catalog(parts) + "sys.objects o WHERE o.object_id = OBJECT_ID(?))",
+                    {quote_path(dialect, parts)}};
+        default:
+            return {};
+    }
+}
+
 Query json_columns_query(Dialect dialect, const std::vector<std::string>& parts) {
     if (dialect != Dialect::mysql) return {};
     // MariaDB's JSON is longtext with a check of json_valid().

@@ -31,6 +31,10 @@ Query readable_columns_query(Dialect dialect, const std::vector<std::string>& pa
 // for an expression.
 Query keys_query(Dialect dialect, const std::vector<std::string>& parts);
 
+// An expression, without a FROM of its own, that has another value once the columns or keys of the table are altered,
+// or the name means another table. Cheap enough for every poll.
+Query definition_mark(Dialect dialect, const std::vector<std::string>& parts);
+
 // Rows of (column): columns that hold JSON though their type says text. Empty where the engine has no such columns.
 Query json_columns_query(Dialect dialect, const std::vector<std::string>& parts);
 

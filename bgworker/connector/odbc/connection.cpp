@@ -148,7 +148,7 @@ std::string Connection::info(SQLUSMALLINT type) const {
 }
 
 void Connection::make_read_only() {
-    if (!std::exchange(guarded_, false)) return;
+    if (std::exchange(is_read_only_, false) || !std::exchange(guarded_, false)) return;
     for (const std::string& statement : read_only_statements(dialect_)) execute(statement);
     guarded_ = true;
 }

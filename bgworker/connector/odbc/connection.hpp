@@ -62,6 +62,9 @@ class Connection {
     // While `on`, what is sent may hold a query that a user wrote: each statement is made to run read-only.
     void guard(bool on) { guarded_ = on; }
 
+    // Says that the last statement has made the session read-only for the next one.
+    void skip_next_guard() { is_read_only_ = guarded_; }
+
     // SQL Server: whether this session's statements read in SNAPSHOT isolation, which is set and left once.
     bool snapshot_isolation = false;
 
@@ -85,6 +88,7 @@ class Connection {
     bool can_reread_in_block_ = false;
     bool dead_ = false;
     bool guarded_ = false;
+    bool is_read_only_ = false;  // for the next statement
 };
 
 // A statement handle, closed with its scope.

@@ -177,10 +177,14 @@ std::vector<SessionStatement> session_statements(Dialect dialect, int query_time
     }
 }
 
+std::string read_only_expression(Dialect dialect) {
+    return dialect == Dialect::postgresql ? "pg_catalog.set_config('default_transaction_read_only', 'on', false)" : "";
+}
+
 std::vector<std::string> read_only_statements(Dialect dialect) {
     switch (dialect) {
         case Dialect::postgresql:
-            return {"SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)"};
+            return {"SELECT " + read_only_expression(dialect)};
         case Dialect::oracle:
             return {"COMMIT", "SET TRANSACTION READ ONLY"};  // it can be said at the beginning of a transaction only
         default:

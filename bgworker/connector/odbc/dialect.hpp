@@ -47,6 +47,9 @@ std::vector<SessionStatement> session_statements(Dialect dialect, int query_time
 // read-only, but a function that the query calls may have changed that for the statement behind it.
 std::vector<std::string> read_only_statements(Dialect dialect);
 
+// What does the same as an expression of an earlier SELECT; empty where there is none.
+std::string read_only_expression(Dialect dialect);
+
 // Begin and end a read-only transaction in which all statements see one state. Empty where the engine reads page by
 // page. SQL Server's isolation is chosen at run time, see sqlserver_isolation().
 std::vector<std::string> begin_snapshot(Dialect dialect);

@@ -39,6 +39,13 @@ class Cursor {
     // Sends the statement and binds its columns, which must be as many as `columns`.
     void execute(const std::string& sql, const std::vector<std::string>& parameters);
 
+    // Names and types of the result's columns as the driver describes them, as text that is compared; empty where it
+    // doesn't.
+    std::string shape();
+
+    // How many rows a block has with buffers as wide as these.
+    static std::size_t block_rows(const FetchState& state);
+
     // Fetches the next block; false behind the last one.
     bool next();
 

@@ -161,6 +161,7 @@ nlohmann::json text_or_null(const std::optional<std::string>& text) {
 
 void OdbcSource::connect(const OpenRequest& request) {
     connection_.reset();
+    plans_.clear();
     require_driver(request.server);
     require_sqlite_file(request.server);
     connection_ = std::make_unique<Connection>(request);
@@ -350,7 +351,8 @@ nlohmann::json OdbcSource::preview(const std::string& source, std::size_t rows, 
 }
 
 nlohmann::json OdbcSource::read(const ReadRequest& request, FrameWriter& out) {
-    return Reader(connection(), request, out).run();
+    if (auto done = Reader(connection(), request, out).poll(plans_)) return std::move(*done);
+    return Reader(connection(), request, out).run(&plans_);
 }
 
 nlohmann::json OdbcSource::explain(const ReadRequest& request, FrameWriter& out) {

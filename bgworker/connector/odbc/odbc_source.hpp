@@ -5,6 +5,7 @@
 
 #include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/connection.hpp"
+#include "bgworker/connector/odbc/plan_cache.hpp"
 #include "bgworker/connector/source.hpp"
 
 namespace insync::odbc {
@@ -26,6 +27,7 @@ class OdbcSource : public Source {
     Connection& connection();
 
     std::unique_ptr<Connection> connection_;
+    PlanCache plans_;  // of this connection
 };
 
 }  // namespace insync::odbc

@@ -251,6 +251,21 @@ StatementText changes_page(const ReadPlan& plan, const std::optional<After>& aft
     return builder.finish("changes");
 }
 
+StatementText poll_page(const ReadPlan& plan, const Bounds& bounds, std::size_t rows) {
+    StatementBuilder builder(plan, bounds);
+    const std::size_t watermark = *plan.watermark;
+    const bool nullable = plan.columns[watermark].nullable;
+    builder.select().add(page_prefix(plan.dialect, rows)).select_list().from();
+    if (nullable) {
+        builder.condition().add("(").reference(watermark).add(" IS NULL OR (").reference(watermark).add(" IS NOT NULL");
+    }
+    add_bounds(builder, plan, bounds);
+    if (nullable) builder.add("))");
+    builder.order_by(true, nullable && plan.dialect == Dialect::postgresql);
+    builder.add(page_suffix(plan.dialect, rows));
+    return builder.finish("poll");
+}
+
 StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds) {
     StatementBuilder builder(plan, bounds);
     builder.select().select_list().from();

@@ -91,6 +91,10 @@ StatementText rows_of_keys(const ReadPlan& plan, const Keys& keys, const std::op
 // A page in the order of watermark and key.
 StatementText changes_page(const ReadPlan& plan, const std::optional<After>& after, const Bounds& bounds);
 
+// Everything that a read of changes reads, in one statement: at most `rows` rows, without a watermark or a key too.
+// Those without a watermark come first.
+StatementText poll_page(const ReadPlan& plan, const Bounds& bounds, std::size_t rows);
+
 // The rows whose key has a NULL, which no page can hold. With a low bound: those at or above it.
 StatementText null_key_rows(const ReadPlan& plan, const Bounds& bounds);
 

@@ -2,29 +2,15 @@
 #include "bgworker/connector/odbc/reader.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/key_order.hpp"
 #include "bgworker/connector/odbc/marker.hpp"
+#include "bgworker/connector/odbc/plan_cache.hpp"
+#include "bgworker/connector/odbc/read_position.hpp"
 
 namespace insync::odbc {
-
-namespace {
-
-std::optional<std::string> text_member(const nlohmann::json& object, const char* name) {
-    if (!object.is_object()) return std::nullopt;
-    const auto found = object.find(name);
-    if (found == object.end() || !found->is_string()) return std::nullopt;
-    return found->get<std::string>();
-}
-
-std::string phase_of(const nlohmann::json& position) {
-    return text_member(position, "phase").value_or("");
-}
-
-}  // namespace
 
 bool compares_texts(Connection& connection, const ReadPlan& plan) {
     const SourceColumn& column = plan.columns[*plan.watermark];
@@ -68,11 +54,15 @@ void Reader::prepare_plan() {
         if (plan_.watermark) set_storage_class(*plan_.watermark);
         if (plan_.window) set_layout(plan_.window->time);
     }
-    follows_texts_ = plan_.watermark && compares_texts(connection_, plan_);
     fetch_.emplace(plan_.columns);
     if (request_.row_identity.size() == 2) identity_.emplace(request_.row_identity);
     // Without a key no page can be run again, so every value has to be read whole the first time.
     fetch_->row_by_row = plan_.key.empty();
+    note_watermark();
+}
+
+void Reader::note_watermark() {
+    follows_texts_ = plan_.watermark && compares_texts(connection_, plan_);
     rejects_null_watermarks_ =
         plan_.has_nullable_watermark() && request_.null_watermark == ReadRequest::NullWatermark::reject;
 }
@@ -140,17 +130,27 @@ nlohmann::json Reader::json_of(const std::optional<std::string>& text) {
     return text ? nlohmann::json(*text) : nlohmann::json();
 }
 
-// As the watermark's column would show it. Nothing where the source has none that we know.
-std::optional<std::string> Reader::source_clock() {
-    // Where the stream says in which zone the source writes, that counts; else most likely the source's own.
-    const bool is_local = (plan_.kind == WatermarkKind::time || plan_.kind == WatermarkKind::text) && !is_zoned();
-    const bool is_told = is_local && request_.zone_offset_s;
-    const std::optional<std::string> expression = clock_expression(connection_.dialect(), !is_local || is_told);
-    if (!expression) return std::nullopt;
-    const std::optional<std::string> clock =
-        connection_.query_value(select_expressions(connection_.dialect(), *expression));
-    const std::optional<CivilTime> time = clock && is_told ? parse_civil_time(*clock) : std::nullopt;
+// Where the stream says in which zone the source writes, that counts; else most likely the source's own.
+bool Reader::has_local_clock() const {
+    return (plan_.kind == WatermarkKind::time || plan_.kind == WatermarkKind::text) && !is_zoned();
+}
+
+// Nothing where the source has no clock that we know.
+std::optional<std::string> Reader::source_clock_expression() const {
+    return clock_expression(connection_.dialect(), !has_local_clock() || request_.zone_offset_s);
+}
+
+// What that gave, as the watermark's column would show it.
+std::optional<std::string> Reader::shown_clock(std::optional<std::string> clock) const {
+    if (!clock || !has_local_clock() || !request_.zone_offset_s) return clock;
+    const std::optional<CivilTime> time = parse_civil_time(*clock);
     return time ? format_moved(*time, *request_.zone_offset_s * 1000000) : clock;
+}
+
+std::optional<std::string> Reader::source_clock() {
+    const std::optional<std::string> expression = source_clock_expression();
+    if (!expression) return std::nullopt;
+    return shown_clock(connection_.query_value(select_expressions(connection_.dialect(), *expression)));
 }
 
 void Reader::read_clock() {
@@ -161,63 +161,6 @@ std::optional<std::string> Reader::initial_watermark() const {
     return begins_again_ ? std::nullopt : request_.initial_watermark;
 }
 
-// The source's key as it was when the stream was made has to be one still: with another, several of its rows would be
-// one row of the target.
-void Reader::check_key() {
-    key_is_unique_ = request_.key_is_unique;
-    const Relation& relation = plan_.relation;
-    if (!key_is_unique_ || relation.is_query || relation.is_view) return;
-    std::vector<std::string> names;
-    for (std::size_t part : plan_.key) names.push_back(plan_.columns[part].name);
-    if (is_unique_key(relation, names)) return;
-    if (relation.primary_key.empty() && relation.unique_keys.empty()) {
-        // Somebody may load in bulk and make the key again: what matters is that the rows still have one.
-        key_is_unique_ = false;
-        lost_key_ = true;
-        return;
-    }
-    auto list = [](const std::vector<std::string>& columns) {
-        std::string text;
-        for (const std::string& column : columns) text += (text.empty() ? "" : ", ") + column;
-        return "(" + text + ")";
-    };
-    const std::vector<std::string>& now =
-        relation.primary_key.empty() ? relation.unique_keys.front() : relation.primary_key;
-    throw Failure(
-        FailureClass::config, "the key of source " + quote_name(Dialect::generic, relation.text) + " has changed",
-        "The stream's rows are told apart by " + list(names) + ", those of the source by " + list(now) + " now.",
-        request_.remake.empty() ? "Make the stream again."
-                                : "Make the stream and its target again: " + request_.remake);
-}
-
-void Reader::check_duplicate_keys() {
-    if (key_is_unique_ || plan_.key.empty() || plan_.relation.has_marker || request_.only) return;
-    std::vector<std::size_t> key = plan_.key;
-    if (request_.is_change_log && plan_.watermark) key.push_back(*plan_.watermark);
-    const StatementText probe = duplicate_key(plan_, key);
-    const std::vector<TextRow> rows = connection_.query(probe.sql, probe.parameters);
-    if (rows.empty()) return;
-    std::string names, values;
-    for (std::size_t i = 0; i < key.size(); i++) {
-        names += (i > 0 ? ", " : "") + plan_.columns[key[i]].name;
-        values += (i > 0 ? ", " : "") + rows[0][i].value_or("NULL");
-    }
-    throw Failure(FailureClass::config, "the key isn't unique in the source",
-                  "Several rows have (" + names + ") = (" + values + ").", "Choose a key that identifies one row.");
-}
-
-void Reader::require_no_null_watermarks() {
-    if (!plan_.has_nullable_watermark() || request_.null_watermark != ReadRequest::NullWatermark::fail) return;
-    Bounds bounds;
-    if (plan_.relation.has_marker) bounds = changes_bounds();
-    const StatementText count = count_null_watermarks(plan_, bounds);
-    const std::string rows = connection_.query_value(count.sql, count.parameters).value_or("0");
-    if (rows == "0") return;
-    throw Failure(FailureClass::source, rows + " rows have no watermark",
-                  "Column \"" + plan_.columns[*plan_.watermark].name + "\" is null there.",
-                  "Set the option null_watermark to include or reject, or name a second watermark column.");
-}
-
 // Whether everything is read in key order before the changes are. A change log has an order of its own: its rows make
 // sense one after the other.
 bool Reader::begins_with_load(const std::string& phase) const {
@@ -225,26 +168,50 @@ bool Reader::begins_with_load(const std::string& phase) const {
     return !initial_watermark() && !request_.is_change_log && !plan_.relation.has_marker && !plan_.key.empty();
 }
 
-nlohmann::json Reader::run() {
+nlohmann::json Reader::run(PlanCache* plans) {
+    const bool keeps = plans != nullptr && plans->can_keep(connection_.dialect(), request_);
+    // Asked for before the definitions are: what changes in between is noticed by the next poll.
+    const std::optional<std::string> mark = keeps ? read_definition_mark(*plans) : std::nullopt;
     prepare_plan();
+    std::optional<KnownSource> known;
+    if (mark && !lost_key_) known.emplace(KnownSource{plan_, *fetch_, *mark});
+    describes_results_ = known.has_value();
     read_clock();
     const std::string phase = phase_of(request_.position);
     const bool first = request_.full ? phase != "full" : phase.empty();
     if (first || lost_key_) check_duplicate_keys();
+    send_columns();
+    in_order([&] { read_phases(phase); });
+    if (known) keep_for_polls(*plans, std::move(*known));
+    return finish();
+}
+
+void Reader::send_columns() {
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
     if (identity_) sent.insert(sent.end(), identity_->columns().begin(), identity_->columns().end());
     nlohmann::json columns = {{"columns", to_json(sent)}};
     if (request_.only_keys) columns["rows"] = "present";
     out_.send(wire::FrameType::columns, columns);
+}
+
+void Reader::in_order(const std::function<void()>& read) {
     try {
-        read_phases(phase);
+        read();
     } catch (const OutOfOrder&) {
         // Rows may be missing below what was read, so the next run reads it again.
-        position_ = start_;
-        watermark_ = text_member(start_, "watermark");
-        send_position();
+        return_to_start();
         throw;
     }
+}
+
+void Reader::return_to_start() {
+    position_ = start_;
+    watermark_ = text_member(start_, "watermark");
+    send_position();
+}
+
+// The members of the done frame.
+nlohmann::json Reader::finish() {
     send_position();
     send_progress();
     nlohmann::json done = {{"complete", true},
@@ -354,20 +321,6 @@ std::optional<std::string> Reader::read_mark() {
     return mark && is_future(*mark) ? cap : mark;
 }
 
-std::optional<std::string> Reader::read_rowversion_horizon() {
-    try {
-        const std::optional<std::string> horizon = connection_.query_value("SELECT " + rowversion_horizon_expression());
-        return horizon ? std::optional(rowversion_literal(*horizon)) : std::nullopt;
-    } catch (const Failure& error) {
-        if (error.disconnected) throw;
-        out_.log("warning",
-                 "the source has no MIN_ACTIVE_ROWVERSION(), so rows of transactions that commit late are "
-                 "found only within the lookback: " +
-                     error.message);
-        return std::nullopt;
-    }
-}
-
 // From where this run reads changes. Sets watermark_ to the stored one.
 Bounds Reader::changes_bounds() {
     Bounds bounds;
@@ -436,82 +389,6 @@ void Reader::read_null_keys(const Bounds& bounds) {
         if (batch_is_full()) send_position();
     }
     send_progress();
-}
-
-void Reader::begin_snapshot() {
-    if (connection_.dialect() == Dialect::sqlserver) {
-        const std::vector<TextRow> rows = connection_.query(sqlserver_isolation_statement());
-        const bool known = !rows.empty() && rows[0].size() == 2;
-        const Isolation isolation = sqlserver_isolation(known && rows[0][0] == "1", known && rows[0][1] == "1");
-        if (!isolation.warning.empty()) out_.log("warning", isolation.warning);
-        has_snapshot_ = true;
-        connection_.snapshot_isolation = isolation.begin.size() > 1;
-        for (const std::string& statement : isolation.begin) connection_.execute(statement);
-        return;
-    }
-    for (const std::string& statement : odbc::begin_snapshot(connection_.dialect())) {
-        connection_.guard(false);  // it is read-only by itself
-        has_snapshot_ = true;
-        connection_.execute(statement);
-    }
-}
-
-void Reader::end_snapshot(bool failed) {
-    if (!has_snapshot_) return;
-    has_snapshot_ = false;
-    try {
-        for (const std::string& statement : odbc::end_snapshot(connection_.dialect())) connection_.execute(statement);
-    } catch (const Failure&) {
-        // The failure that led here says more than the one of cleaning up behind it.
-        if (!failed) throw;
-    }
-    connection_.guard(plan_.relation.is_query);
-}
-
-nlohmann::json Reader::explain() {
-    prepare_plan();
-    read_clock();
-    nlohmann::json statements = nlohmann::json::array();
-    auto add = [&](const StatementText& statement) {
-        statements.push_back(
-            {{"purpose", statement.purpose}, {"sql", statement.sql}, {"parameters", statement.parameters}});
-    };
-    nlohmann::json shown = {{"source_now", json_of(clock_)}};
-    const std::string phase = phase_of(request_.position);
-    if (request_.full) {
-        const std::optional<After> after = stopped_after("full");
-        const Bounds bounds;
-        if (request_.only) {
-            add(rows_of_keys(plan_, next_keys(0), std::nullopt, bounds));
-        } else {
-            if (plan_.has_nullable_key()) add(null_key_rows(plan_, bounds));
-            add(key_page(plan_, after, false, bounds));
-            statements.back()["purpose"] = request_.only_keys ? "keys, to find what vanished" : "full";
-        }
-    } else {
-        const bool loads = begins_with_load(phase);
-        if (loads) {
-            if (phase != "load") add(max_watermark(plan_, std::nullopt, {}));
-            const std::optional<After> after = stopped_after("load");
-            const std::optional<std::string> mark =
-                phase == "load" ? text_member(request_.position, "mark") : read_mark();
-            shown["mark"] = json_of(mark);
-            add(key_page(plan_, after, false, {}));
-            position_ = {{"phase", "changes"}, {"watermark", json_of(mark)}, {"key", nullptr}};
-        }
-        if (plan_.kind == WatermarkKind::rowversion) horizon_ = read_rowversion_horizon();
-        Bounds bounds = changes_bounds();
-        leave_out_settled(bounds);
-        shown["watermark"] = json_of(watermark_);
-        shown["low"] = json_of(bounds.low);
-        shown["high"] = json_of(bounds.high);
-        if (bounds.marker) shown["marker"] = *bounds.marker;
-        const bool reads_nulls = request_.null_watermark != ReadRequest::NullWatermark::fail;
-        if (!loads && plan_.has_nullable_watermark() && reads_nulls) add(key_page(plan_, std::nullopt, true, bounds));
-        if (plan_.has_nullable_key()) add(null_key_rows(plan_, bounds));
-        add(changes_page(plan_, std::nullopt, bounds));
-    }
-    return {{"statements", statements}, {"bounds", shown}};
 }
 
 }  // namespace insync::odbc

@@ -15,6 +15,7 @@
 #include "bgworker/connector/frame_writer.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
 #include "bgworker/connector/odbc/measures.hpp"
+#include "bgworker/connector/odbc/plan_cache.hpp"
 #include "bgworker/connector/odbc/read_plan.hpp"
 #include "bgworker/connector/row_identity.hpp"
 
@@ -30,6 +31,17 @@ struct UnsortedWatermark : Failure {
     UnsortedWatermark(const std::string& column, const std::string& problem);
 };
 
+// How the rows of a page have to follow one another: the value of the column by which they are ordered must not fall,
+// nor stay if it is unique, as a position stands for all rows before it.
+struct PageOrder {
+    std::optional<std::size_t> column;  // nothing: only the source knows the order
+    bool is_unique = false;
+    std::optional<std::int64_t> previous;
+
+    // Looks at the next row, or raises OutOfOrder.
+    void require(const Cursor& cursor, std::size_t row);
+};
+
 // Whether the plan's watermark is compared as texts are. SQLite holds numbers in columns of any type.
 bool compares_texts(Connection& connection, const ReadPlan& plan);
 
@@ -38,8 +50,12 @@ class Reader {
     // All three are used until the reader ends.
     Reader(Connection& connection, const ReadRequest& request, FrameWriter& out);
 
-    // Reads and returns the members of the done frame.
-    nlohmann::json run();
+    // Reads and returns the members of the done frame. What it learns of the source is kept in `plans`, for polls.
+    nlohmann::json run(PlanCache* plans = nullptr);
+
+    // The same by what is known of the source: two statements, where there is little to read and the source is what it
+    // was; reader_poll.cpp. Nothing where it takes more than that: a new reader's run() is to find out.
+    std::optional<nlohmann::json> poll(PlanCache& plans);
 
     // The statements that run() would begin its phases with, and their bounds.
     nlohmann::json explain();
@@ -55,10 +71,18 @@ class Reader {
     using Advance = std::function<void(const Cursor&, std::size_t first, std::size_t last)>;
 
     void prepare_plan();
+    void note_watermark();
+    void send_columns();
+    void in_order(const std::function<void()>& read);
+    void return_to_start();
+    nlohmann::json finish();
     void set_storage_class(std::size_t column);
     void set_layout(TimeColumn& time);
     void set_charsets(Measures& measures, const Bounds& bounds);
     void read_clock();
+    bool has_local_clock() const;
+    std::optional<std::string> source_clock_expression() const;
+    std::optional<std::string> shown_clock(std::optional<std::string> clock) const;
     std::optional<std::string> source_clock();
     std::optional<std::string> initial_watermark() const;
     static nlohmann::json json_of(const std::optional<std::string>& text);
@@ -86,6 +110,9 @@ class Reader {
     // are ordered first by the column `ordered_by`.
     void read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                     const Advance& advance);
+    PageOrder order_by(std::optional<std::size_t> column) const;
+    void send_rows(const Cursor& cursor, std::size_t count, PageOrder& order, const Advance& advance);
+    bool has_place(const Cursor& cursor, std::size_t row) const;
     std::optional<std::size_t> first_key() const;
     std::optional<After> stopped_after(const char* phase) const;
     nlohmann::json key_position(const char* phase, const std::optional<After>& after) const;
@@ -98,6 +125,14 @@ class Reader {
     void send_progress();
     After after_row(const Cursor& cursor, std::size_t row) const;
     void advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last);
+
+    // Polls: reader_poll.cpp.
+    std::optional<std::string> read_definition_mark(PlanCache& plans);
+    void keep_for_polls(PlanCache& plans, KnownSource known);
+    bool read_clock_and_mark(const KnownSource& known);
+    bool poll_changes(const KnownSource& known);
+    bool poll_rows(const Bounds& bounds, const KnownSource& known);
+    bool is_for_polls(const Cursor& cursor) const;
 
     // What is read again of what was read before: reader_overlap.cpp.
     void set_text_bounds(Bounds& bounds) const;
@@ -122,6 +157,8 @@ class Reader {
     bool key_is_unique_ = false;           // by the source's own key or unique index, as they are now
     bool lost_key_ = false;                // when the stream was made, it was
     EncodeOptions encode_;
+    bool describes_results_ = false;  // the first of them, for polls
+    std::string shape_;               // of it
 
     nlohmann::json position_;               // what the next position frame says
     nlohmann::json start_;                  // where the present phase began

@@ -38,17 +38,18 @@ std::string record_text(const SourceColumn& column, const Cell& cell) {
     return replaced_utf8(utf8_prefix(literal, max_record_bytes)) + "…";
 }
 
-// The value of the column by which a page is ordered must not fall, nor stay if it is unique: a position stands for all
-// rows before it. Only whole numbers are looked at, as texts and the like are ordered by the source's own rules.
-void require_order(const Cell& cell, bool is_unique, std::optional<std::int64_t>& previous) {
+}  // namespace
+
+// Only whole numbers are looked at, as texts and the like are ordered by the source's own rules.
+void PageOrder::require(const Cursor& cursor, std::size_t row) {
+    if (!column) return;
+    const Cell cell = cursor.cell(row, *column);
     if (cell.is_null || cell.fault != Fault::none) return;
     std::int64_t value = 0;
     std::memcpy(&value, cell.data.data(), sizeof value);
     if (previous && (value < *previous || (is_unique && value == *previous))) throw OutOfOrder();
     previous = value;
 }
-
-}  // namespace
 
 OutOfOrder::OutOfOrder()
     : Failure(FailureClass::source, "the source doesn't return its rows in the order that was asked for",
@@ -59,36 +60,30 @@ UnsortedWatermark::UnsortedWatermark(const std::string& column, const std::strin
     : Failure(FailureClass::config, "watermark column \"" + column + "\" holds texts that do not sort", problem,
               "Choose another column, or read a query that converts this one to a time or a number.") {}
 
+PageOrder Reader::order_by(std::optional<std::size_t> column) const {
+    PageOrder order;
+    if (!column || plan_.columns[*column].fetch != Fetch::int64) return order;
+    order.column = column;
+    order.is_unique = key_is_unique_ && plan_.key.size() == 1 && *column == plan_.key[0];
+    return order;
+}
+
 void Reader::read_pages(const PageStatement& page, std::optional<After> after, std::optional<std::size_t> ordered_by,
                         const Advance& advance) {
-    // Only whole numbers have the same order here as at the source.
-    constexpr std::size_t no_column = SIZE_MAX;
-    const std::size_t order = ordered_by && plan_.columns[*ordered_by].fetch == Fetch::int64 ? *ordered_by : no_column;
-    const bool is_unique = key_is_unique_ && plan_.key.size() == 1 && order == plan_.key[0];
     const std::size_t page_rows = plan_.page_rows == 0 ? SIZE_MAX : plan_.page_rows;
     while (true) {
         const StatementText statement = page(after);
         Cursor cursor(connection_, plan_.columns, *fetch_);
         cursor.execute(statement.sql, statement.parameters);
+        if (describes_results_ && shape_.empty()) shape_ = cursor.shape();
         std::size_t read = 0;
         bool again = false;
         std::optional<After> last;
-        std::optional<std::int64_t> previous;
+        PageOrder order = order_by(ordered_by);
         while (!again && read < page_rows && cursor.next()) {
             const std::size_t count = std::min(cursor.intact_rows(), page_rows - read);
             again = cursor.intact_rows() < cursor.rows();
-            std::size_t first = 0;
-            for (std::size_t row = 0; row < count; row++) {
-                if (order != no_column) require_order(cursor.cell(row, order), is_unique, previous);
-                if (counts_overlap_) count_row(cursor, row);
-                send_row(cursor, row);
-                if (batch_is_full()) {
-                    advance(cursor, first, row);
-                    send_position();
-                    first = row + 1;
-                }
-            }
-            if (count > first) advance(cursor, first, count - 1);
+            send_rows(cursor, count, order, advance);
             if (count > 0 && !plan_.key.empty()) last = after_row(cursor, count - 1);
             read += count;
         }
@@ -116,6 +111,29 @@ void Reader::identify(const Cursor& cursor, std::size_t row) {
         }
     }
     identity_->end();
+}
+
+void Reader::send_rows(const Cursor& cursor, std::size_t count, PageOrder& order, const Advance& advance) {
+    std::size_t first = 0;
+    for (std::size_t row = 0; row < count; row++) {
+        order.require(cursor, row);
+        if (counts_overlap_ && has_place(cursor, row)) count_row(cursor, row);
+        send_row(cursor, row);
+        if (batch_is_full()) {
+            advance(cursor, first, row);
+            send_position();
+            first = row + 1;
+        }
+    }
+    if (count > first) advance(cursor, first, count - 1);
+}
+
+// Whether the row stands anywhere in the order of changes.
+bool Reader::has_place(const Cursor& cursor, std::size_t row) const {
+    if (plan_.watermark && cursor.cell(row, *plan_.watermark).is_null) return false;
+    return std::none_of(plan_.key.begin(), plan_.key.end(), [&](std::size_t part) {
+        return plan_.columns[part].nullable && cursor.cell(row, part).is_null;
+    });
 }
 
 void Reader::send_row(const Cursor& cursor, std::size_t row) {
@@ -225,7 +243,7 @@ std::string Reader::clock_for(const std::string& literal) const {
 void Reader::advance_watermark(const Cursor& cursor, std::size_t first, std::size_t last) {
     const bool in_order = plan_.dialect != Dialect::sqlite;
     for (std::size_t row = last + 1; row-- > first;) {
-        if (cursor.cell(row, *plan_.watermark).is_null) continue;
+        if (!has_place(cursor, row)) continue;
         const After here = after_row(cursor, row);
         // The very first literal tells how a text column writes its watermarks.
         if (!watermark_) plan_.kind = watermark_kind(plan_.columns[*plan_.watermark], here.watermark);

@@ -144,8 +144,9 @@ class StatementBuilder {
         add("))");
     }
 
-    StatementBuilder& order_by(bool by_watermark) {
+    StatementBuilder& order_by(bool by_watermark, bool nulls_first = false) {
         std::string list = by_watermark ? plan_.references[*plan_.watermark] : "";
+        if (nulls_first) list += " NULLS FIRST";
         for (const PagePart& part : plan_.page_order) list += (list.empty() ? "" : ", ") + part.reference;
         if (!list.empty()) add(" ORDER BY ").add(list);
         return *this;
