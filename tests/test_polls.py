@@ -115,6 +115,8 @@ def test_definitions_that_change_between_polls_are_noticed_at_once(db, engine, c
             return rejects and rejects[0]["record"]["n"] or (db.query("SELECT n::text FROM s WHERE id = 9") or [(None,)])[0][0]
 
         assert wait_for(told, "the value, or a reject with it") == value
+    elif change == "a dropped column":
+        wait_for(lambda: 'no longer has the column "v"' in (db.status("s")["message"] or ""), "the failure that tells")
     else:
         wait_for(lambda: db.query("SELECT FROM s WHERE id = 9"), "the row behind the change")
         assert db.value(f"SELECT {column}::text FROM s WHERE id = 9") == value
