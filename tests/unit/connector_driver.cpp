@@ -322,13 +322,13 @@ TEST_F(ConnectorSqlServer, AWarmPollIsTwoStatements) {
     EXPECT_NE(statements[1].find("[hecho] >= CAST(? AS datetime)"), std::string::npos);
 }
 
-TEST_F(ConnectorSqlServer, AReadOfOtherColumnsAsksForTheDefinitions) {
+TEST_F(ConnectorSqlServer, AReadOfAnotherKindAsksForTheDefinitions) {
     open(orders());
     const json position = read_changes(stored_position());
-    ReadRequest fewer;
-    fewer.columns = {"nombre"};
+    ReadRequest other;
+    other.page_rows = 7;
     sent();
-    read_changes(position, fewer);
+    read_changes(position, other);
     EXPECT_TRUE(has_sent("sys.columns"));
 }
 
@@ -340,6 +340,7 @@ TEST_F(ConnectorSqlServer, APollIsReadInTheIsolationOfTheReadBefore) {
     full.source = "ventas 表";
     full.full = true;
     full.key = {"nombre"};
+    full.key_is_unique = true;
     source_.read(full, capture.writer);  // which leaves the isolation of snapshots
     sent();
     read_changes(position);
