@@ -245,8 +245,8 @@ def test_the_database_is_dropped_by_force(shop, phase):
         assert "PANIC" not in log()
 
 
-@pytest.mark.parametrize("change", ["DROP DATABASE {name}", "ALTER DATABASE {name} RENAME TO {name}_nueva", "ALTER DATABASE {name} SET TABLESPACE elsewhere"],
-                         ids=["drop", "rename", "move"])  # fmt: skip
+@pytest.mark.parametrize("change", ["DROP DATABASE {name}", "ALTER DATABASE {name} RENAME TO {name}_nueva", "ALTER DATABASE {name} SET TABLESPACE elsewhere", "CREATE DATABASE {name}_copia TEMPLATE {name}"],
+                         ids=["drop", "rename", "move", "copy"])  # fmt: skip
 @pytest.mark.parametrize("phase", ["source", "idle", "retry"])
 def test_the_database_is_changed_without_force(shop, phase, change):
     """A worker in the middle of a run is somebody who uses the database, as any session is. One that lingers leaves in
@@ -261,6 +261,8 @@ def test_the_database_is_changed_without_force(shop, phase, change):
         assert shop.end_of_run() == SUCCEEDED
         return
     carry_out(shop, phase, change, dbname="postgres")
+    if "TEMPLATE" in change:
+        shop.cluster.drop_database(f"{shop.name}_copia")
     if "RENAME" in change:
         shop.name += "_nueva"
     if "DROP" not in change:

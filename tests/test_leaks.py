@@ -124,7 +124,7 @@ def test_runs_in_a_session(shop, sqlite, runs):
 
 
 def test_runs_of_workers(shop, sqlite, runs):
-    """A worker leaves after four seconds, so that nothing of it can grow for long; while it is there, it and its
+    """A worker leaves after some minutes, so that nothing of it can grow for long; while it is there, it and its
     connector stay as they are. What one life is too short to show, the mean of many does."""
     names = [f"t{number}" for number in range(10)]
     for name in names:
