@@ -55,9 +55,13 @@ int workers_at_suspects() {
     return workers;
 }
 
+bool lacks_worker(const Agenda& item, TimestampTz now) {
+    return workers_of(item) == 0 && item.due <= now && item.not_before <= now;
+}
+
 // Due, without a worker, and not because its source can't be reached.
 bool waits(const Agenda& item, TimestampTz now) {
-    return workers_of(item) == 0 && item.due <= now && item.not_before <= now && !is_suspect(item);
+    return lacks_worker(item, now) && !is_suspect(item);
 }
 
 std::uint64_t bit(Place place) {
@@ -209,6 +213,13 @@ bool somebody_waits() {
     Locked locked;
     return std::any_of(agenda_items(), agenda_items() + state->agenda_count,
                        [&](const Agenda& item) { return waits(item, now); });
+}
+
+bool suspect_waits() {
+    TimestampTz now = GetCurrentTimestamp();
+    Locked locked;
+    return std::any_of(agenda_items(), agenda_items() + state->agenda_count,
+                       [&](const Agenda& item) { return lacks_worker(item, now) && is_suspect(item); });
 }
 
 Load read_load() {

@@ -63,6 +63,8 @@ void forget_database(Oid database);
 void adopt_agenda();
 // Is a server due that has no worker, as all are busy?
 bool somebody_waits();
+// The same of a server that gave no answer: it waits for a worker to make the next attempt.
+bool suspect_waits();
 
 // How the workers keep up. Workers: those that have a place, or are being started. Waiting: servers that are due and
 // have no worker; since when the one has waited that has waited longest, else DT_NOEND. slotless_since: since when the

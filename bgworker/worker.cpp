@@ -44,6 +44,8 @@ namespace {
 
 // How long a worker may stay in all: whatever grows in it, or in a driver, is gone now and then.
 constexpr TimestampTz longest_stay = 10 * USECS_PER_MINUTE;
+// While a server that gave no answer waits for a worker: else, with all at others, nobody would find that it is back.
+constexpr TimestampTz short_stay = 4 * USECS_PER_SEC;
 // How often a worker that lingers looks whether it is in the way. DROP DATABASE waits five seconds for all who are
 // connected.
 constexpr long look_around_ms = 1000;
@@ -216,7 +218,10 @@ TimestampTz Worker::work() {
         shared::clear_due(own_place.agenda);  // what was asked for until now is in the tables
         auto due = due_now_and_later();
         TimestampTz now = GetCurrentTimestamp();
-        bool may_stay = now < arrived + longest_stay && !is_in_the_way();
+        // Nor does one stay that would wait for a source that hangs: the launcher keeps those to their share.
+        const TimestampTz stay = shared::suspect_waits() ? short_stay : longest_stay;
+        bool may_stay =
+            now < arrived + stay && !is_in_the_way() && !shared::open_breaker(agenda_.server, definition_).has_value();
         TimestampTz next = due.empty() ? DT_NOEND : due.front().due;
         TimestampTz upkeep = plan_due_upkeep();
         next = std::min(next, upkeep);
