@@ -19,7 +19,7 @@ inline constexpr std::string_view auths[] = {"none", "basic", "bearer", "header"
 inline constexpr std::string_view token_bodies[] = {"form", "basic", "json"};
 inline constexpr std::string_view methods[] = {"GET", "POST"};
 inline constexpr std::string_view orders[] = {"asc", "desc", "none"};
-inline constexpr std::string_view watermark_formats[] = {"auto", "epoch", "epoch_ms"};
+inline constexpr std::string_view watermark_formats[] = {"auto", "number", "epoch", "epoch_ms", "epoch_us"};
 inline constexpr std::string_view pagings[] = {"auto",     "none",  "offset",   "page",  "link_header",
                                                "next_url", "token", "last_key", "keyset"};
 
@@ -32,6 +32,12 @@ inline constexpr Option table[] = {
      .where = server,
      .kinds = rest,
      .description = "URL under which the paths of the sources stand, http or https."},
+    {.name = "allowed_origins",
+     .type = text,
+     .where = server,
+     .kinds = rest,
+     .description = "Further origins that next links and redirects may lead to, credentials included, with commas "
+                    "between them, such as https://files.example.com; others are an error."},
     {.name = "preset",
      .type = enumeration,
      .where = both,
@@ -189,6 +195,14 @@ inline constexpr Option table[] = {
          "Parameters laid over params where a backfill or a verification asks for a stretch of time, such as "
          "{\"{slice_column}_min\": \"[[{from:iso}]]\", \"{slice_column}_max\": \"[[{to:iso}]]\"}; its end "
          "isn't part of it."},
+    {.name = "null_query",
+     .type = text_map,
+     .where = both,
+     .kinds = rest,
+     .is_template = true,
+     .description =
+         "Parameters laid over params to ask for the rows whose watermark is NULL, such as {\"{watermark}\": "
+         "\"is.null\"}; {} says that there are none."},
     {.name = "headers",
      .type = text_map,
      .where = both,
@@ -254,7 +268,8 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .values = watermark_formats,
      .description =
-         "Whether a number as a watermark is a time: seconds (epoch) or milliseconds (epoch_ms) since 1970."},
+         "Whether a number as a watermark is a time: seconds (epoch), milliseconds (epoch_ms) or microseconds "
+         "(epoch_us) since 1970, or no time at all (number); auto finds it out when the stream is made."},
     {.name = "response_watermark",
      .type = pointer,
      .where = both,
@@ -334,6 +349,13 @@ inline constexpr Option table[] = {
      .min = 1,
      .max = 100'000'000,
      .description = "Number of pages with which a read fails, as a source that never ends would."},
+    {.name = "stable_pages",
+     .type = boolean,
+     .default_text = "false",
+     .where = both,
+     .kinds = rest,
+     .description = "Whether tokens and next links stand for places in the order of the rows, so that rows that come "
+                    "or go shift no others; without it, a read that finds deleted rows reads such pages twice."},
     {.name = "max_results",
      .type = integer,
      .where = both,

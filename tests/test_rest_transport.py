@@ -183,3 +183,70 @@ def test_a_proxy(db):
         load(db, "http://api.invalid/", proxy=proxy.url)
         assert db.value("SELECT count(*) FROM s") == len(ROWS)
 
+
+
+@pytest.mark.parametrize("credentials", [True, False])
+@pytest.mark.parametrize("way", ["redirect", "next link", "link header", "delta link"])
+def test_an_answer_leads_nowhere_else(db, way, credentials):
+    """An API that anybody may read could have the database's host ask what only that reaches."""
+    with Told() as other, Told() as server:
+        other.tell = lambda request: [{"id": 2}]
+        there = f"{other.url}/secret"
+        answers = {
+            "redirect": lambda: Response(302, headers={"Location": there}),
+            "next link": lambda: {"items": [{"id": 1}], "next": there},
+            "link header": lambda: Response(body=b'[{"id": 1}]', headers={"Link": f'<{there}>; rel="next"'}),
+            "delta link": lambda: {"items": [{"id": 1}], "delta": there},
+        }
+        server.tell = lambda request: answers[way]()
+        options = {"auth": "bearer"} if credentials else {}
+        db.create_rest_server("api", server.url, {"token": "abc"} if credentials else None, **options)
+        if way == "delta link":
+            db.create_stream("s", "api", "items", target="s", key="id", options={"response_watermark": "/delta", "max_retries": 0})
+            db.run("s")
+            assert "to another server" in db.run("s", expect="failed")["message"]
+        else:
+            with pytest.raises(psycopg.Error, match="to another server") as error:
+                db.query("SELECT * FROM sync_preview('api', 'items')")
+            assert "allowed_origins" in error.value.diag.message_hint
+        assert other.requests == []
+
+
+def test_pages_may_be_elsewhere_where_the_server_says_so(db):
+    with Told() as other, Told() as server:
+        other.tell = lambda request: [{"id": 2}]
+        server.tell = lambda request: Response(body=b'[{"id": 1}]', headers={"Link": f'<{other.url}/more>; rel="next"'})
+        db.create_rest_server("api", server.url, allowed_origins=f"https://files.example.com, {other.url}/")
+        db.create_stream("s", "api", "items", target="s", key="id")
+        assert db.run("s")["inserted"] == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "0.0.0.0", "[::ffff:127.0.0.1]"])
+def test_no_redirect_leads_to_the_machine_itself(db, host):
+    """Not even to an origin that the server's options allow: who redirects may choose the path."""
+    with Told() as other, Told() as server:
+        port = other.url.rsplit(":", 1)[1].strip("/")
+        there = f"http://{host}:{port}"
+        other.tell = lambda request: [{"id": 2}]
+        server.tell = lambda request: Response(302, headers={"Location": f"{there}/secret"})
+        db.create_rest_server("api", server.url, allowed_origins=there, connect_timeout="2 seconds", retries=0)
+        with pytest.raises(psycopg.Error) as error:
+            db.query("SELECT * FROM sync_preview('api', 'items')")
+        assert other.requests == []
+        if host in ("127.0.0.1", "localhost", "0.0.0.0"):
+            assert "redirects to an address of this machine" in str(error.value)
+
+
+def test_redirects_within_the_origin_are_followed(db):
+    with Told() as server:
+        server.tell = lambda request: [{"id": 1}] if request.path == "/new" else Response(302, headers={"Location": "/new"})
+        db.create_rest_server("api", server.url)
+        assert len(db.query("SELECT * FROM sync_preview('api', 'items')")) == 1
+
+
+def test_origins_that_are_none_are_refused(db):
+    with Told() as server:
+        server.tell = lambda request: [{"id": 1}]
+        db.create_rest_server("api", server.url, allowed_origins="files.example.com")
+        with pytest.raises(psycopg.Error, match="allowed_origins"):
+            db.query("SELECT * FROM sync_preview('api', 'items')")

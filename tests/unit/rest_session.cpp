@@ -363,7 +363,7 @@ TEST(RestSession, CredentialsStayAtTheirOrigin) {
     ScriptedServer other(
         [](const ServedRequest& request) { return answer(200, "authorization: " + request.header("authorization")); });
     const Answer redirect = answer(302, "", {{"Location", other.url("/there?key=1")}});
-    for (const char* auth : {"basic", "bearer", "header", "query", "oauth2"}) {
+    for (const char* auth : {"none", "basic", "bearer", "header", "query", "oauth2"}) {
         Talk talk(
             [&](const ServedRequest& request) {
                 return request.target == "/api/oauth/token" ? answer(200, R"({"access_token": "t1"})") : redirect;
@@ -380,9 +380,18 @@ TEST(RestSession, CredentialsStayAtTheirOrigin) {
         EXPECT_EQ(talk.server.requests().size(), before);
     }
     EXPECT_TRUE(other.requests().empty());
-    Talk open([&](const ServedRequest&) { return redirect; });
-    EXPECT_EQ(open.get().body, "authorization: ");
+}
+
+TEST(RestSession, RequestsGoToOriginsThatAreAllowed) {
+    ScriptedServer other(
+        [](const ServedRequest& request) { return answer(200, "authorization: " + request.header("authorization")); });
+    const Answer redirect = answer(302, "", {{"Location", other.url("/there")}});
+    Talk open([&](const ServedRequest&) { return redirect; }, {{"allowed_origins", other.origin()}});
     EXPECT_EQ(open.get(other.url("/next")).body, "authorization: ");
+    // This machine is no place to be redirected to, whatever is allowed.
+    EXPECT_EQ(open.failure().kind, FailureClass::config);
+    EXPECT_EQ(other.requests().size(), 1);
+    EXPECT_THROW(Talk([&](const ServedRequest&) { return redirect; }, {{"allowed_origins", "example.com"}}), Failure);
 }
 
 TEST(RestSession, OptionsThatCantBeAreRefused) {

@@ -51,6 +51,25 @@ TEST(RestUrl, OnlyWebAddressesAreResolved) {
     EXPECT_THROW(resolve_url("https://example.com/", "file:///etc/passwd"), Failure);
 }
 
+TEST(RestUrl, ParametersAreAddedByTheirNames) {
+    EXPECT_EQ(with_missing_parameters("https://h/x?page=2", "https://h/x?page=1&q=a%20b&limit=5#f"),
+              "https://h/x?page=2&q=a%20b&limit=5");
+    EXPECT_EQ(with_missing_parameters("https://h/x?a%5Bb%5D=1", "https://h/x?a[b]=2"), "https://h/x?a%5Bb%5D=1");
+    EXPECT_EQ(with_missing_parameters("https://h/x", "https://h/y?a=1"), "https://h/x?a=1");
+    EXPECT_EQ(with_missing_parameters("https://h/x?a", "https://h/y"), "https://h/x?a");
+}
+
+TEST(RestUrl, AddressesOfTheMachineAndItsLink) {
+    for (const char* address : {"127.0.0.1", "127.1.2.3", "0.0.0.0", "169.254.169.254", "::1", "::", "fe80::1",
+                                "febf::1%eth0", "::ffff:127.0.0.1", "::ffff:169.254.1.1", "::127.0.0.1"}) {
+        EXPECT_TRUE(is_local_address(address)) << address;
+    }
+    for (const char* address : {"10.0.0.1", "192.168.1.1", "8.8.8.8", "169.253.0.1", "2001:db8::1", "fec0::1",
+                                "::ffff:8.8.8.8", "fd00::1", "localhost", ""}) {
+        EXPECT_FALSE(is_local_address(address)) << address;
+    }
+}
+
 TEST(RestUrl, PathsAreJoinedBelowTheBase) {
     EXPECT_EQ(join_url("https://h/api", "items"), "https://h/api/items");
     EXPECT_EQ(join_url("https://h/api/", "/items/"), "https://h/api/items/");

@@ -36,6 +36,7 @@ struct Exchange {
     HttpResponse response = {};
     std::size_t header_bytes = 0;
     bool is_too_large = false, has_stalled = false, is_connected = false, has_all_headers = false;
+    bool refuses_local = false, is_refused = false;
     curl_off_t moved = 0;
     Clock::time_point last_moved = Clock::now(), last_tick = Clock::now();
     std::exception_ptr exception = nullptr;
@@ -83,8 +84,11 @@ std::size_t take_header(char* data, std::size_t size, std::size_t count, void* u
 }
 
 // Called once the connection stands, be it new or kept.
-int note_connected(void* user, char*, char*, int, int) {
+int note_connected(void* user, char* address, char*, int, int) {
     auto& exchange = *static_cast<Exchange*>(user);
+    // A name says nothing of where it leads; nothing has been sent yet.
+    exchange.is_refused = exchange.refuses_local && is_local_address(address);
+    if (exchange.is_refused) return CURL_PREREQFUNC_ABORT;
     exchange.is_connected = true;
     exchange.last_moved = Clock::now();
     return CURL_PREREQFUNC_OK;
@@ -156,6 +160,10 @@ std::string words_of(CURLcode code, const char* buffer) {
 
 [[noreturn]] void fail(CURLcode code, const Exchange& exchange, const std::string& url, const char* buffer) {
     const std::string host = host_of(url), words = words_of(code, buffer);
+    if (exchange.is_refused) {
+        throw Failure(FailureClass::config, "the source redirects to an address of this machine or its network link",
+                      "It redirects to " + host + ".", "If the API is there, set the option base_url.");
+    }
     if (exchange.is_too_large) {
         const std::size_t limit =
             exchange.header_bytes > max_header_bytes ? max_header_bytes : exchange.limits.max_response;
@@ -240,6 +248,8 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
     CURL* easy = handle_->easy;
     const HttpLimits& limits = handle_->limits;
     Exchange exchange{limits, handle_->tick};
+    // A proxy's own address is another matter.
+    exchange.refuses_local = request.refuses_local && limits.proxy.empty();
     HeaderList headers;
     char words[CURL_ERROR_SIZE] = "";
     auto set = [&](CURLoption option, auto value) {

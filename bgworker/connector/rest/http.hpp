@@ -19,6 +19,7 @@ struct HttpRequest {
     std::string url;
     Headers headers;
     std::optional<std::string> body;
+    bool refuses_local = false;  // not to be sent to this machine or its own link, whatever the name stands for
     std::vector<long> accepted;  // further statuses that Session::send() returns as they are, such as 400
 };
 
@@ -52,7 +53,7 @@ class HttpClient {
     // Sends the request and returns whatever the server answers, redirects as they are. http and https only, TLS
     // verified, HTTP/2 where offered, compression. Raises Failure: transient where there was no whole answer (not
     // reached, cut, stalled, too slow), source where the body is larger than allowed, config where TLS or the URL is
-    // wrong. The message names host and cause, never a credential.
+    // wrong or leads to an address that it refuses. The message names host and cause, never a credential.
     HttpResponse send(const HttpRequest& request);
 
     std::uint64_t requests() const;        // sent so far

@@ -11,6 +11,7 @@
 #include "bgworker/connector/rest/auth.hpp"
 #include "bgworker/connector/rest/charset.hpp"
 #include "bgworker/connector/rest/manners.hpp"
+#include "bgworker/connector/rest/origins.hpp"
 #include "bgworker/connector/rest/turns.hpp"
 #include "bgworker/connector/rest/url.hpp"
 #include "extension/option_values.hpp"
@@ -64,6 +65,7 @@ struct Session::State {
     State(const OpenRequest& request, const Settings& settings, Permits& permits, FrameWriter& out_)
         : base_url(settings.text("base_url")),
           origin(origin_of(base_url)),
+          origins(settings),
           auth(request, settings),
           http(limits_of(request, settings), [this] { out.log("debug", "waiting for " + origin); }),
           turns(settings, origin, permits, out_),
@@ -79,6 +81,7 @@ struct Session::State {
     }
 
     std::string base_url, origin;
+    Origins origins;
     Auth auth;
     HttpClient http;
     Turns turns;
@@ -257,11 +260,14 @@ struct Session::State {
                            [&](const auto& header) { return auth.is_secret_header(header.first); });
     }
 
+    // The answers of an API could have this machine ask what only it can reach, credentials or not.
     void check_origin(const HttpRequest& request) const {
-        if (!takes_credentials(request) || origin_of(request.url) == origin) return;
-        throw Failure(FailureClass::config, "the next request would take the credentials to another server",
-                      "It would go to " + origin_of(request.url) + ", and base_url is at " + origin + ".",
-                      "If the API has moved there, set option base_url.");
+        const std::string other = origin_of(request.url);
+        if (origins.allow(other)) return;
+        throw Failure(FailureClass::config,
+                      takes_credentials(request) ? "the next request would take the credentials to another server"
+                                                 : "the next request would go to another server",
+                      "It would go to " + other + ", and base_url is at " + origin + ".", Origins::hint(other));
     }
 
     void follow(HttpRequest& request, const HttpResponse& response, int redirects) const {
@@ -273,12 +279,13 @@ struct Session::State {
                           "It did so " + std::to_string(redirects) + " times; the last request was " +
                               shown_request(request) + ".");
         }
-        if (is_downgrade || (from != to && takes_credentials(request))) {
+        if (is_downgrade || (from != to && !origins.allow(to))) {
             throw Failure(
                 FailureClass::config, "the source redirects to another server",
                 shown_request(request) + " was answered with " + status_text(response.status) + " to " + to + ".",
-                "If the API has moved there, set option base_url.");
+                Origins::hint(to));
         }
+        request.refuses_local = to != origin;
         const bool is_get = request.method == "GET" || request.method == "HEAD";
         if (!is_get && (response.status == 301 || response.status == 302)) {
             // Browsers turn it into a GET, others don't: there is no telling what the source wants.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 
 #include "bgworker/connector/failure.hpp"
@@ -114,6 +115,51 @@ std::string origin_of(const std::string& text) {
     const auto port = part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     if (!scheme || !host || !port) return "";
     return to_lower(*scheme + "://" + *host + ":" + *port);
+}
+
+std::string path_of(const std::string& text) {
+    const Url url = new_url();
+    if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_URLENCODE) != CURLUE_OK) return "";
+    std::string path = part(url, CURLUPART_PATH).value_or("");
+    while (path.ends_with('/')) path.pop_back();
+    return path;
+}
+
+std::string with_missing_parameters(const std::string& url, const std::string& other) {
+    auto each = [](const std::string& text, const auto& use) {
+        const std::size_t question = text.find('?');
+        if (question == std::string::npos) return;
+        const std::string_view query = std::string_view(text).substr(question + 1, text.find('#') - question - 1);
+        for (std::size_t start = 0; start < query.size();) {
+            const std::size_t end = std::min(query.find('&', start), query.size());
+            const std::string_view parameter = query.substr(start, end - start);
+            if (!parameter.empty()) use(percent_decode(parameter.substr(0, parameter.find('='))), parameter);
+            start = end + 1;
+        }
+    };
+    std::vector<std::string> names;
+    each(url, [&](std::string name, std::string_view) { names.push_back(std::move(name)); });
+    std::string complete = url;
+    each(other, [&](const std::string& name, std::string_view parameter) {
+        if (std::find(names.begin(), names.end(), name) != names.end()) return;
+        complete.append(complete.find('?') == std::string::npos ? "?" : "&").append(parameter);
+    });
+    return complete;
+}
+
+bool is_local_address(std::string_view address) {
+    const std::string text(address.substr(0, address.find('%')));
+    unsigned char bytes[16] = {};
+    auto is_local_v4 = [](const unsigned char* four) {
+        return four[0] == 127 || four[0] == 0 || (four[0] == 169 && four[1] == 254);
+    };
+    if (inet_pton(AF_INET, text.c_str(), bytes) == 1) return is_local_v4(bytes);
+    if (inet_pton(AF_INET6, text.c_str(), bytes) != 1) return false;
+    const bool is_link_local = bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+    const bool has_zeros = std::all_of(bytes, bytes + 10, [](unsigned char byte) { return byte == 0; });
+    const bool is_mapped = has_zeros && bytes[10] == 0xff && bytes[11] == 0xff;
+    const bool is_low = has_zeros && bytes[10] == 0 && bytes[11] == 0;  // ::, ::1 and the like
+    return is_link_local || (is_mapped && is_local_v4(bytes + 12)) || is_low;
 }
 
 std::string with_parameters(const std::string& url,

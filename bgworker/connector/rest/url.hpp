@@ -19,6 +19,15 @@ std::string join_url(const std::string& base, const std::string& path);
 // Scheme, host and port in one text, lower case, the port always named; empty where `url` is none.
 std::string origin_of(const std::string& url);
 
+// The path of `url`, without a slash at its end; empty where `url` is none.
+std::string path_of(const std::string& url);
+
+// `url` with those parameters of `other` added whose names it doesn't have.
+std::string with_missing_parameters(const std::string& url, const std::string& other);
+
+// True for an address, of IPv4 or IPv6, that leads to this machine or to its own link: loopback, link-local or none.
+bool is_local_address(std::string_view address);
+
 // `url` with the parameters added to its query, in their order, encoded.
 std::string with_parameters(const std::string& url, const std::vector<std::pair<std::string, std::string>>& parameters);
 
