@@ -86,6 +86,12 @@ std::optional<SourceDescription> describe_or_later(const Server& server, const S
 // Tells at creation what would surprise later.
 void tell_findings(const Stream& stream, const SourceDescription& description, const std::optional<Target>& existing,
                    bool is_table) {
+    if (!description.watermark_format.empty()) {
+        notice("the numbers of watermark \"" + join(stream.watermark) + "\" are taken for times (" +
+                   description.watermark_format + ")",
+               "If they are none: SELECT sync_alter(" + pg::quote_literal(stream.name) +
+                   ", '{\"watermark_format\": \"number\"}').");
+    }
     if (description.null_watermarks > 0) {
         notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" +
                    join(stream.watermark) + " is null)",

@@ -207,6 +207,7 @@ SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const 
         description.kind = text("kind");
         description.watermark_kind = text("watermark_kind");
         description.literal_kind = answer.contains("literal_kind") ? text("literal_kind") : description.watermark_kind;
+        description.watermark_format = text("watermark_format");
         description.highest_watermark = text("highest_watermark");
         description.clock = text("clock");
         description.clock_has_zone = answer.value("clock_has_zone", false);
@@ -259,6 +260,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         if (column == nullptr) unknown_column("watermark", name, stream.source_columns);
         name = column->name;
     }
+    if (!description.watermark_format.empty()) stream.options["watermark_format"] = description.watermark_format;
     const bool takes_rowversion = stream.watermark.empty() && !description.rowversion.empty() && mode != "full";
     if (takes_rowversion) stream.watermark = {description.rowversion};
     if (mode == "incremental" && !can_read_changes(stream)) {

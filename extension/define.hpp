@@ -30,7 +30,8 @@ struct SourceDescription {
     // Of the watermark: the form of its literals (as watermark_kind, but a number that is a time is an integer), the
     // highest that the source has and its clock, as such a literal; empty where the source doesn't tell.
     std::string literal_kind, highest_watermark, clock;
-    bool clock_has_zone = false;  // the clock is that of the column's zone
+    std::string watermark_format;  // that its numbers are times, where no option says so
+    bool clock_has_zone = false;   // the clock is that of the column's zone
     std::int64_t null_watermarks = 0;
 };
 

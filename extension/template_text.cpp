@@ -13,7 +13,8 @@ namespace {
 constexpr std::array<std::string_view, 15> placeholders{"since",  "until",     "run_start", "asof",       "last_key",
                                                         "offset", "page",      "limit",     "page_token", "source",
                                                         "select", "watermark", "key",       "keys",       "order"};
-constexpr std::array<std::string_view, 6> time_formats{"iso", "iso_ms", "iso_us", "date", "epoch", "epoch_ms"};
+constexpr std::array<std::string_view, 7> time_formats{"iso",   "iso_ms",   "iso_us",  "date",
+                                                       "epoch", "epoch_ms", "epoch_us"};
 constexpr std::array<std::string_view, 3> order_formats{"comma", "asc", "json"};
 constexpr std::string_view strftime_letters = "YmdHMSfyjesFTDRzZbBaApIuVGgCUWnt%kl";
 
@@ -177,11 +178,12 @@ class Parser {
         if (format.find('%') == std::string_view::npos) {
             if (is_named_time_format(format)) return;
             const std::string meant = closest(format, time_formats);
-            return fail(shown + "has an unknown format",
-                        meant.empty()
-                            ? "Formats are iso, iso_ms, iso_us, date, epoch, epoch_ms, or one of strftime such as "
-                              "%Y-%m-%d."
-                            : "Perhaps you meant {" + std::string(name) + ":" + meant + "}.");
+            return fail(
+                shown + "has an unknown format",
+                meant.empty()
+                    ? "Formats are iso, iso_ms, iso_us, date, epoch, epoch_ms, epoch_us, or one of strftime such as "
+                      "%Y-%m-%d."
+                    : "Perhaps you meant {" + std::string(name) + ":" + meant + "}.");
         }
         for (std::size_t i = 0; i < format.size(); i++) {
             if (format[i] != '%') continue;

@@ -5,9 +5,9 @@
 // so that JSON and GraphQL need no quoting, unless it is a near miss of one, or its `}` is missing. `[[…]]` is an
 // optional part: it is left out where a placeholder in it has no value; without a placeholder in it, it is left as it
 // stands. JSON's arrays of arrays with placeholders in them are written with a space, `[ [`. Formats of times: iso
-// (seconds, as 2026-01-31T10:00:00Z), iso_ms, iso_us, date, epoch, epoch_ms, or a strftime format (with a % in it; %f
-// are microseconds), always of UTC; without one the value stands as the source wrote it. {order:…} is the list of
-// fields to sort by: comma (a,b), asc (a.asc,b.asc), json ({"a":"ASC","b":"ASC"}).
+// (seconds, as 2026-01-31T10:00:00Z), iso_ms, iso_us, date, epoch, epoch_ms, epoch_us, or a strftime format (with a %
+// in it; %f are microseconds), always of UTC; without one the value stands as the source wrote it. {order:…} is the
+// list of fields to sort by: comma (a,b), asc (a.asc,b.asc), json ({"a":"ASC","b":"ASC"}).
 #pragma once
 
 #include <string>

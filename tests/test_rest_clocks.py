@@ -59,3 +59,51 @@ def test_times_without_a_zone_move_the_watermark_by_rows_only(db, options):
         assert db.value("SELECT count(*) FROM items") == 48
         items.append(item(48, -datetime.timedelta(minutes=1)))
         assert db.run("items")["inserted"] == 1
+
+
+UNITS = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1000000}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_numbers_that_are_times_are_known_by_their_digits(db, unit):
+    """So that a lookback of ten minutes is none of a second."""
+    start = int(time.time()) - 86400
+    rows = [{"id": id, "changed": (start + id) * UNITS[unit]} for id in range(1, 31)]
+    with Told() as server:
+        server.tell = lambda request: [row for row in rows if row["changed"] >= int(request.query.get("since", 0))]
+        db.create_rest_server("api", server.url, params='{"since": "[[{since}]]"}', paging="none")
+        notices = []
+        with db.connect() as session:
+            session.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+            session.execute("SELECT * FROM sync_create('s', 'api', 'items', key => 'id', watermark => 'changed')")
+        assert any(f"taken for times ({unit})" in notice for notice in notices), notices
+        db.run("s")
+        server.forget()
+        db.run("s")
+        assert int(server.requests[-1].query["since"]) == (start + 30 - 600) * UNITS[unit]
+        assert db.value("SELECT options ->> 'watermark_format' FROM insync.stream WHERE name = 's'") == unit
+
+
+@pytest.mark.parametrize("first", [1, 2**43, 9999999000, 170000000, 10**18])
+def test_other_numbers_are_numbers(db, first):
+    rows = [{"id": id, "changed": first + id} for id in range(1, 31)]
+    with Told() as server:
+        server.tell = lambda request: [row for row in rows if row["changed"] >= int(request.query.get("since", 0))]
+        db.create_rest_server("api", server.url, params='{"since": "[[{since}]]"}', paging="none")
+        db.create_stream("s", "api", "items", target="s", key="id", watermark="changed")
+        db.run("s")
+        server.forget()
+        db.run("s")
+        assert int(server.requests[-1].query["since"]) == first + 30 - 1000
+
+
+def test_numbers_that_only_look_like_times_can_be_named(db):
+    rows = [{"id": id, "changed": 1700000000 + id} for id in range(1, 31)]
+    with Told() as server:
+        server.tell = lambda request: [row for row in rows if row["changed"] >= int(request.query.get("since", 0))]
+        db.create_rest_server("api", server.url, params='{"since": "[[{since}]]"}', paging="none")
+        db.create_stream("s", "api", "items", target="s", key="id", watermark="changed", options={"watermark_format": "number"})
+        db.run("s")
+        server.forget()
+        db.run("s")
+        assert int(server.requests[-1].query["since"]) == 1700000030 - 1000

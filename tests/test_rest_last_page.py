@@ -175,3 +175,127 @@ def test_an_answer_without_content_ends_pages_that_nothing_says_go_on(db, api, o
     create(db, api, rows_path="/items", **options)
     assert db.run("items")["inserted"] == 5
     assert len({json.dumps(request.query) for request in api.requests}) == 2, "the page behind the first was asked for"
+
+
+def pages_of(request, **more):
+    """500 of 2,500 rows behind a cursor."""
+    first = int(request.query.get("cursor", "c0")[1:])
+    return {"items": rows(first, first + 500)} | ({"next_cursor": f"c{first + 500}"} if first < 2000 else {}) | more
+
+
+LOST = {
+    "a misspelled next_path": ({"paging": "token", "next_path": "/next_curser", "params": {"cursor": "[[{page_token}]]"}}, pages_of),
+    "a misspelled next_path beside a total": (
+        {"paging": "token", "next_path": "/more", "params": {"cursor": "[[{page_token}]]"}},
+        lambda request: {"items": rows(0, 499), "total": 2500, "cursors": {"x": "c1"}},
+    ),
+    "a wrong path to a link": (
+        {"paging": "next_url", "next_path": "/links/next"}, lambda request: {"items": rows(0, 499), "paging": {"next": "/items?cursor=c500"}},
+    ),
+    "a wrong path and a full page": ({"paging": "next_url", "next_path": "/links/next"}, lambda request: {"items": rows(0, 500), "seq": "abc"}),
+    "no Link header": ({"paging": "link_header"}, lambda request: rows(0, 500)),
+    "no Link header, and a total": (
+        {"paging": "link_header"}, lambda request: Response(body=json.dumps(rows(0, 499)).encode(), headers={"X-Total-Count": "2500"}),
+    ),
+    "a sign of more and no token": (
+        {"paging": "token", "next_path": "/next", "params": {"cursor": "[[{page_token}]]"}}, lambda request: {"items": rows(0, 499), "has_more": True},
+    ),
+    "a limit that is not the reason": (
+        {"paging": "token", "next_path": "/next", "params": {"cursor": "[[{page_token}]]", "limit": "{limit}"}, "page_size": 499},
+        lambda request: {"items": rows(0, min(int(request.query["limit"]), 499))},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options, tell", LOST.values(), ids=LOST)
+def test_a_continuation_that_is_not_found_ends_no_read(db, api, options, tell):
+    api.tell = tell
+    with pytest.raises(psycopg.Error, match="more pages") as error:
+        create(db, api, **options)
+    assert "paging" in error.value.diag.message_hint
+
+
+@pytest.mark.parametrize("name", ["nextCursor", "continuation", "page_state", "somewhere", "where_to_go_on"])
+@pytest.mark.parametrize("has_limit", [True, False])
+def test_a_token_that_the_vendor_renames_fails_the_run(db, api, name, has_limit):
+    api.tell = pages_of
+    params = {"cursor": "[[{page_token}]]"} | ({"limit": "{limit}"} if has_limit else {})
+    create(db, api, rows_path="/items", paging="token", next_path="/next_cursor", params=params)
+    assert db.run("items")["inserted"] == 2500
+    db.alter_stream("items", max_retries=0)
+    api.tell = lambda request: {name if key == "next_cursor" else key: value for key, value in pages_of(request).items()}
+    assert "more pages" in db.run("items", expect="failed")["message"]
+
+
+def test_a_full_page_is_the_last_where_a_token_is_left_out_as_it_was_before(db, api):
+    """Google and others leave it out on the last page, be it as full as the others."""
+    api.tell = pages_of
+    create(db, api, rows_path="/items", paging="token", next_path="/next_cursor", params={"cursor": "[[{page_token}]]"})
+    assert db.run("items")["inserted"] == 2500
+    api.tell = lambda request: {"items": rows(0, 500)}
+    assert db.run("items")["rows_read"] == 500
+
+
+def test_a_full_page_is_the_last_where_half_of_it_leads_on(db, api):
+    """Nothing is known of the source yet; asked for less, it shows where its token would be."""
+
+    def tell(request):
+        size = int(request.query["limit"])
+        return {"items": rows(0, min(size, 500))} | ({"next_cursor": "c"} if size < 500 else {})
+
+    api.tell = tell
+    create(db, api, rows_path="/items", paging="token", next_path="/next_cursor", params={"cursor": "[[{page_token}]]", "limit": "{limit}"})
+    assert db.run("items")["inserted"] == 500
+
+
+@pytest.mark.parametrize("count", [10, 20, 25, 30, 50, 100, 200, 250, 500, 1000])
+def test_a_round_number_of_rows_may_be_a_first_page(db, api, count):
+    api.tell = lambda request: rows(0, count)
+    with pytest.raises(psycopg.Error, match="may have more pages") as error:
+        create(db, api)
+    assert "set paging to none" in error.value.diag.message_hint
+    db.create_stream("items", "api", "items", key="id", options={"paging": "none"})
+    assert db.run("items")["inserted"] == count
+
+
+def test_a_round_number_is_none_once_the_source_has_sent_more(db, api):
+    api.tell = lambda request: rows(0, 137)
+    create(db, api)
+    db.run("items")
+    api.tell = lambda request: rows(0, 100)
+    assert db.run("items")["rows_read"] == 100
+
+
+def test_a_round_number_of_rows_fails_a_run(db, api):
+    api.tell = lambda request: rows(0, 7)
+    create(db, api)
+    db.run("items")
+    db.alter_stream("items", max_retries=0)
+    api.tell = lambda request: rows(0, 100)
+    assert "may have more pages" in db.run("items", expect="failed")["message"]
+
+
+def test_children_in_a_round_number_are_all_where_another_parent_has_more(db, api):
+    counts = {1: 10, 2: 12, 3: 3}
+
+    def tell(request):
+        if request.path == "/orders":
+            return [{"id": id, "updated_at": f"2025-01-0{id}T00:00:00Z"} for id in counts]
+        parent = int(request.path.split("/")[2])
+        return rows(100 * parent, 100 * parent + counts[parent])
+
+    api.tell = tell
+    db.create_rest_server("api", api.url)
+    options = {"parent": {"source": "orders", "key": "id", "watermark": "updated_at"}, "max_retries": 0}
+    db.create_stream("lines", "api", "orders/{parent.id}/lines", target="lines", key="parent_id, id", options=options)
+    assert db.run("lines")["inserted"] == 25
+    counts.update({2: 10, 3: 10})
+    db.create_stream("more", "api", "orders/{parent.id}/lines", target="more", key="parent_id, id", options=options)
+    assert "may have more pages" in db.run("more", expect="failed")["message"]
+
+
+def test_who_only_looks_sees_a_round_number_of_rows(db, api):
+    api.tell = lambda request: rows(0, 100)
+    db.create_rest_server("api", api.url)
+    assert len(db.query("SELECT * FROM sync_preview('api', 'items')")) > 0
+    assert len(db.query("SELECT * FROM sync_discover('api', 'items')")) == 1

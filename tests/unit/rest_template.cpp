@@ -190,6 +190,7 @@ TEST(RestTimes, Formats) {
     EXPECT_EQ(time_of(literal, "date"), "2026-01-31");
     EXPECT_EQ(time_of(literal, "epoch"), "1769846400");
     EXPECT_EQ(time_of(literal, "epoch_ms"), "1769846400123");
+    EXPECT_EQ(time_of(literal, "epoch_us"), "1769846400123456");
     EXPECT_EQ(time_of(literal, "%d.%m.%y %H:%M:%S,%f %% %z %s"), "31.01.26 08:00:00,123456 % +0000 1769846400");
 }
 
@@ -207,6 +208,7 @@ TEST(RestTimes, Literals) {
     EXPECT_EQ(time_of("1769846400", "iso"), "2026-01-31T08:00:00Z");
     EXPECT_EQ(time_of("1769846400.5", "iso_ms"), "2026-01-31T08:00:00.500Z");
     EXPECT_EQ(time_of("1769846400123", "iso_ms"), "2026-01-31T08:00:00.123Z");
+    EXPECT_EQ(time_of("1769846400123456", "iso_us"), "2026-01-31T08:00:00.123456Z");
     EXPECT_EQ(time_of("-1", "iso"), "1969-12-31T23:59:59Z");
     EXPECT_EQ(time_of("-100000000001", "iso_ms"), "1966-10-31T14:13:19.999Z");
     EXPECT_EQ(time_of("0", "iso"), "1970-01-01T00:00:00Z");

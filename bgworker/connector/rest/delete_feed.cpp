@@ -80,14 +80,13 @@ DeleteFeed::DeleteFeed(Session& session, const Settings& settings, const nlohman
         event_key_ = key_fields_;
         event_key_.push_back(time_field_);
     }
-    const std::string format = settings_.text("watermark_format");
-    if (format != "auto") epoch_ = format;
+    epoch_ = settings_.epoch();
     std::int64_t lookback_s = default_lookback_s;
     if (const auto given = parse_lookback(settings_.text("lookback")); settings_.has("lookback") && given) {
         const auto* time = std::get_if<std::chrono::milliseconds>(&*given);
         lookback_s = time != nullptr ? time->count() / 1000 : std::get<std::int64_t>(*given);
     }
-    lookback_ = std::to_string(lookback_s) + (epoch_ == "epoch_ms" ? "000" : "");
+    lookback_ = in_unit_of(epoch_, std::to_string(lookback_s));
 
     const auto known = position.is_object() ? position.value("deletes", nlohmann::json()) : nlohmann::json();
     start_ = text_of(known, "start");
@@ -136,7 +135,7 @@ Query DeleteFeed::query(const std::string& since, const std::optional<std::strin
     Values values;
     values.texts["since"] = since;
     if (until) values.texts["until"] = *until;
-    return Query(session_, endpoint_, fields_, event_key_, std::move(values));
+    return Query(session_, endpoint_, fields_, event_key_, std::move(values), memory_);
 }
 
 HttpRequest DeleteFeed::next_request() {
@@ -260,7 +259,7 @@ std::string DeleteFeed::literal_of(std::int64_t instant) const {
         return format_moved(*time, instant - time->microseconds_from_2000());
     }
     const std::int64_t since_1970 = instant + seconds_1970_to_2000 * second_us;
-    return std::to_string(since_1970 / (epoch_ == "epoch_ms" ? 1000 : second_us));
+    return std::to_string(since_1970 / unit_us(epoch_));
 }
 
 void DeleteFeed::check(const std::string& clock) {
@@ -268,7 +267,7 @@ void DeleteFeed::check(const std::string& clock) {
     session_.use(settings_);
     // As far back as there may be an event to look at: it isn't applied.
     const WatermarkKind kind = epoch_.empty() ? WatermarkKind::time : WatermarkKind::integer;
-    const std::string month = std::to_string(30 * 86400) + (epoch_ == "epoch_ms" ? "000" : "");
+    const std::string month = in_unit_of(epoch_, std::to_string(30 * 86400));
     Query events = query(subtract_lookback(kind, watermark_, month).value_or(watermark_), std::nullopt);
     if (!events.next() || events.page().rows() == 0) return;
     const Page& page = events.page();

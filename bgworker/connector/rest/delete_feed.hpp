@@ -92,6 +92,7 @@ class DeleteFeed {
     const Settings& stream_settings_;
     Endpoint endpoint_;
     Fields fields_;
+    PageMemory memory_;
     std::vector<std::size_t> key_fields_, event_key_, names_;
     std::size_t time_field_ = 0;
     std::string epoch_, lookback_;

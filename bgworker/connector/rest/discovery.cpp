@@ -19,6 +19,7 @@ namespace {
 // Enough to tell types by, little enough to ask for.
 constexpr std::size_t most_pages = 3;
 constexpr std::size_t enough_rows = 1000;
+constexpr std::int64_t day_us = std::int64_t{86400} * 1000000;
 
 // What is gathered of one field over all pages.
 struct Seen {
@@ -35,29 +36,53 @@ std::string list_of(const std::vector<RestColumn>& columns) {
     return list;
 }
 
-std::string watermark_kind(const Seen& seen, const std::string& format) {
-    if (format != "auto") return "time";
+std::string watermark_kind(const Seen& seen, const std::string& epoch) {
+    if (!epoch.empty()) return "time";
     if (seen.is_number) return "integer";
     return parse_civil_time(seen.last) ? "time" : "text";
+}
+
+// The epoch that all of these numbers look like: as many digits as the years since 2001 have, and none in the future.
+std::string epoch_like(const std::unordered_set<std::string>& values, const std::string& clock) {
+    constexpr std::string_view epochs[] = {"epoch", "epoch_ms", "epoch_us"};
+    const std::string now = clock.empty() ? "2100-01-01T00:00:00Z" : clock;
+    for (const std::string_view epoch : epochs) {
+        const std::string latest = format_time(format_moved(*parse_civil_time(now), day_us), epoch).value_or("");
+        const bool all = std::all_of(values.begin(), values.end(), [&](const std::string& value) {
+            const bool is_whole = value.find_first_not_of("0123456789") == std::string::npos;
+            return is_whole && value.size() == latest.size() && value <= latest;
+        });
+        if (all && !values.empty() && !latest.empty()) return std::string(epoch);
+    }
+    return "";
 }
 
 // Looks at the first pages of a source, or of the children of the first parents.
 class Explorer {
   public:
     // `key` is what pages that follow the last key need.
-    Explorer(Session& session, Fields& fields, std::vector<std::size_t> key)
-        : session_(session), fields_(fields), key_(std::move(key)) {}
+    Explorer(Session& session, Fields& fields, std::vector<std::size_t> key, const std::vector<std::string>& watermark)
+        : session_(session), fields_(fields), key_(std::move(key)), watermark_(watermark) {}
+
+    // Where a round number of rows is nothing to tell: of who only looks, and of the first of many children.
+    void look_at_several() { memory_.defers = true; }
 
     bool has_enough() const { return rows >= enough_rows || pages >= most_pages; }
 
     void look(const Endpoint& endpoint, Values values, Discovery& found) {
-        Query query(session_, endpoint, fields_, key_, std::move(values));
+        Query query(session_, endpoint, fields_, key_, std::move(values), memory_);
         bool is_whole = false;
         while (!has_enough() && query.next()) {
             const Page& page = query.page();
             seen.resize(fields_.size());
             for (std::size_t row = 0; row < page.rows(); row++) {
                 for (std::size_t field = 0; field < fields_.size(); field++) add(seen[field], page.value(row, field));
+                if (std::all_of(watermark_.begin(), watermark_.end(), [&](const std::string& name) {
+                        const std::optional<std::size_t> field = fields_.find(name);
+                        return !field || page.value(row, *field).kind <= Value::Kind::null;
+                    })) {
+                    null_watermarks++;
+                }
             }
             rows += page.rows();
             pages++;
@@ -70,6 +95,7 @@ class Explorer {
 
     std::vector<Seen> seen;
     std::size_t rows = 0, pages = 0;
+    std::int64_t null_watermarks = 0;  // rows in which each of the watermark's columns is null
 
   private:
     static void add(Seen& item, const Value& value) {
@@ -86,6 +112,8 @@ class Explorer {
     Session& session_;
     Fields& fields_;
     std::vector<std::size_t> key_;
+    const std::vector<std::string>& watermark_;
+    PageMemory memory_;
 };
 
 // The first parents' children, and a column for each field of the parent that their request needs.
@@ -95,7 +123,9 @@ void look_at_children(Explorer& explorer, Session& session, const Settings& sett
     const Endpoint endpoint = make_endpoint(settings.with_stream(parent), parent.value("source", ""), {}, {});
     const std::vector<std::string> names = child.parent_fields();
     std::vector<TypeGuess> guesses(names.size());
-    Query parents(session, endpoint, fields, {}, {});
+    PageMemory memory;
+    Query parents(session, endpoint, fields, {}, {}, memory);
+    explorer.look_at_several();
     while (!explorer.has_enough() && parents.next()) {
         for (std::size_t row = 0; row < parents.page().rows() && !explorer.has_enough(); row++) {
             Values values;
@@ -125,7 +155,7 @@ void look_at_children(Explorer& explorer, Session& session, const Settings& sett
 }  // namespace
 
 Discovery discover(Session& session, const Settings& settings, const std::string& source,
-                   const std::vector<std::string>& key, const std::vector<std::string>& watermark) {
+                   const std::vector<std::string>& key, const std::vector<std::string>& watermark, bool only_looks) {
     session.use(settings);
     const Endpoint endpoint = make_endpoint(settings, source, key, watermark);
     Fields fields;
@@ -137,7 +167,8 @@ Discovery discover(Session& session, const Settings& settings, const std::string
     std::vector<std::size_t> last_key;
     if (endpoint.uses("last_key"))
         last_key.push_back(fields.add(key.empty() ? key_names[0] : std::string_view(key[0])));
-    Explorer explorer(session, fields, std::move(last_key));
+    Explorer explorer(session, fields, std::move(last_key), watermark);
+    if (only_looks) explorer.look_at_several();
     const auto parent = nlohmann::json::parse(settings.text("parent"), nullptr, false);
     if (parent.is_object()) {
         look_at_children(explorer, session, settings, endpoint, parent, found);
@@ -195,35 +226,60 @@ Discovery discover(Session& session, const Settings& settings, const std::string
     for (auto& [rank, name] : ranked) found.watermark_candidates.push_back(std::move(name));
 
     if (watermark.empty()) return found;
-    const std::optional<std::size_t> field = field_named(watermark.front());
+    const bool filters = endpoint.uses("since") || endpoint.order == Order::desc;
+    if (watermark.size() > 1 && filters) {
+        std::string names;
+        for (const std::string& name : watermark) names += (names.empty() ? "" : ", ") + name;
+        require_column_names(endpoint, !endpoint.uses("since"), names);
+    }
     if (found.rows_seen == 0) {
         const auto column = std::find_if(found.columns.begin(), found.columns.end(),
                                          [&](const auto& item) { return item.name == watermark.front(); });
         const bool is_integer = column != found.columns.end() && column->type == Transport::int8;
-        found.watermark_kind = is_integer && settings.text("watermark_format") == "auto" ? "integer" : "time";
+        found.watermark_kind = is_integer && settings.epoch().empty() ? "integer" : "time";
         return found;
     }
-    if (!field) {
-        std::vector<std::string> names;
-        for (const RestColumn& column : found.columns) names.push_back(column.name);
-        const std::string near = closest(watermark.front(), names);
-        throw Failure(FailureClass::config, "watermark \"" + watermark.front() + "\" is not a field of the source",
-                      "The rows have the fields " + list_of(found.columns) + ".",
-                      near.empty() ? "" : "Perhaps you meant the field \"" + near + "\".");
+    found.null_watermarks = explorer.null_watermarks;
+    for (const std::string& name : watermark) {
+        const std::optional<std::size_t> field = field_named(name);
+        if (!field) {
+            std::vector<std::string> names;
+            for (const RestColumn& column : found.columns) names.push_back(column.name);
+            const std::string near = closest(name, names);
+            throw Failure(FailureClass::config, "watermark \"" + name + "\" is not a field of the source",
+                          "The rows have the fields " + list_of(found.columns) + ".",
+                          near.empty() ? "" : "Perhaps you meant the field \"" + near + "\".");
+        }
+        if (seen[*field].last.empty()) continue;
+        const bool may_be_time = settings.text("watermark_format") == "auto" && seen[*field].is_number;
+        std::string epoch = settings.epoch();
+        if (may_be_time) epoch = epoch_like(seen[*field].values, session.source_now().value_or(""));
+        if (!epoch.empty() && !format_time(seen[*field].last, epoch)) {
+            throw Failure(FailureClass::config, "watermark \"" + name + "\" is no time in the format " + epoch,
+                          "It is \"" + seen[*field].last + "\".",
+                          "Set the option watermark_format to what it is, or to auto.");
+        }
+        const std::string kind = watermark_kind(seen[*field], epoch);
+        if (found.watermark_kind.empty()) {
+            found.watermark_kind = kind;
+            found.last_watermark = seen[*field].last;
+            found.epoch = epoch;
+            found.is_epoch_found = may_be_time && !epoch.empty();
+        } else if (kind != found.watermark_kind || epoch != found.epoch) {
+            throw Failure(FailureClass::config, "the watermark columns are of different kinds",
+                          "\"" + name + "\" is " + kind + ", and the ones before it are " + found.watermark_kind + ".",
+                          "Choose columns that can be compared.");
+        }
+        const std::vector<std::string> values(seen[*field].values.begin(), seen[*field].values.end());
+        if (const auto problem = unsorted_forms(values, true); problem && kind == "text") {
+            throw Failure(FailureClass::config, "watermark field \"" + name + "\" holds texts that do not sort",
+                          *problem, "Choose a field that is a time or a number.");
+        }
     }
-    found.null_watermarks = seen[*field].nulls;
-    found.last_watermark = seen[*field].last;
     if (found.last_watermark.empty()) {
         throw Failure(FailureClass::config, "watermark field \"" + watermark.front() + "\" is never set",
                       "It is null in all " + std::to_string(found.rows_seen) + " rows that were read.",
                       "Choose a field that every change sets.");
-    }
-    found.watermark_kind = watermark_kind(seen[*field], settings.text("watermark_format"));
-    const std::vector<std::string> values(seen[*field].values.begin(), seen[*field].values.end());
-    if (const auto problem = unsorted_forms(values, true); problem && found.watermark_kind == "text") {
-        throw Failure(FailureClass::config,
-                      "watermark field \"" + watermark.front() + "\" holds texts that do not sort", *problem,
-                      "Choose a field that is a time or a number.");
     }
     return found;
 }

@@ -111,6 +111,7 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     endpoint.page_size = settings.number("page_size");
     endpoint.first_page = settings.number("first_page");
     endpoint.max_pages = settings.number("max_pages");
+    endpoint.stable_pages = settings.flag("stable_pages");
     if (settings.has("max_results")) endpoint.max_results = settings.number("max_results");
 
     Values& constants = endpoint.constants;
@@ -161,8 +162,10 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     return endpoint;
 }
 
-void add_slice_query(Endpoint& endpoint, const Settings& settings) {
-    const auto slice = settings.object("slice_query");
+namespace {
+
+void lay_over(Endpoint& endpoint, const Settings& settings, std::string_view option, bool in_slice) {
+    const auto slice = settings.object(option);
     // Those that are laid over are told by their names as they were written.
     const auto params = settings.object("params");
     std::vector<std::pair<Template, Template>> parameters;
@@ -171,8 +174,26 @@ void add_slice_query(Endpoint& endpoint, const Settings& settings) {
                                              [&](const auto& member) { return member.first == params[i].first; });
         if (!is_replaced) parameters.push_back(std::move(endpoint.parameters[i]));
     }
-    for (const auto& [name, value] : slice) parameters.emplace_back(Template(name, true), Template(value, true));
+    for (const auto& [name, value] : slice)
+        parameters.emplace_back(Template(name, in_slice), Template(value, in_slice));
     endpoint.parameters = std::move(parameters);
+}
+
+}  // namespace
+
+void require_column_names(const Endpoint& endpoint, bool by_order, const std::string& columns) {
+    if (endpoint.uses("watermark") || (by_order && endpoint.uses("order"))) return;
+    throw Failure(FailureClass::config, "the request can't ask for several watermark columns",
+                  "The stream's are " + columns + ", and nothing in the request stands for the one that it asks by.",
+                  "Write {watermark} in params in place of the column's name, or name one watermark column.");
+}
+
+void add_slice_query(Endpoint& endpoint, const Settings& settings) {
+    lay_over(endpoint, settings, "slice_query", true);
+}
+
+void add_null_query(Endpoint& endpoint, const Settings& settings) {
+    lay_over(endpoint, settings, "null_query", false);
 }
 
 }  // namespace insync::rest

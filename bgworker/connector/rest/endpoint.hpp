@@ -37,6 +37,7 @@ struct Endpoint {
     Order order = Order::none;
     std::int64_t page_size = 0, first_page = 1, max_pages = 0;
     std::int64_t max_results = 0;  // rows after which the source ends a request's pages, whatever it has; 0: none
+    bool stable_pages = false;     // rows that come or go shift none to another page
     Values constants;              // what placeholders stand for in every request
 
     // True if any template has the placeholder.
@@ -52,7 +53,14 @@ struct Endpoint {
 Endpoint make_endpoint(const Settings& settings, const std::string& source, const std::vector<std::string>& key,
                        const std::vector<std::string>& watermark);
 
+// Raises Failure (config) where a request can't go by each of several watermark columns: it doesn't name the one that
+// it goes by with {watermark} (or, if only the order tells, with {order:...}).
+void require_column_names(const Endpoint& endpoint, bool by_order, const std::string& columns);
+
 // Lays the parameters of the option slice_query over the endpoint's.
 void add_slice_query(Endpoint& endpoint, const Settings& settings);
+
+// Lays those of the option null_query over them: a request for the rows without a watermark.
+void add_null_query(Endpoint& endpoint, const Settings& settings);
 
 }  // namespace insync::rest

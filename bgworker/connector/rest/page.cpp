@@ -98,6 +98,8 @@ void Page::read(const PageShape& shape, Fields& fields, const std::vector<std::s
             stands_there = std::string(name_of(JsonCursor(body_, rows_begin).value().kind)) + " stands there";
     }
     const std::size_t rows_end = cursor.at();
+    rows_begin_ = rows_begin;
+    rows_end_ = rows_end;
     for (; !open.empty(); open.pop_back()) leave(cursor, open.back());
     cursor.peek();
     if (cursor.at() != body_.size()) cursor.fail("something follows the JSON");

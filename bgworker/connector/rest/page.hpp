@@ -73,6 +73,17 @@ class Page {
     // The value at a wanted pointer; absent where there is none.
     Value envelope(std::string_view pointer) const;
 
+    // A value around the rows; of an object that it is one, of an array nothing.
+    struct Around {
+        std::string pointer;       // /links/rel=next/href for what stands in a list of links
+        std::string name, parent;  // its own and that of the object that it is in; empty at the top
+        Value::Kind kind;
+        std::string text;
+        bool is_next_link;  // the target of the next page in a list of links
+    };
+    // All of them, as far as they stand at most five levels deep; of lists only those of links.
+    std::vector<Around> around() const;
+
     // Why there are no rows, where PageShape::rows_may_be_missing made that no error; otherwise empty.
     const std::string& missing() const { return missing_; }
 
@@ -107,6 +118,11 @@ class Page {
         } while (cursor.next_or_close('}'));
     }
 
+    void look_around(JsonCursor& cursor, const std::string& pointer, const std::string& name, const std::string& parent,
+                     int depth, std::vector<Around>& found) const;
+    void look_at_links(std::string_view list, const std::string& pointer, std::vector<Around>& found) const;
+
+    std::size_t rows_begin_ = 0, rows_end_ = 0;  // of the array of rows, in body_
     std::string body_;
     std::string decoded_;  // strings with escapes, without them
     std::vector<Cell> cells_;

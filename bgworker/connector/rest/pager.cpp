@@ -7,7 +7,6 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/url.hpp"
-#include "extension/option_values.hpp"
 
 namespace insync::rest {
 
@@ -29,6 +28,12 @@ std::optional<std::int64_t> to_number(std::string_view text) {
     return number;
 }
 
+bool looks_like_url(std::string_view text) {
+    return text.find('/') != std::string_view::npos || text.starts_with('?');
+}
+
+}  // namespace
+
 std::optional<std::string> text_at(const Page& page, std::string_view pointer) {
     if (pointer.empty()) return std::nullopt;
     const Value value = page.envelope(pointer);
@@ -37,56 +42,9 @@ std::optional<std::string> text_at(const Page& page, std::string_view pointer) {
     return std::string(value.text);
 }
 
-bool looks_like_url(std::string_view text) {
-    return text.find('/') != std::string_view::npos || text.starts_with('?');
-}
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return std::tolower(c); });
-    return result;
-}
-
-// Whether the parameters of a link, in lower case, have a rel that holds the word next: rel="next last" does.
-bool is_next(std::string_view parameters) {
-    for (std::size_t at = 0; (at = parameters.find("rel", at)) != std::string_view::npos;) {
-        const bool is_name = at == 0 || std::string_view("; \t").find(parameters[at - 1]) != std::string_view::npos;
-        at += 3;
-        const std::string_view rest = trim(parameters.substr(at));
-        if (!is_name || !rest.starts_with('=')) continue;
-        std::string_view words = trim(rest.substr(1));
-        const char quote = words.empty() ? ' ' : words[0];
-        const bool is_quoted = quote == '"' || quote == '\'';
-        if (is_quoted) words.remove_prefix(1);
-        words = words.substr(0, words.find_first_of(is_quoted ? std::string_view(&quote, 1) : ";, \t"));
-        while (!words.empty()) {
-            const std::size_t space = std::min(words.find_first_of(" \t"), words.size());
-            if (words.substr(0, space) == "next") return true;
-            words.remove_prefix(std::min(space + 1, words.size()));
-        }
-    }
-    return false;
-}
-
-}  // namespace
-
-std::optional<std::string> next_link(const HttpResponse& response) {
-    for (const auto& [name, value] : response.headers) {
-        if (name != "link") continue;
-        for (std::size_t begin = value.find('<'); begin != std::string::npos;) {
-            const std::size_t end = value.find('>', begin);
-            if (end == std::string::npos) break;
-            const std::size_t next = value.find('<', end);
-            const std::string parameters = lower(std::string_view(value).substr(end + 1, next - end - 1));
-            if (is_next(parameters)) return value.substr(begin + 1, end - begin - 1);
-            begin = next;
-        }
-    }
-    return std::nullopt;
-}
-
-Pager::Pager(const Endpoint& endpoint)
+Pager::Pager(const Endpoint& endpoint, PageMemory* memory)
     : endpoint_(endpoint),
+      memory_(memory),
       paging_(endpoint.paging),
       next_path_(endpoint.next_path),
       more_path_(endpoint.more_path),
@@ -137,16 +95,49 @@ void Pager::detect(const HttpResponse& response, const Page& page) {
         } else if (const char* pointer = first_of(known_next_urls, true)) {
             paging_ = Paging::next_url;
             next_path_ = pointer;
+        } else if (const Signs signs = signs_in(response, page, rows_); signs.next_url && !signs.no_more) {
+            paging_ = Paging::next_url;
+            keeps_parameters_ = true;
+            find_at(*signs.next_url);
         } else {
             paging_ = Paging::none;
         }
     }
     if (next_path_.empty() && paging_ == Paging::next_url) {
-        if (const char* pointer = first_of(known_next_urls, true)) next_path_ = pointer;
+        if (const char* pointer = first_of(known_next_urls, true)) {
+            next_path_ = pointer;
+        } else if (const Signs signs = signs_in(response, page, rows_); signs.next_url) {
+            find_at(*signs.next_url);
+        }
     }
     if (next_path_.empty() && paging_ == Paging::token) {
-        if (const char* pointer = first_of(known_tokens, false)) next_path_ = pointer;
+        if (const char* pointer = first_of(known_tokens, false)) {
+            next_path_ = pointer;
+        } else if (const Signs signs = signs_in(response, page, rows_); signs.token) {
+            find_at(*signs.token);
+        }
     }
+}
+
+// The place where the first page has its continuation is where the others have theirs.
+void Pager::find_at(const Signs::Found& sign) {
+    if (!sign.place.starts_with('/')) return;
+    next_path_ = sign.place;
+    wanted_.push_back(next_path_);
+    first_next_ = sign.text;
+    if (sign.place.ends_with("/next")) wanted_.push_back(base_path());
+}
+
+// Where the URL stands that links like /next are meant to be below.
+std::string Pager::base_path() const {
+    return next_path_.substr(0, next_path_.rfind('/')) + "/base";
+}
+
+std::optional<std::string> Pager::next_in(const Page& page) {
+    std::optional<std::string> next = text_at(page, next_path_);
+    if (!next) next = first_next_;
+    first_next_.reset();
+    return next;
 }
 
 std::optional<bool> Pager::says_more(const Page& page) const {
@@ -187,30 +178,17 @@ void Pager::require_new(const std::string& mark) {
                   "Check the options paging, next_path and more_path, and the source itself.");
 }
 
-bool Pager::follow(const HttpResponse& response, const std::optional<std::string>& reference) {
+bool Pager::follow(const HttpResponse& response, const Page& page, std::optional<std::string> reference) {
     url_.reset();
     if (!reference) return false;
+    if (const auto base = text_at(page, base_path()); base && reference->starts_with('/')) {
+        const std::string path = path_of(*base);
+        if (path.size() > 1 && !reference->starts_with(path + "/")) reference = *base + *reference;
+    }
     url_ = resolve_url(response.url, *reference);
+    if (keeps_parameters_ && reference->starts_with('?')) url_ = with_missing_parameters(*url_, response.url);
     require_new(*url_);
     return true;
-}
-
-// What the source has beyond the only page, as far as anything tells: it would be missed without a word.
-void Pager::require_whole(const Page& page, std::optional<bool> more) const {
-    const char* hint = "Set paging and params, such as {\"offset\": \"{offset}\", \"limit\": \"{limit}\"}.";
-    auto has_token = [&](const char* pointer) { return text_at(page, pointer).has_value(); };
-    const bool is_found = endpoint_.paging == Paging::automatic;
-    if (more.value_or(false) || (total_ && *total_ > rows_) ||
-        (is_found && more.value_or(true) && std::any_of(known_tokens.begin(), known_tokens.end(), has_token))) {
-        throw Failure(FailureClass::config, "the source has more pages, and no option says how to ask for them", "",
-                      hint);
-    }
-    if (is_found && !more && !total_ && endpoint_.max_results == 0 && endpoint_.uses("limit") &&
-        static_cast<std::int64_t>(page.rows()) >= endpoint_.page_size) {
-        throw Failure(FailureClass::config, "the source may have more pages, and no option says how to ask for them",
-                      "It sent as many rows as were asked for (" + std::to_string(page.rows()) + ").",
-                      std::string(hint) + " If there is never more than that page, set paging to none.");
-    }
 }
 
 bool Pager::advance(const HttpResponse& response, const Page& page, std::size_t rows, const std::string& last_key) {
@@ -230,7 +208,7 @@ bool Pager::advance(const HttpResponse& response, const Page& page, std::size_t 
     switch (paging_) {
         case Paging::automatic:
         case Paging::none:
-            require_whole(page, more);
+            require_whole(response, page, more);
             return false;
         case Paging::offset:
         case Paging::keyset:
@@ -246,13 +224,27 @@ bool Pager::advance(const HttpResponse& response, const Page& page, std::size_t 
             return page.rows() > 0 && !has_reached_total(rows_);
         }
         case Paging::link_header:
-            return follow(response, next_link(response));
-        case Paging::next_url:
-            return follow(response, text_at(page, next_path_));
+        case Paging::next_url: {
+            const std::optional<std::string> next =
+                paging_ == Paging::link_header ? next_link(response) : next_in(page);
+            // A link that we found by ourselves may be there on the last page, too, where a flag says that it is.
+            const bool is_ours = endpoint_.next_path.empty() && paging_ == Paging::next_url;
+            if (next && is_ours && signs_in(response, page, rows_).no_more) return false;
+            if (next) {
+                note_continuation(response, page);
+            } else {
+                require_end(response, page, more);
+            }
+            return follow(response, page, next);
+        }
         case Paging::token:
-            token_ = text_at(page, next_path_);
+            token_ = next_in(page);
             if (more && !*more) return false;
-            if (!token_) return false;
+            if (!token_) {
+                require_end(response, page, more);
+                return false;
+            }
+            note_continuation(response, page);
             require_new(*token_);
             return true;
         case Paging::last_key:

@@ -8,14 +8,32 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
+#include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/endpoint.hpp"
+#include "bgworker/connector/rest/signs.hpp"
 
 namespace insync::rest {
 
+// What earlier pages, queries and runs of a resource have shown of its paging.
+struct PageMemory {
+    bool has_continued = false;       // a page led on to the next one
+    bool is_of_run = false;           // in this run
+    std::vector<std::string> places;  // what stood around the rows of a page that did
+    std::int64_t longest = 0;         // rows of the longest answer that was all
+    // Of several queries the longest decides whether answers are cut at that number of rows: it is known at their end.
+    bool defers = false;
+    std::int64_t suspect = 0;
+
+    // Raises Failure (config) if answers may have been cut.
+    void require_whole() const;
+};
+
 class Pager {
   public:
-    explicit Pager(const Endpoint& endpoint);
+    // `memory` is used as long as the pager is.
+    Pager(const Endpoint& endpoint, PageMemory* memory);
 
     // The JSON pointers around the rows that advance() looks at.
     const std::vector<std::string>& wanted() const { return wanted_; }
@@ -29,6 +47,12 @@ class Pager {
     // page. Raises Failure (source) where a link or token comes again, or where there are more pages but no way to ask
     // for them (config).
     bool advance(const HttpResponse& response, const Page& page, std::size_t rows, const std::string& last_key);
+
+    // True if the page that was moved behind is a full one that leads nowhere, though nothing says that it is the last.
+    bool is_doubtful() const { return is_doubtful_; }
+    Failure doubt(std::size_t rows) const;
+    // Whether an answer leads on to the next page at the place where that is looked for.
+    bool leads_on(const HttpResponse& response, const Page& page) const;
 
     // How the source is paged; `automatic` until a first answer has told.
     Paging paging() const { return paging_; }
@@ -48,11 +72,17 @@ class Pager {
   private:
     void detect(const HttpResponse& response, const Page& page);
     void read_total(const HttpResponse& response, const Page& page);
-    bool follow(const HttpResponse& response, const std::optional<std::string>& reference);
+    void find_at(const Signs::Found& sign);
+    std::string base_path() const;
+    std::optional<std::string> next_in(const Page& page);
+    bool follow(const HttpResponse& response, const Page& page, std::optional<std::string> reference);
     void require_new(const std::string& mark);
-    void require_whole(const Page& page, std::optional<bool> more) const;
+    void require_whole(const HttpResponse& response, const Page& page, std::optional<bool> more);
+    void require_end(const HttpResponse& response, const Page& page, std::optional<bool> more);
+    void note_continuation(const HttpResponse& response, const Page& page);
 
     const Endpoint& endpoint_;
+    PageMemory* memory_;
     Paging paging_;
     std::vector<std::string> wanted_;
     std::string next_path_, more_path_;
@@ -62,10 +92,17 @@ class Pager {
     // A total that is only called like one may be of the page, or of money: it doesn't end a read.
     bool total_is_sure_ = false;
     bool expects_more_ = false;
+    std::optional<std::string> first_next_;  // what was found on the first page, before its place was looked at
+    bool keeps_parameters_ = false;          // a link that is parameters alone lies over those of the request
+    bool has_continued_ = false;             // a page of this query led on
+    bool is_doubtful_ = false;
     std::unordered_set<std::string> seen_;
 };
 
-// The target of rel="next" in Link headers.
-std::optional<std::string> next_link(const HttpResponse& response);
+// The text or whole number at a pointer that the page was asked for; nothing where it is empty or something else.
+std::optional<std::string> text_at(const Page& page, std::string_view pointer);
+
+// The only page of a source that may be cut at a number of rows that nobody asked for.
+Failure may_be_cut(std::int64_t rows);
 
 }  // namespace insync::rest

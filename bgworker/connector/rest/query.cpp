@@ -17,6 +17,8 @@ namespace {
 // How many keys are remembered to find the seam between two pages.
 constexpr std::size_t longest_tail = 4096;
 constexpr std::int64_t step_back = 16;
+// How many rows are counted to tell whether any is missing.
+constexpr std::size_t most_hashes = 4u << 20;
 // How often a throttled GraphQL request is sent again.
 constexpr int throttle_attempts = 10;
 // How often a query begins anew because no page continued the one before.
@@ -65,13 +67,14 @@ GraphError graph_error(const std::string& body, std::string_view errors) {
 
 }  // namespace
 
-Query::Query(Session& session, const Endpoint& endpoint, Fields& fields, std::vector<std::size_t> key, Values values)
+Query::Query(Session& session, const Endpoint& endpoint, Fields& fields, std::vector<std::size_t> key, Values values,
+             PageMemory& memory)
     : session_(session),
       endpoint_(endpoint),
       fields_(fields),
       key_(std::move(key)),
       values_(std::move(values)),
-      pager_(endpoint),
+      pager_(endpoint, &memory),
       shape_(endpoint.shape),
       knows_shape_(!endpoint.finds_rows) {}
 
@@ -234,6 +237,7 @@ bool Query::next() {
             last_key = page_->value(page_->rows() - 1, *field).text;
         }
         more_ = pager_.advance(response, *page_, fresh, last_key);
+        if (!more_ && pager_.is_doubtful()) require_end(page_->rows());
         // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
         if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_ && !is_seam_alone_) more_ = false;
         rows_ += static_cast<std::int64_t>(fresh);
@@ -243,9 +247,23 @@ bool Query::next() {
             more_ = false;
         }
         remember_keys();
+        if (watches_gaps_) note_rows();
         has_rows_ = has_rows_ || page_->rows() > 0;
         return true;
     }
+}
+
+// A full page that leads nowhere: a request for fewer rows has to lead on, or the place where that is looked for is the
+// wrong one.
+void Query::require_end(std::size_t rows) {
+    if (!endpoint_.uses("limit") || rows < 2) throw pager_.doubt(rows);
+    Values values = values_;
+    pager_.place(values);
+    values.texts["limit"] = std::to_string(rows / 2);
+    HttpResponse response = session_.send(endpoint_.request(values));
+    Fields fields;
+    const Page probe(response.body, shape_, fields, pager_.wanted());
+    if (probe.rows() >= rows || !pager_.leads_on(response, probe)) throw pager_.doubt(rows);
 }
 
 // The field by whose value the page behind a row is asked for. A discovery doesn't know the key yet, so that it takes
@@ -274,6 +292,27 @@ bool Query::find_seam(std::int64_t overlap) {
         return true;
     }
     return false;
+}
+
+void Query::note_rows() {
+    if (pages_ == 1) first_total_ = pager_.total();
+    total_stands_ = total_stands_ && pager_.total() == first_total_;
+    if (key_.empty() || row_hashes_.size() > most_hashes) return;
+    for (std::size_t row = first_row_; row < page_->rows(); row++) {
+        row_hashes_.push_back(std::hash<std::string>()(key_of(*page_, row)));
+    }
+}
+
+bool Query::may_have_gaps() const {
+    const Paging paging = pager_.paging();
+    if (pages_ < 2 || endpoint_.stable_pages || paging == Paging::last_key || (uses_offset() && !key_.empty()))
+        return false;
+    if (!total_stands_ || !first_total_ || key_.empty() || row_hashes_.size() > most_hashes) return true;
+    // The same row on two pages is one, and hides that another is on none.
+    std::vector<std::size_t> distinct = row_hashes_;
+    std::sort(distinct.begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+    return static_cast<std::int64_t>(distinct.size()) != *first_total_;
 }
 
 void Query::remember_keys() {

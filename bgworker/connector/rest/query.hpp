@@ -25,7 +25,9 @@ class Query {
   public:
     // `key` are the numbers of the fields that identify a row; without any, offsets are trusted. All but `values` is
     // used until the query ends.
-    Query(Session& session, const Endpoint& endpoint, Fields& fields, std::vector<std::size_t> key, Values values);
+    // `memory` is what is known of the resource's pages.
+    Query(Session& session, const Endpoint& endpoint, Fields& fields, std::vector<std::size_t> key, Values values,
+          PageMemory& memory);
 
     // A first request with this ETag in it; an answer 304 makes a query without pages whose was_unchanged() is true.
     void if_changed_from(const std::string& url, const std::string& etag);
@@ -52,6 +54,12 @@ class Query {
     // The keys of the last rows so far, the newest at the end.
     const std::deque<std::string>& tail() const { return tail_; }
 
+    // For a read whose gaps count as deletes, before its first page: keeps what tells whether it has any.
+    void watch_gaps() { watches_gaps_ = true; }
+    // True if rows that came or went while pages were read may have moved others past it: where no page shows that it
+    // continues the one before, and no total that stayed the same and all came to says that none is missing.
+    bool may_have_gaps() const;
+
     bool was_unchanged() const { return unchanged_; }
     // Of the first answer, if it has one: for if_changed_from() of a later query.
     const std::string& first_url() const { return first_url_; }
@@ -63,12 +71,14 @@ class Query {
     HttpRequest next_request() const;
 
   private:
+    void require_end(std::size_t rows);
     bool uses_offset() const;
     HttpResponse send(HttpRequest request);
     void check_error(const HttpResponse& response, const Page& page);
     std::optional<std::size_t> key_field() const;
     bool find_seam(std::int64_t overlap);
     void remember_keys();
+    void note_rows();
 
     Session& session_;
     const Endpoint& endpoint_;
@@ -94,6 +104,9 @@ class Query {
     bool more_ = true;
     bool unchanged_ = false;
     bool has_rows_ = false;
+    bool watches_gaps_ = false, total_stands_ = true;
+    std::optional<std::int64_t> first_total_;
+    std::vector<std::size_t> row_hashes_;  // of the keys of all rows, up to a number
 };
 
 }  // namespace insync::rest

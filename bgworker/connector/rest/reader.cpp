@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/failure.hpp"
@@ -22,6 +23,8 @@ nlohmann::json json_of(const std::optional<std::string>& text) {
     return text ? nlohmann::json(*text) : nlohmann::json();
 }
 
+}  // namespace
+
 std::vector<std::string> names_in(const nlohmann::json& value) {
     std::vector<std::string> names;
     if (value.is_string()) names.push_back(value.get<std::string>());
@@ -30,8 +33,6 @@ std::vector<std::string> names_in(const nlohmann::json& value) {
     }
     return names;
 }
-
-}  // namespace
 
 std::string_view name_of(ChangeMode mode) {
     switch (mode) {
@@ -68,8 +69,11 @@ void Reader::prepare() {
         endpoint_ = make_endpoint(settings_, request_.source, request_.key, request_.watermark);
         for (const std::string& field : request_.key) key_fields_.push_back(fields_.add(field));
         parent_key_ = key_fields_;
-        if (!request_.watermark.empty()) watermark_field_ = fields_.add(request_.watermark.front());
-        if (!request_.version.empty() && !request_.only_keys) version_field_ = fields_.add(request_.version.front());
+        watermark_names_ = request_.watermark;
+        for (const std::string& field : request_.watermark) watermark_fields_.push_back(fields_.add(field));
+        if (!request_.only_keys) {
+            for (const std::string& field : request_.version) version_fields_.push_back(fields_.add(field));
+        }
     } else {
         // The parents tell what changed; the rows of their children are what is sent.
         const auto options = nlohmann::json::parse(parent, nullptr, false);
@@ -78,7 +82,8 @@ void Reader::prepare() {
         const std::vector<std::string> watermark = names_in(options.value("watermark", nlohmann::json()));
         endpoint_ = make_endpoint(parent_settings_, options.value("source", ""), key, watermark);
         for (const std::string& field : key) parent_key_.push_back(parent_fields_.add(field));
-        if (!watermark.empty()) watermark_field_ = parent_fields_.add(watermark.front());
+        watermark_names_ = watermark;
+        for (const std::string& field : watermark) watermark_fields_.push_back(parent_fields_.add(field));
         child_ = make_endpoint(settings_, request_.source, request_.key, {});
         parent_names_ = child_->parent_fields();
         parent_values_.resize(parent_names_.size());
@@ -86,6 +91,8 @@ void Reader::prepare() {
             if (!field.starts_with("parent_")) key_fields_.push_back(fields_.add(field));
         }
     }
+    if (!watermark_fields_.empty()) watermark_field_ = watermark_fields_.front();
+    has_null_query_ = (child_ ? parent_settings_ : settings_).has("null_query");
     std::string keys;
     for (const std::string& name : request_.key_columns) {
         // A parent's field is known without being asked for.
@@ -94,11 +101,11 @@ void Reader::prepare() {
     if (!keys.empty()) (child_ ? *child_ : endpoint_).constants.texts["keys"] = keys;
     // A row is known again by its watermark, too: with another one it is elsewhere, and in a table of changes its key
     // occurs many times.
-    if (const auto watermark = watermark_field_ ? watermark_field_ : version_field_; watermark && !parent_key_.empty())
-        parent_key_.push_back(*watermark);
-    const std::string format = (parent.empty() ? settings_ : parent_settings_).text("watermark_format");
-    if (format != "auto") epoch_ = format;
+    const std::vector<std::size_t>& told_by = watermark_fields_.empty() ? version_fields_ : watermark_fields_;
+    if (!parent_key_.empty()) parent_key_.insert(parent_key_.end(), told_by.begin(), told_by.end());
+    epoch_ = (parent.empty() ? settings_ : parent_settings_).epoch();
     add_known_columns();
+    load_memory();
     if (request_.window) return prepare_slice();
     if (settings_.has("delete_feed")) feed_.emplace(session_, settings_, request_.position);
 }
@@ -132,12 +139,8 @@ nlohmann::json Reader::run() {
         run_slice();
     } else if (request_.full) {
         run_full();
-    } else if (mode == ChangeMode::anchored) {
-        run_anchored();
-    } else if (mode == ChangeMode::window) {
-        run_window();
-    } else if (mode == ChangeMode::newest) {
-        run_newest();
+    } else if (mode == ChangeMode::anchored || mode == ChangeMode::window || mode == ChangeMode::newest) {
+        run_changes(mode);
     } else if (mode == ChangeMode::token) {
         run_token();
     } else {
@@ -146,6 +149,7 @@ nlohmann::json Reader::run() {
             "the source can't be asked what changed, so everything is read and compared; without a watermark, rows "
             "that vanished would be found as well";
     }
+    child_memory_.require_whole();
     if (feed_) feed_->settle();
     if (!columns_.empty()) send_position();
     send_progress();
@@ -188,7 +192,8 @@ Values Reader::values_since(const std::optional<std::string>& since) const {
     Values values;
     if (since) values.texts["since"] = *since;
     if (run_start_) values.texts["run_start"] = *run_start_;
-    Pager(endpoint_).place(values);
+    PageMemory none;
+    Pager(endpoint_, &none).place(values);
     return values;
 }
 
@@ -197,18 +202,18 @@ std::optional<std::string> Reader::low_bound() const {
     if (!watermark_) return std::nullopt;
     const std::string from = feed_ ? before_deletes(*watermark_) : *watermark_;
     if (!epoch_.empty()) {
-        const std::string lookback = request_.lookback + (epoch_ == "epoch_ms" ? "000" : "");
-        return subtract_lookback(WatermarkKind::integer, from, lookback).value_or(from);
+        return subtract_lookback(WatermarkKind::integer, from, in_unit_of(epoch_, request_.lookback)).value_or(from);
     }
     return subtract_lookback(kind_, from, request_.lookback).value_or(from);
 }
 
 Query Reader::begin(Values values) {
     Fields& fields = child_ ? parent_fields_ : fields_;
-    Query query(session_, endpoint_, fields, parent_key_, std::move(values));
+    Query query(session_, endpoint_, fields, parent_key_, std::move(values), memory_);
     const auto etag = request_.position.is_object() ? request_.position.find("etag") : request_.position.end();
     const bool rereads = feed_ && feed_->reread_from();
-    if (request_.position.is_object() && etag != request_.position.end() && etag->is_object() && !child_ && !rereads) {
+    if (request_.position.is_object() && etag != request_.position.end() && etag->is_object() && !child_ && !rereads &&
+        !held_) {
         query.if_changed_from(etag->value("url", ""), etag->value("tag", ""));
     }
     return query;
@@ -218,10 +223,11 @@ Query Reader::begin(Values values) {
 // one answer, so it helps only where that was all.
 void Reader::finish_query(const Query& query) {
     pages_ += query.pages();
-    unchanged_ = query.was_unchanged();
-    if (unchanged_) {
+    // Rows without a watermark may have come before.
+    unchanged_ = query.was_unchanged() && null_watermarks_ == 0;
+    if (query.was_unchanged()) {
         position_ = request_.position;
-    } else if (query.pages() == 1 && query.etag() && position_.is_object() && !child_) {
+    } else if (query.pages() == 1 && query.etag() && position_.is_object() && !child_ && !held_) {
         position_["etag"] = {{"url", query.first_url()}, {"tag", *query.etag()}};
     }
 }
@@ -234,90 +240,29 @@ void Reader::fail_cut_off(const std::string& detail) const {
                   "as they have to be.");
 }
 
+// Reads everything. Where pages may have shifted and what they don't show would be deleted, once more: what neither
+// read shows isn't there.
 void Reader::run_full() {
+    finds_gaps_ = request_.full && settings_.text("deletes") != "ignore";
+    read_all();
+    if (!std::exchange(has_gaps_, false)) return;
+    if (versions_) versions_->clear();
+    read_all();
+}
+
+void Reader::read_all() {
     if (endpoint_.uses("asof") && settings_.flag("snapshot")) run_start_ = source_clock();
     Values values = values_since(std::nullopt);
     if (run_start_ && settings_.flag("snapshot")) values.texts["asof"] = *run_start_;
     values.order = request_.key;
     position_ = {{"phase", "full"}};
     Query query = begin(std::move(values));
+    if (finds_gaps_) query.watch_gaps();
     while (query.next()) send_page(query, [](std::size_t) {});
+    has_gaps_ = has_gaps_ || (finds_gaps_ && query.may_have_gaps());
     if (query.is_cut_off()) fail_cut_off("This run asked for all of them.");
     position_ = {{"phase", "done"}};
     finish_query(query);
-}
-
-// A source that changes faster than it can be read would never end. What is younger than the run is left to the next,
-// where both clocks can be compared and this run has come further than the one before.
-bool Reader::has_caught_up(const std::optional<std::string>& literal,
-                           const std::optional<std::string>& begun_at) const {
-    if (!literal || !run_start_ || kind_ != WatermarkKind::time) return false;
-    const std::optional<CivilTime> time = parse_civil_time(*literal), start = parse_civil_time(*run_start_);
-    if (!time || !time->offset_seconds || !start) return false;
-    // The clock shows whole seconds, so that what was written before the run can be younger by nearly one.
-    if (!is_later(*literal, format_moved(*start, 1000000))) return false;
-    return !begun_at || is_later(*literal, *begun_at);
-}
-
-void Reader::run_anchored() {
-    const std::optional<std::string> begun_at = watermark_;
-    std::optional<std::string> since = low_bound();
-    position_ = {{"phase", "changes"}, {"watermark", json_of(watermark_)}};
-    Query first = begin(values_since(since));
-    std::optional<Query> next;
-    for (Query* query = &first;;) {
-        bool moves_on = false;
-        const HttpRequest asked = endpoint_.request(values_since(since));
-        std::optional<std::string> previous;
-        std::size_t tie = 0;
-        while (query->next()) {
-            send_page(*query, [&](std::size_t row) {
-                const std::optional<std::string> literal = watermark_of(query->page(), row);
-                if (!literal) return;
-                if (previous && is_later(*previous, *literal)) {
-                    position_ = request_.position;
-                    throw Failure(FailureClass::source,
-                                  "the source doesn't return its rows in the order of their watermark",
-                                  "\"" + *literal + "\" came after \"" + *previous + "\".",
-                                  "Ask for that order in params, or set the option order to none.");
-                }
-                tie = previous && *previous == *literal ? tie + 1 : 1;
-                previous = literal;
-                // What is younger than the source's clock tells where the pages are, but not how far was read.
-                if (!is_future(*literal) && (!watermark_ || is_later(*literal, *watermark_))) {
-                    watermark_ = literal;
-                    position_ = {{"phase", "changes"}, {"watermark", *literal}};
-                }
-            });
-            const bool is_cut = query->is_cut_off();
-            if ((query->is_last() && !is_cut) || has_caught_up(previous, begun_at)) break;
-            const Paging paging = query->pager().paging();
-            // A next link may be an offset in disguise; a token or a key is a place in the order itself.
-            const bool shifts = paging != Paging::token && paging != Paging::last_key && paging != Paging::none;
-            if (!previous || (!shifts && !is_cut)) continue;
-            if (endpoint_.request(values_since(previous)).url == asked.url &&
-                endpoint_.request(values_since(previous)).body == asked.body) {
-                if (is_cut) fail_cut_off("More rows than that have the watermark \"" + *previous + "\".");
-                continue;
-            }
-            since = previous;
-            moves_on = true;
-            break;
-        }
-        if (query == &first) finish_query(first);
-        if (!moves_on) break;
-        std::deque<std::string> tail = query->tail();
-        const Paging paging = query->pager().paging();
-        next.emplace(session_, endpoint_, child_ ? parent_fields_ : fields_, parent_key_, values_since(since));
-        // Behind the rows that have the same watermark and are known, which the next page shows again by one.
-        const bool by_offset = paging == Paging::offset || paging == Paging::keyset;
-        if (by_offset && !parent_key_.empty() && tie <= tail.size()) {
-            next->begin_behind(static_cast<std::int64_t>(tie), std::move(tail));
-        }
-        position_.erase("etag");
-        query = &*next;
-    }
-    if (next) pages_ += next->pages();
 }
 
 void Reader::run_newest() {
@@ -375,6 +320,7 @@ void Reader::run_token() {
 
 nlohmann::json Reader::preview(std::size_t rows) {
     prepare();
+    memory_.defers = true;  // who only looks needn't be told that there may be more
     Query query = begin(values_since(std::nullopt));
     while (rows_ < rows && query.next()) {
         if (columns_.empty()) {
@@ -407,11 +353,16 @@ nlohmann::json Reader::explain() {
     if (request_.full) values.order = request_.key;
     if (request_.window) values = values_of_slice(request_.window->from, request_.window->to);
     if (mode == ChangeMode::token && watermark_) values.texts["since"] = *watermark_;
+    if (reads_nulls(mode)) add("rows without a watermark", null_query().next_request());
     add(purpose, begin(values).next_request());
+    for (std::size_t number = 1; number < watermark_names_.size() && since; number++) {
+        use_column(number);
+        add(purpose, begin(values).next_request());
+    }
     if (child_) {
         Values child;
         for (const std::string& name : parent_names_) child.texts["parent." + name] = "{" + name + "}";
-        Pager(*child_).place(child);
+        Pager(*child_, &child_memory_).place(child);
         add("for each of them", child_->request(child));
     }
     nlohmann::json options = nlohmann::json::array();

@@ -29,6 +29,9 @@ enum class ChangeMode {
 };
 std::string_view name_of(ChangeMode mode);
 
+// One name or a list of them.
+std::vector<std::string> names_in(const nlohmann::json& value);
+
 // A value in a reject's record. Numbers are texts there, so that they keep their digits.
 nlohmann::json shown(const Value& value);
 
@@ -53,15 +56,29 @@ class Reader {
     ChangeMode change_mode() const;
 
     void run_full();
+    void read_all();
     void run_slice();
     void prepare_slice();
     void read_time_slice(const std::optional<std::string>& from, const std::optional<std::string>& to);
     std::string slice_literal(const std::string& bound) const;
     Values values_of_slice(const std::optional<std::string>& from, const std::optional<std::string>& to) const;
+    void run_changes(ChangeMode mode);
+    void run_column(ChangeMode mode);
+    void run_each_column(ChangeMode mode);
+    void use_column(std::size_t number);
     void run_anchored();
     void run_window();
     void run_newest();
     void run_token();
+    void reach(const std::string& literal);
+
+    // Rows without a watermark: reader_nulls.cpp.
+    bool reads_nulls(ChangeMode mode) const;
+    Query null_query();
+    void begin_nulls(ChangeMode mode);
+    void read_null_watermarks();
+    void require_no_null_watermarks();
+    void read_tail(Paging paging);
     void read_slice(const std::optional<std::string>& since, const std::optional<std::string>& until);
     Query begin(Values values);
     void finish_query(const Query& query);
@@ -91,9 +108,13 @@ class Reader {
     void expect_versions();
     bool is_superseded(const Page& page, std::size_t row);
     bool batch_is_full() const;
+    void load_memory();
+    static void note_memory(nlohmann::json& position, const char* name, const PageMemory& memory);
     void send_position();
     void send_progress();
 
+    static bool is_null(const Page& page, std::size_t row, const std::vector<std::size_t>& fields);
+    std::string name_of_version() const;
     std::optional<std::string> watermark_of(const Page& page, std::size_t row);
     void set_known_kind();
     bool is_number(const std::string& column) const;
@@ -114,7 +135,9 @@ class Reader {
     Settings parent_settings_;
     Fields fields_, parent_fields_;
     std::vector<std::size_t> key_fields_, parent_key_;
-    std::optional<std::size_t> watermark_field_;
+    std::optional<std::size_t> watermark_field_;  // of several the one that is read by
+    std::vector<std::size_t> watermark_fields_;   // the first that isn't null counts
+    std::vector<std::string> watermark_names_;
     std::vector<RestColumn> declared_;  // by the option fields
     std::vector<RestColumn> columns_;
     std::vector<std::size_t> key_columns_;  // numbers of columns_: what is sent of a row that is told by its key alone
@@ -127,11 +150,13 @@ class Reader {
     EncodeOptions encode_;
     std::size_t max_value_bytes_ = 256u << 20;
 
+    PageMemory memory_, child_memory_;
+
     std::optional<DeleteFeed> feed_;
     bool has_slice_query_ = false;  // of a read of a window: it is asked for by the option slice_query
 
     std::optional<Versions> versions_;  // of the rows that were sent, where they come in any order
-    std::optional<std::size_t> version_field_;
+    std::vector<std::size_t> version_fields_;
     std::vector<std::size_t> version_key_;
     WatermarkKind version_kind_ = WatermarkKind::none;
 
@@ -141,11 +166,24 @@ class Reader {
     std::string epoch_;  // watermark_format, where it is a number that is a time
     std::optional<std::string> run_start_;
     std::optional<std::string> begun_at_;  // the watermark before this read
+    std::optional<std::string> latest_;    // where the watermark moves to at most, beside the source's clock
+
+    // While one of several watermark columns is read by: the watermark stays, and this is how far it was read.
+    struct Held {
+        std::optional<std::string> highest;
+    };
+    std::optional<Held> held_;
+
+    bool has_null_query_ = false;
+    std::optional<Endpoint> null_endpoint_;
+    // Of a first load that can't ask for rows without a watermark and hasn't come to their end: rows read before it.
+    std::optional<std::int64_t> unread_nulls_;
 
     std::uint64_t rows_since_position_ = 0, bytes_at_position_ = 0, rows_ = 0, pages_ = 0, requests_before_ = 0;
     std::uint64_t bytes_before_ = 0, future_rows_ = 0, null_watermarks_ = 0, superseded_rows_ = 0;
     std::uint64_t reread_rows_ = 0;
     bool unchanged_ = false;
+    bool finds_gaps_ = false, has_gaps_ = false;  // of a read whose missing rows would be deleted
     std::string warning_;
 };
 

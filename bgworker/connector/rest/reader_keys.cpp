@@ -97,8 +97,7 @@ std::string Reader::before_deletes(const std::string& literal) const {
     const std::optional<std::int64_t> deleted = feed_->reread_from(), read = instant_of(literal, epoch_);
     if (!deleted || !read || *deleted >= *read) return literal;
     if (epoch_.empty()) return format_moved(*parse_civil_time(literal), *deleted - *read);
-    const std::int64_t unit = epoch_ == "epoch_ms" ? 1000 : 1000000;
-    return std::to_string((*deleted - unix_epoch_us) / unit);
+    return std::to_string((*deleted - unix_epoch_us) / unit_us(epoch_));
 }
 
 }  // namespace insync::rest

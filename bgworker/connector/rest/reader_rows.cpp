@@ -128,7 +128,8 @@ void Reader::send_children(const Page& parents, std::size_t row) {
         parent_values_[i] = std::string(value.text);
         values.texts["parent." + parent_names_[i]] = parent_values_[i];
     }
-    Query query(session_, *child_, fields_, key_fields_, std::move(values));
+    Query query(session_, *child_, fields_, key_fields_, std::move(values), child_memory_);
+    if (finds_gaps_) query.watch_gaps();
     while (query.next()) {
         const Page& page = query.page();
         if (columns_.empty() ? page.rows() > 0
@@ -143,6 +144,7 @@ void Reader::send_children(const Page& parents, std::size_t row) {
         }
     }
     if (query.is_cut_off()) fail_cut_off("It has more of them for one parent.");
+    has_gaps_ = has_gaps_ || (finds_gaps_ && query.may_have_gaps());
     pages_ += query.pages();
 }
 
@@ -172,6 +174,14 @@ void Reader::send_row(const Page& page, std::size_t row) {
     rows_since_position_++;
     if (const std::string_view fault = page.fault(row); !fault.empty()) {
         return reject_row(page, row, "22032", std::string(fault), "");
+    }
+    if (!version_fields_.empty() && is_null(page, row, version_fields_)) {
+        null_watermarks_++;
+        if (request_.null_watermark == ReadRequest::NullWatermark::fail) require_no_null_watermarks();
+        if (request_.null_watermark == ReadRequest::NullWatermark::reject) {
+            return reject_row(page, row, "22004", "watermark column \"" + name_of_version() + "\" is null",
+                              name_of_version());
+        }
     }
     for (const std::size_t field : key_fields_) {
         const Value value = page.value(row, field);
@@ -226,7 +236,7 @@ void Reader::reject_row(const Page& page, std::size_t row, const std::string& sq
 
 void Reader::expect_versions() {
     // Children have no watermark of their own, and are asked for anew each time that their parent turns up.
-    if (!version_field_ || request_.version_key.empty()) return;
+    if (version_fields_.empty() || request_.version_key.empty()) return;
     versions_.emplace();
     for (const std::string& name : request_.version_key) version_key_.push_back(fields_.add(name));
 }
@@ -242,10 +252,12 @@ bool Reader::is_superseded(const Page& page, std::size_t row) {
         key += value.text;
         key += static_cast<char>(1 + static_cast<int>(value.kind));
     }
-    const Value value = page.value(row, *version_field_);
-    if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) return false;
+    if (is_null(page, row, version_fields_)) return false;
+    std::size_t field = version_fields_.front();
+    for (std::size_t i = 1; i < version_fields_.size() && is_null(page, row, {field}); i++) field = version_fields_[i];
+    const Value value = page.value(row, field);
     if (version_kind_ == WatermarkKind::none || version_kind_ == WatermarkKind::text) {
-        const bool counts = value.kind != Value::Kind::string || is_number(fields_.name(*version_field_));
+        const bool counts = value.kind != Value::Kind::string || is_number(fields_.name(field));
         version_kind_ = kind_of(counts, value.text);
     }
     return version_kind_ != WatermarkKind::text && !versions_->admit(key, version_kind_, value.text);
@@ -259,11 +271,34 @@ bool Reader::batch_is_full() const {
 void Reader::send_position() {
     nlohmann::json position = position_;
     if (feed_) position["deletes"] = feed_->position();
+    note_memory(position, "pages", memory_);
+    note_memory(position, "child_pages", child_memory_);
+    if (unread_nulls_) position["unread_nulls"] = *unread_nulls_;
     out_.send(wire::FrameType::position, {{"position", position},
                                           {"watermark", watermark_ ? nlohmann::json(*watermark_) : nlohmann::json()},
                                           {"rows", rows_since_position_}});
     rows_since_position_ = 0;
     bytes_at_position_ = out_.bytes_sent();
+}
+
+void Reader::load_memory() {
+    child_memory_.defers = true;
+    if (!request_.position.is_object()) return;
+    for (const auto& [name, memory] : {std::pair("pages", &memory_), {"child_pages", &child_memory_}}) {
+        const auto found = request_.position.find(name);
+        if (found == request_.position.end() || !found->is_object()) continue;
+        memory->has_continued = found->value("continued", false);
+        memory->longest = found->value("longest", std::int64_t{0});
+        memory->places = names_in(found->value("around", nlohmann::json::array()));
+    }
+}
+
+void Reader::note_memory(nlohmann::json& position, const char* name, const PageMemory& memory) {
+    if (!memory.has_continued && memory.longest == 0) return;
+    nlohmann::json& noted = position[name] = nlohmann::json::object();
+    if (memory.has_continued) noted["continued"] = true;
+    if (memory.longest > 0) noted["longest"] = memory.longest;
+    if (!memory.places.empty()) noted["around"] = memory.places;
 }
 
 void Reader::send_progress() {
@@ -273,12 +308,19 @@ void Reader::send_progress() {
                                           {"rows", rows_}});
 }
 
+bool Reader::is_null(const Page& page, std::size_t row, const std::vector<std::size_t>& fields) {
+    return std::all_of(fields.begin(), fields.end(), [&](std::size_t field) {
+        const Value::Kind kind = page.value(row, field).kind;
+        return kind == Value::Kind::absent || kind == Value::Kind::null;
+    });
+}
+
 // A row's watermark in the source's own form. The first one tells the kind, and with the source's clock, which times
 // can't be believed.
 std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t row) {
     const Value value = page.value(row, *watermark_field_);
     if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
-        null_watermarks_++;
+        if (child_) null_watermarks_++;
         return std::nullopt;
     }
     if (kind_ == WatermarkKind::none) kind_ = kind_of(value.kind != Value::Kind::string, value.text);

@@ -3,6 +3,8 @@
 // The option slice_query says how a window is asked for. Without it, {since} and {until} take the bounds where the
 // window's column is the watermark; where only {since} is known, rows in the order of the watermark end at the first
 // that lies behind the window.
+#include <utility>
+
 #include "bgworker/connector/civil_time.hpp"
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
@@ -81,7 +83,9 @@ Values Reader::values_of_slice(const std::optional<std::string>& from, const std
 
 void Reader::run_slice() {
     position_ = {{"phase", "full"}};
+    finds_gaps_ = settings_.text("deletes") != "ignore";
     read_time_slice(request_.window->from, request_.window->to);
+    if (std::exchange(has_gaps_, false)) read_time_slice(request_.window->from, request_.window->to);
     position_ = {{"phase", "done"}};
 }
 
@@ -90,6 +94,7 @@ void Reader::read_time_slice(const std::optional<std::string>& from, const std::
     const bool ends_by_order = to && !has_slice_query_ && endpoint_.order == Order::asc;
     const std::optional<std::int64_t> end = to ? instant_of(slice_literal(*to), "") : std::nullopt;
     bool is_over = false;
+    if (finds_gaps_) query.watch_gaps();
     while (!is_over && query.next()) {
         send_page(query, [&](std::size_t row) {
             if (!ends_by_order || is_over) return;
@@ -99,6 +104,7 @@ void Reader::read_time_slice(const std::optional<std::string>& from, const std::
         });
     }
     pages_ += query.pages();
+    has_gaps_ = has_gaps_ || (finds_gaps_ && query.may_have_gaps());
     if (is_over || !query.is_cut_off()) return;
     // Halves, as small as they have to be for the source to show all of each.
     const std::optional<CivilTime> begins = from ? parse_civil_time(*from) : std::nullopt;

@@ -102,7 +102,7 @@ void RestSource::discover(const std::string& pattern, FrameWriter& out) {
     for (const std::string& name : names) {
         if (is_pattern && !is_like(name, pattern)) continue;
         try {
-            const Discovery found = rest::discover(*session_, server, name, {}, {});
+            const Discovery found = rest::discover(*session_, server, name, {}, {}, true);
             out.send(wire::FrameType::result, {{"source", name},
                                                {"kind", "endpoint, paging " + found.paging},
                                                {"columns", columns_json(found.columns)},
@@ -135,8 +135,9 @@ nlohmann::json RestSource::describe(const DescribeRequest& request) {
         result["watermark_kind"] = found.watermark_kind;
         result["watermark"] = found.last_watermark;
         result["null_watermarks"] = found.null_watermarks;
-        const std::string format = stream.text("watermark_format");
-        const bool is_epoch = format != "auto" && !format.empty();
+        const std::string& format = found.epoch;
+        const bool is_epoch = !format.empty();
+        if (found.is_epoch_found) result["watermark_format"] = format;
         result["literal_kind"] = is_epoch ? "integer" : found.watermark_kind;
         if (const auto now = session_->source_now(); now && found.watermark_kind == "time") {
             const std::optional<std::string> clock = is_epoch ? format_time(*now, format) : now;

@@ -11,7 +11,7 @@ namespace {
 
 // The member of the object that holds the rows, below `prefix`; empty if there is none.
 std::string rows_among(std::string_view object, const std::string& prefix) {
-    std::vector<std::string> arrays;
+    std::vector<std::string> arrays, beside;
     JsonCursor cursor(object);
     if (!cursor.take('{') || cursor.take('}')) return "";
     do {
@@ -21,7 +21,10 @@ std::string rows_among(std::string_view object, const std::string& prefix) {
         if (value.kind != JsonToken::Kind::array) continue;
         JsonCursor inside(value.text);
         inside.take('[');
-        if (inside.peek() == '{' || inside.peek() == ']') arrays.push_back(decoded(name));
+        const std::string called = decoded(name);
+        const bool is_beside = called == "links" || called == "_links" || called == "errors" || called == "warnings" ||
+                               called == "included";
+        if (inside.peek() == '{' || inside.peek() == ']') (is_beside ? beside : arrays).push_back(called);
     } while (cursor.next_or_close('}'));
     auto pointer = [&](std::string_view name) {
         std::string out = prefix + "/";
@@ -31,6 +34,7 @@ std::string rows_among(std::string_view object, const std::string& prefix) {
     for (const char* usual : {"items", "data", "value", "results", "records", "rows"}) {
         if (std::find(arrays.begin(), arrays.end(), usual) != arrays.end()) return pointer(usual);
     }
+    if (arrays.empty()) arrays = std::move(beside);
     return arrays.size() == 1 ? pointer(arrays[0]) : "";
 }
 

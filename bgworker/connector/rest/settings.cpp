@@ -114,6 +114,11 @@ std::string Settings::text(std::string_view name) const {
     return option == nullptr ? std::string() : std::string(option->default_text);
 }
 
+std::string Settings::epoch() const {
+    const std::string format = text("watermark_format");
+    return format.starts_with("epoch") ? format : "";
+}
+
 bool Settings::flag(std::string_view name) const {
     const Parsed<bool> value = parse_boolean(text(name));
     return value && *value;

@@ -23,6 +23,8 @@ class Settings {
     // The value as text; empty where there is none.
     std::string text(std::string_view name) const;
     bool has(std::string_view name) const { return !text(name).empty(); }
+    // The option watermark_format where it says that a number is a time; otherwise empty.
+    std::string epoch() const;
     bool flag(std::string_view name) const;
     std::int64_t number(std::string_view name) const;
     std::int64_t size(std::string_view name) const;

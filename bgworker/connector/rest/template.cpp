@@ -47,9 +47,11 @@ std::optional<Moment> moment_of(std::string_view literal) {
         if (stop != end && (end - stop == 1 || is_negative)) return std::nullopt;
         if (number > largest_seconds || number < -largest_seconds) {
             if (stop != end) return std::nullopt;
-            const std::int64_t rest = number % 1000;
-            moment.seconds = number / 1000 - (rest < 0 ? 1 : 0);
-            moment.nanoseconds = static_cast<std::int32_t>(rest < 0 ? rest + 1000 : rest) * 1000000;
+            constexpr std::int64_t largest_milliseconds = 99999999999999;
+            const bool is_ms = number <= largest_milliseconds && number >= -largest_milliseconds;
+            const std::int64_t unit = is_ms ? 1000 : 1000000, rest = number % unit;
+            moment.seconds = number / unit - (rest < 0 ? 1 : 0);
+            moment.nanoseconds = static_cast<std::int32_t>(rest < 0 ? rest + unit : rest) * (is_ms ? 1000000 : 1000);
         }
         return moment;
     }
@@ -257,12 +259,21 @@ std::optional<std::string> format_time(std::string_view literal, std::string_vie
     const std::optional<std::tm> fields = broken_down(*moment);
     if (!fields) return std::nullopt;
     if (format == "epoch_ms") return std::to_string(moment->seconds * 1000 + moment->nanoseconds / 1000000);
+    if (format == "epoch_us") return std::to_string(moment->seconds * 1000000 + moment->nanoseconds / 1000);
     if (format == "date") return formatted(*fields, "%F", *moment);
     if (!is_named_time_format(format)) return formatted(*fields, format, *moment);
     std::string out = formatted(*fields, "%FT%T", *moment);
     if (format == "iso_ms") out += "." + digits(moment->nanoseconds, 3);
     if (format == "iso_us") out += "." + digits(moment->nanoseconds, 6);
     return out + "Z";
+}
+
+std::string in_unit_of(std::string_view epoch, const std::string& seconds) {
+    return seconds + (epoch == "epoch_ms" ? "000" : epoch == "epoch_us" ? "000000" : "");
+}
+
+std::int64_t unit_us(std::string_view epoch) {
+    return epoch == "epoch_us" ? 1 : epoch == "epoch_ms" ? 1000 : 1000000;
 }
 
 }  // namespace insync::rest

@@ -3,6 +3,7 @@
 // Their syntax is told in extension/template_text.hpp.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -52,7 +53,13 @@ class Template {
 };
 
 // A time in one of the formats above; nothing where `literal` is no time. Text without a zone is taken for UTC; digits
-// alone for seconds, or milliseconds where they are that many (12 digits or more).
+// alone for seconds, or milliseconds or microseconds where they are that many (12 and 15
+// digits or more).
 std::optional<std::string> format_time(std::string_view literal, std::string_view format);
+
+// Seconds, as digits, in the unit of an epoch: epoch, epoch_ms or epoch_us.
+std::string in_unit_of(std::string_view epoch, const std::string& seconds);
+// How many microseconds that unit has.
+std::int64_t unit_us(std::string_view epoch);
 
 }  // namespace insync::rest

@@ -13,7 +13,7 @@ class Plain(Server):
     """GET /NAME reads the table of that name, GET /NAME/KEY/CHILD the rows of CHILD whose `NAME_id` is that key, and
     GET /NAME/deleted?since= what was deleted: {"id", "deleted_at"}.
 
-    Filters   since, until (the table's `changed`, `>=` and `<=`), any column = value
+    Filters   since, until (the table's `changed`, `>=` and `<=`), unchanged (it is null), any column = value
     Order     sort=column,-column; without it, by key
     Pages     limit with offset | page | cursor | after (the last key seen)
     Answer    an array, with Link and X-Total-Count; or with shape="envelope" an object: data.items, data.total,
@@ -65,13 +65,15 @@ class Plain(Server):
         try:
             if query.get("since"):
                 since = parse_time(query["since"])
-                rows = [row for row in rows if row[table.changed] >= since]
+                rows = [row for row in rows if row[table.changed] is not None and row[table.changed] >= since]
             if query.get("until"):
                 until = parse_time(query["until"])
-                rows = [row for row in rows if row[table.changed] <= until]
+                rows = [row for row in rows if row[table.changed] is not None and row[table.changed] <= until]
         except ValueError as error:
             raise Refusal(400, {"error": str(error)}) from error
-        known = {"since", "until", "sort", "limit", "offset", "page", "cursor", "after"}
+        if query.get("unchanged"):
+            rows = [row for row in rows if row[table.changed] is None]
+        known = {"since", "until", "unchanged", "sort", "limit", "offset", "page", "cursor", "after"}
         for name, value in query.items():
             if name not in known:
                 rows = [row for row in rows if str(row.get(name)) == value]
@@ -118,7 +120,7 @@ class Plain(Server):
             "has_more": more,
             "next": self._next(request, last, len(page)) if more else None,
             "next_cursor": self._cursor(last) if more else None,
-            "as_of": max((row[table.changed] for row in table.rows()), default=None) if table.changed else None,
+            "as_of": max((row[table.changed] for row in table.rows() if row[table.changed]), default=None) if table.changed else None,
         }
 
     @staticmethod
