@@ -64,12 +64,11 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     auto known = whole_columns_.empty() ? stream_.source_columns : std::move(whole_columns_);
     const auto filled = known_filled_columns(stream_.id);
     require_names(stream_, kind == RowKind::whole ? columns_ : known, *target, filled);
-    if (kind == RowKind::whole) follow_columns(*target, known);
-    whole_columns_ = kind == RowKind::whole ? columns_ : known;
+    whole_columns_ = kind == RowKind::whole ? follow_columns(*target, known) : known;
     rejects_.use(columns_, kind == RowKind::gone ? "delete" : "upsert");
     target_oid_ = target->oid;
     target_kind_ = target->kind;
-    shape_ = build_shape(stream_, whole_columns_, *target);
+    shape_ = build_shape(stream_, kind == RowKind::whole ? columns_ : known, *target);
     require_own_rows();
     finds_moved_ = !has_moves(shape_) || insync::finds_moved(*target, shape_);
     filled_columns_ = filled_columns(*target, shape_);
@@ -302,6 +301,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
         isolate(batch, rows, counts, rejects);
         rows.resize(batch.rows());
         std::iota(rows.begin(), rows.end(), 0);
+        name_operations(batch, rejects);
         BatchRelation relation(batch, columns_, descriptor_, rows, &faults);
         counts.rejected = rejects_.settle(rejects, batch.rejects, run_id, batch.watermark);
     }
@@ -317,24 +317,30 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
               stream_.compares_whole_rows() ? 0 : static_cast<std::int64_t>(batch.rejects.size()), counts.inserted,
               counts.updated};
     keep_unreadable(batch.rejects);
-    std::int64_t run_rows = total_.rows + batch_.rows, run_rejects = total_.rejects + batch_.rejects;
-    if (auto limit = parse_share_or_count(stream_.option("max_rejects"));
-        limit && limit->exceeded_by(run_rejects, run_rows) && (!limit->share || run_rejects >= rejects_floor)) {
-        std::string first = !rejects.empty()         ? rejects.front().error.message
-                            : !batch.rejects.empty() ? batch.rejects.front().message
-                                                     : "";
-        pg::Error error(ERRCODE_DATA_EXCEPTION,
-                        std::to_string(run_rejects) + " of " + std::to_string(run_rows) +
-                            " rows were rejected, more than option max_rejects allows (" +
-                            stream_.option("max_rejects") + ")",
-                        first.empty() ? "" : "The last batch's first reject: " + first + ".",
-                        "See insync.error; mend the source or the target, or raise max_rejects.");
-        error.error_class = pg::ErrorClass::source;
+    const std::string first = !rejects.empty()         ? rejects.front().error.message
+                              : !batch.rejects.empty() ? batch.rejects.front().message
+                                                       : "";
+    try {
+        check_limit(total_.rejects + batch_.rejects, total_.rows + batch_.rows, first);
+    } catch (const TooManyRejects&) {
         if (std::ssize(rejects) > kept_rejects) rejects.erase(rejects.begin() + kept_rejects, rejects.end());
         too_many_ = std::move(rejects);
-        throw TooManyRejects(error);
+        throw;
     }
     return counts;
+}
+
+void Applier::check_limit(std::int64_t rejects, std::int64_t rows, const std::string& first) const {
+    const auto limit = parse_share_or_count(stream_.option("max_rejects"));
+    if (!limit || !limit->exceeded_by(rejects, rows) || (limit->share && rejects < rejects_floor)) return;
+    pg::Error error(ERRCODE_DATA_EXCEPTION,
+                    std::to_string(rejects) + " of " + std::to_string(rows) +
+                        " rows were rejected, more than option max_rejects allows (" + stream_.option("max_rejects") +
+                        ")",
+                    first.empty() ? "" : "The last batch's first reject: " + first + ".",
+                    "See insync.error; mend the source or the target, or raise max_rejects.");
+    error.error_class = pg::ErrorClass::source;
+    throw TooManyRejects(error);
 }
 
 std::int64_t Applier::keep_rejects(const Batch& batch, const std::function<std::int64_t()>& run_id) {
@@ -435,6 +441,23 @@ void Applier::write_rows(const Batch& batch, const std::vector<std::size_t>& row
     auto middle = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
     write_rows(batch, {rows.begin(), middle}, counts, rejects);
     write_rows(batch, {middle, rows.end()}, counts, rejects);
+}
+
+// Of whole rows some say that they were deleted: it is the delete that was rejected then.
+void Applier::name_operations(const Batch& batch, std::vector<RowReject>& rejects) {
+    if (kind_ != RowKind::whole || shape_.delete_condition.empty() || shape_.deletes == DeleteMode::ignore) return;
+    for (auto& reject : rejects) {
+        BatchRelation relation(batch, columns_, descriptor_, {reject.row}, nullptr);
+        pg::Subtransaction subtransaction;
+        try {
+            if (pg::query("SELECT FROM batch WHERE (" + shape_.delete_condition + "\n)").processed > 0)
+                reject.operation = "delete";
+            subtransaction.commit();
+        } catch (const pg::Error& error) {
+            if (!error.is_data_fault()) throw;
+            subtransaction.rollback();
+        }
+    }
 }
 
 // Which column of the one row in `batch` can't be converted; empty if it is none alone (the filter, say).

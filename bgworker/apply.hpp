@@ -5,8 +5,10 @@
 // same batch twice leaves the same table. Rejected rows are handed to `rejects`, in the same transaction.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,19 +77,27 @@ class Applier {
     // transient.
     RunCounts apply(const Batch& batch, const std::function<std::int64_t()>& run_id);
 
-    // After TooManyRejects, in a transaction of its own: keeps the first rejects of the batch all the same, so that it
-    // can be seen what was wrong. Returns how many rows of insync.error are new or changed.
+    // After TooManyRejects, in a transaction of its own: keeps the first rejects of the batch, or of the rows that
+    // vanished, all the same, so that it can be seen what was wrong. Returns how many rows of insync.error are new or
+    // changed.
     std::int64_t keep_rejects(const Batch& batch, const std::function<std::int64_t()>& run_id);
+    std::int64_t keep_refused(const std::function<std::int64_t()>& run_id);
 
     // The transaction of the last apply() has committed.
     void committed();
 
-    // Deletes (or marks) the target's rows that no batch of this full read had. Throws DeletesRefused where more would
-    // vanish than option max_deletes allows. Returns their number.
-    std::int64_t delete_vanished();
+    // Deletes (or marks) the target's rows that no batch of this full read had. Rows that the target refuses to delete
+    // are rejects; `run_id` is asked for their run. Throws DeletesRefused where more would vanish than option
+    // max_deletes allows, TooManyRejects as apply(). Returns how many vanished and how many are rejected.
+    RunCounts delete_vanished(const std::function<std::int64_t()>& run_id);
     // After a read of keys: takes the mark of a soft delete from the target's rows whose key was there again. Returns
     // their number.
     std::int64_t revive_seen();
+    // Deletes (or marks) the target's rows that have these keys (a JSON array of objects by the target's names), as
+    // delete_vanished() has rejected them where nothing tells their key at the source.
+    RunCounts delete_by_key(const std::string& records, const std::function<std::int64_t()>& run_id);
+    // The rows that vanished, and stay as the target refuses to delete them.
+    std::int64_t refused_deletes() const { return refused_deletes_; }
     // The rows of each batch are counted by slice from now on, as the source has them: for a read of whole slices.
     void count_source_slices();
     // Their counts in the batches that have committed; of rejected rows nobody knows the slice.
@@ -123,17 +133,20 @@ class Applier {
 
     // Has the stream recorded other columns of the source than these, or knows less of them?
     bool columns_changed() const { return columns_changed_; }
-    const std::vector<SourceColumn>& columns() const { return columns_; }
+    const std::vector<SourceColumn>& columns() const { return whole_columns_; }
+    // Could the target not be altered, as somebody else holds a lock on it? To be tried again by another use().
+    bool is_locked_out() const { return !locked_out_.empty(); }
 
-    // What there is to say of the source's columns and the target's, for the run's message; empty: nothing. And has the
-    // target been altered?
-    std::string column_notes() const;
+    // What there is to say of the source's columns and the target's, and of marks that stay, for the run's message;
+    // empty: nothing. And has the target been altered?
+    std::string notes() const;
     bool has_altered_target() const { return has_altered_target_; }
 
   private:
     struct Scope;
     Applier(const Stream& stream, bool has_errors);
-    void follow_columns(Target& target, const std::vector<SourceColumn>& known_columns);
+    std::vector<SourceColumn> follow_columns(Target& target, const std::vector<SourceColumn>& known_columns);
+    bool alter_target(const SourceColumn& column, const std::string& statement);
     void take_new_column(const Target& target, SourceColumn& column);
     void widen_column(const Target& target, const SourceColumn& column);
     std::string mapping_advice(const SourceColumn& column) const;
@@ -196,7 +209,25 @@ class Applier {
     void count_source();
     std::string bucket_for(const char* alias) const;
     std::vector<std::size_t> convertible_rows(const Batch& batch);
-    std::int64_t write_counted(const std::string& statement, std::int64_t sign);
+    void check_limit(std::int64_t rejects, std::int64_t rows, const std::string& first) const;
+    void name_operations(const Batch& batch, std::vector<RowReject>& rejects);
+    // What is written of the target's rows, beside the batches: which ones, whose part, and who was refused.
+    struct Refused {
+        std::int64_t row;  // of the relation `listed`
+        pg::Error error;
+    };
+    using Refusals = std::vector<Refused>;
+    struct SourceForm {
+        std::string key, record;
+    };
+    std::optional<SourceForm> source_form() const;
+    std::unique_ptr<SeenKeys> list_rows(Unseen which, const std::string& scope);
+    std::int64_t write_unseen(Unseen which, const std::string& scope, bool lists, Refusals& refused);
+    std::optional<pg::Error> try_unseen(Unseen which, const std::string& statement, std::int64_t& written);
+    void write_listed(Unseen which, std::int64_t first, std::int64_t last, std::int64_t& written, Refusals& refused);
+    std::int64_t reject_deletes(const Refusals& refused, const std::function<std::int64_t()>& run_id);
+    std::int64_t write_noting(const std::string& statement, std::int64_t sign);
+    void count_all(std::int64_t sign);
     // `deleted`: rows that the batch deleted; nothing where all that left a slice were.
     void add_slices(const std::string& watermark, std::optional<std::int64_t> deleted = std::nullopt);
 
@@ -207,10 +238,14 @@ class Applier {
     ApplyShape shape_;
     Rejects rejects_;
     std::vector<RowReject> too_many_;
+    std::vector<SourceReject> too_many_deletes_;
+    std::int64_t refused_deletes_ = 0;
     MemoryContext context_;
     TupleDesc descriptor_;
     bool columns_changed_ = false, has_altered_target_ = false;
     std::vector<std::string> column_notes_;
+    std::string marks_note_;
+    std::set<std::string> locked_out_;  // fields whose column in the target waits for a lock
     Oid target_oid_ = InvalidOid;
     TargetKind target_kind_ = TargetKind::table;
     bool has_planned_ = false;  // the planner has nothing against what is going to be written
@@ -229,7 +264,7 @@ class Applier {
     std::vector<std::string> last_order_, next_order_;  // of the last row that has committed, and of the present batch
     nlohmann::json filled_columns_;                     // to be kept with the stream; null: they are known
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
-    std::unique_ptr<SeenKeys> seen_;
+    std::unique_ptr<SeenKeys> seen_, listed_;
     Covers covers_ = Covers::everything;
     // What the present batch did to the ledger's slices. The statement notes it, unless somebody else has a say in what
     // becomes of a row: then the target's rows are counted before and after it.

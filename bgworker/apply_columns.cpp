@@ -9,6 +9,8 @@ namespace insync {
 
 namespace {
 
+constexpr const char* lock_patience = "1s";
+
 nlohmann::json named_columns(const Stream& stream) {
     return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
 }
@@ -23,23 +25,24 @@ std::string Applier::mapping_advice(const SourceColumn& column) const {
            pg::quote_literal(nlohmann::json{{"columns", named}}.dump()) + ")";
 }
 
-void Applier::follow_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
+// Returns the columns as they are known from here on: what waits for a lock on the target is not among them.
+std::vector<SourceColumn> Applier::follow_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
     const auto named = named_columns(stream_);
     const bool only_named = stream_.is_on("columns_only");
-    column_notes_.clear(), added_columns_.clear();
+    column_notes_.clear(), added_columns_.clear(), locked_out_.clear();
     for (auto& column : columns_) {
         const SourceColumn* known = find_field(known_columns, column.field);
         if (known == nullptr) {
-            columns_changed_ = true;
             column.mapped = true, column.made = false;
             if (!named.contains(column.field) && !only_named) take_new_column(target, column);
+            columns_changed_ |= !locked_out_.contains(column.field);
             continue;
         }
         column.mapped = known->mapped, column.made = known->made;
         const bool is_other = known->transport != column.transport || known->pg_type != column.pg_type;
-        columns_changed_ |= is_other;
+        if (is_other && column.made && !named.contains(column.field) && !only_named) widen_column(target, column);
+        columns_changed_ |= is_other && !locked_out_.contains(column.field);
         if (named.contains(column.field) || only_named) continue;
-        if (is_other && column.made) widen_column(target, column);
         if (!column.mapped && target.find(column.field) != nullptr)
             column_notes_.push_back(
                 "the source's column \"" + column.name + "\" does not fill the column \"" + column.field +
@@ -57,6 +60,36 @@ void Applier::follow_columns(Target& target, const std::vector<SourceColumn>& kn
                 pg::quote_identifier(column.field) + ", or give the column another name to keep its values.");
     }
     if (has_altered_target_) target = *describe_target(target.schema, target.table);
+    std::vector<SourceColumn> settled;
+    for (const auto& column : columns_) {
+        const SourceColumn* known = find_field(known_columns, column.field);
+        if (!locked_out_.contains(column.field)) {
+            settled.push_back(column);
+        } else if (known != nullptr) {
+            settled.push_back(*known);
+        }
+    }
+    return settled;
+}
+
+// Everybody who comes after waits for the lock as well, readers, too: so this one doesn't wait for long. False where it
+// can't be had.
+bool Applier::alter_target(const SourceColumn& column, const std::string& statement) {
+    const std::string before = *pg::query("SELECT current_setting('lock_timeout')").first()[0];
+    pg::Subtransaction subtransaction;
+    try {
+        pg::query("SELECT set_config('lock_timeout', " + pg::quote_literal(lock_patience) + ", true)");
+        pg::query(statement);
+        pg::query("SELECT set_config('lock_timeout', $1, true)", {before});
+        subtransaction.commit();
+        has_altered_target_ = true;
+        return true;
+    } catch (const pg::Error& error) {
+        if (error.sqlstate != ERRCODE_LOCK_NOT_AVAILABLE) throw;
+        subtransaction.rollback();
+        locked_out_.insert(column.field);
+        return false;
+    }
 }
 
 // A column that the source has gained since the stream was made. One of that name in the target is somebody's own.
@@ -87,10 +120,16 @@ void Applier::take_new_column(const Target& target, SourceColumn& column) {
                                 "\"; the target's column of that name is not the stream's and stays as it is: " +
                                 mapping_advice(column) + " has it filled");
     } else if (policy == "add") {
-        add_column(target, {column.field, new_column_type(column, stream_.option("source_time_zone"))});
+        const NewColumn added{column.field, new_column_type(column, stream_.option("source_time_zone"))};
+        if (!alter_target(column, add_column_statement(target, added))) {
+            column.mapped = false;
+            column_notes_.push_back("the source's new column \"" + column.name +
+                                    "\" is not in the target yet, because other transactions hold locks on " +
+                                    target.qualified() + ": the next batch tries it again");
+            return;
+        }
         column.made = true;
         added_columns_ += (added_columns_.empty() ? "" : ", ") + column.field;
-        has_altered_target_ = true;
         column_notes_.push_back("the source's new column \"" + column.name + "\" was added to the target");
     } else {
         column.mapped = false;
@@ -108,11 +147,14 @@ void Applier::widen_column(const Target& target, const SourceColumn& column) {
     const std::string what = "column \"" + column.field + "\" of the target ";
     pg::Subtransaction subtransaction;
     try {
-        pg::query("ALTER TABLE " + target.qualified() + " ALTER COLUMN " + pg::quote_identifier(held->name) + " TYPE " +
-                  type + " USING " + *conversion);
+        const bool is_altered =
+            alter_target(column, "ALTER TABLE " + target.qualified() + " ALTER COLUMN " +
+                                     pg::quote_identifier(held->name) + " TYPE " + type + " USING " + *conversion);
         subtransaction.commit();
-        has_altered_target_ = true;
-        column_notes_.push_back(what + "was widened from " + held->type + " to " + type + ", as at the source");
+        column_notes_.push_back(
+            what + (is_altered ? "was widened from " + held->type + " to " + type + ", as at the source"
+                               : "stays " + held->type + " for now, because other transactions hold locks on " +
+                                     target.qualified() + ": the next batch tries it again"));
     } catch (const pg::Error& error) {
         if (error.is_interrupt() || error.is_transient()) throw;
         subtransaction.rollback();
@@ -121,9 +163,10 @@ void Applier::widen_column(const Target& target, const SourceColumn& column) {
     }
 }
 
-std::string Applier::column_notes() const {
+std::string Applier::notes() const {
     std::string text;
     for (const auto& note : column_notes_) text += (text.empty() ? "" : "; ") + note;
+    if (!marks_note_.empty()) text += (text.empty() ? "" : "; ") + marks_note_;
     return text;
 }
 

@@ -76,7 +76,7 @@ std::vector<std::pair<std::string, bool>> Applier::list_keys(const Batch& batch)
 
 std::vector<Difference> Applier::list_vanished() {
     Scope scope(stream_, pg::Plans::any);
-    seen_->register_relation();
+    seen_->register_relation(seen_relation_name);
     std::vector<Difference> found;
     const std::string bucket = ledger_ ? bucket_number(bucket_) : "0";
     for (const auto& row : pg::query(vanished_rows_statement(shape_, delete_scope(), bucket)).rows)

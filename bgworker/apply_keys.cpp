@@ -1,4 +1,4 @@
-// Rows that are told by their keys alone, and rows that vanished as no key told of them; see apply.hpp.
+// Rows that are told by their keys alone, and how many may go; see apply.hpp.
 #include <algorithm>
 #include <numeric>
 
@@ -175,45 +175,13 @@ std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {
         list += (list.empty() ? "t." : "::text, t.") + column->name;
     }
     Scope scope(stream_, pg::Plans::any);
-    seen_->register_relation();
+    seen_->register_relation(seen_relation_name);
     std::vector<std::vector<std::string>> keys;
     for (const auto& row : pg::query(vanished_keys_statement(shape_, delete_scope(), list + "::text")).rows) {
         auto& key = keys.emplace_back();
         for (const auto& part : row) key.push_back(part.value_or(""));
     }
     return keys;
-}
-
-std::int64_t Applier::delete_vanished() {
-    if (!seen_ || shape_.deletes == DeleteMode::ignore || total_.unreadable > 0) return 0;
-    Scope scope(stream_, pg::Plans::any);
-    require_bound_target();
-    seen_->register_relation();
-    std::string part = delete_scope();
-    std::int64_t vanished = std::stoll(*pg::query(count_vanished_statement(shape_, part)).first()[0]);
-    // What has left the filter in this run counts for its limit as well.
-    if (vanished > 0) {
-        const std::int64_t held = std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]);
-        const std::int64_t replacing = std::min(replacing_rows(), vanished);
-        guard_deletes(vanished + left_ - replacing, held + left_ - replacing);
-    }
-    if (kind_ == RowKind::whole && covers_ == Covers::everything) rejects_.forget_vanished();
-    if (vanished == 0) return 0;
-    pg::query(nothing_deferred);
-    return write_counted(delete_vanished_statement(shape_, part), -1);
-}
-
-std::int64_t Applier::revive_seen() {
-    // What the filter, or a condition for deletes, says of a row isn't known of its key.
-    bool is_told_by_keys = kind_ == RowKind::present && shape_.deletes == DeleteMode::soft &&
-                           !stream_.has_option("filter") && !stream_.has_option("deleted_when");
-    if (!is_told_by_keys || total_.unreadable > 0) return 0;
-    Scope scope(stream_, pg::Plans::any);
-    require_bound_target();
-    seen_->register_relation();
-    std::string part = delete_scope();
-    pg::query(nothing_deferred);
-    return write_counted(revive_seen_statement(shape_, part), 1);
 }
 
 }  // namespace insync

@@ -146,25 +146,18 @@ std::optional<SliceChanges> Applier::held_slices(const std::string& condition) c
     return held;
 }
 
+// The stream's living rows, where who has a say in them may move them, too: before and after they are written.
+void Applier::count_all(std::int64_t sign) {
+    if (!compares_slices_) return;
+    const std::string all =
+        count_slices_statement(shape_, bucket_, bucket_number, stream_scope(shape_, whole_columns_));
+    for (const auto& row : pg::query(all).rows) slices_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
+}
+
 // Runs a statement that deletes, marks or revives rows of the target; returns their number.
-std::int64_t Applier::write_counted(const std::string& statement, std::int64_t sign) {
-    TriggersAsOwner triggers(owner_settings());
-    if (!ledger_) return static_cast<std::int64_t>(pg::query(statement).processed);
+std::int64_t Applier::write_noting(const std::string& statement, std::int64_t sign) {
+    if (!ledger_ || compares_slices_) return static_cast<std::int64_t>(pg::query(statement).processed);
     std::int64_t written = 0;
-    if (compares_slices_) {
-        // Who has a say in the rows may move them, too: all are counted before and after it.
-        const std::string all =
-            count_slices_statement(shape_, bucket_, bucket_number, stream_scope(shape_, whole_columns_));
-        auto count = [&](std::int64_t factor) {
-            for (const auto& row : pg::query(all).rows) slices_[std::stoll(*row[0])] += factor * std::stoll(*row[1]);
-        };
-        count(-1);
-        written = static_cast<std::int64_t>(pg::query(statement).processed);
-        count(1);
-        std::erase_if(slices_, [](const auto& slice) { return slice.second == 0; });
-        add_slices("");
-        return written;
-    }
     for (const auto& row : pg::query("WITH written AS (" + statement + " RETURNING " + bucket_ + " AS bucket) SELECT " +
                                      bucket_number("w.bucket") + ", count(*) FROM written AS w GROUP BY w.bucket")
                                .rows) {
@@ -172,7 +165,6 @@ std::int64_t Applier::write_counted(const std::string& statement, std::int64_t s
         slices_[std::stoll(*row[0])] += sign * count;
         written += count;
     }
-    add_slices("");
     return written;
 }
 

@@ -43,6 +43,10 @@ void Backfill::execute(ConnectorProcess& connector) {
         } catch (const DeletesRefused& error) {
             transactions_.rollback();
             refuse(error);
+        } catch (const TooManyRejects&) {
+            transactions_.rollback();
+            transactions_.run([&] { applier_->keep_refused([&] { return job_.run_id; }); });
+            throw;
         }
     });
 }
@@ -207,9 +211,9 @@ void Backfill::settle() {
         RunCounts counts;
         const bool recounts = job_.window.from && job_.window.to && (deletes_ || written_ > 0) && !ledger_agrees();
         if (recounts) lock_ledger(stream_.id);
-        if (deletes_) counts.vanished = applier_->delete_vanished();
+        if (deletes_) counts = applier_->delete_vanished([&] { return job_.run_id; });
         if (recounts) recount();
-        mark_slices(0);
+        mark_slices(applier_ ? applier_->refused_deletes() : 0);
         add_progress(job_, counts);
         finish_job(job_, source_rows_, message_);
     });

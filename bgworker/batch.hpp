@@ -56,10 +56,13 @@ struct Field {
     std::int32_t length;  // -1: NULL
 };
 
-// A row that the connector could not represent: what its reject frame says.
+// A row that the connector could not represent: what its reject frame says. Or one that is known by its key alone and
+// that the target refuses to delete.
 struct SourceReject {
     nlohmann::json key, record;
     std::string sqlstate, message, column, watermark;
+    std::string constraint;                             // that refused it
+    std::string error_type = "source", operation = "";  // empty: that of its batch
 };
 
 // Rows, rejects and the position that holds after them.

@@ -29,7 +29,7 @@ constexpr const char* on_conflict =
 constexpr const char* insert_columns =
     "INSERT INTO insync.error AS e (stream_id, stream, key, operation, sqlstate, error_type, message, column_name,"
     " constraint_name, record, watermark, occurred_at, fingerprint, source_hash)"
-    " SELECT $1::integer, $2, r.key, $4, r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, "
+    " SELECT $1::integer, $2, r.key, r.operation, r.sqlstate, r.type, r.message, r.column_name, r.constraint_name, "
     "r.record,"
     " r.watermark, clock_timestamp(), r.fingerprint, md5(r.record::text) FROM (";
 
@@ -89,22 +89,23 @@ std::vector<std::string> Rejects::store_rows(const std::vector<RowReject>& rows,
             {"message", error.message + (error.detail.empty() ? "" : " (" + error.detail + ")")},
             {"column", optional_json(reject.column)},
             {"constraint", optional_json(error.constraint)},
+            {"operation", reject.operation.empty() ? operation_ : reject.operation},
             {"patch", reject.patch}};
     }
-    auto result =
-        pg::query(std::string(insert_columns) +
-                      "SELECT l.key, l.item ->> 'sqlstate' AS sqlstate, l.item ->> 'type' AS type, l.item "
-                      "->> 'message' AS message,"
-                      " l.item ->> 'column' AS column_name, l.item ->> 'constraint' AS constraint_name, "
-                      "l.record || (l.item -> 'patch') AS record,"
-                      " $5 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, "
-                      "$3::jsonb -> x.row_number::text AS item"
-                      " FROM (SELECT b.insync_row AS row_number, " +
-                      key_ + " AS key, to_jsonb(b.*) - 'insync_row' AS record, " + fingerprint_ +
-                      " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l "
-                      "WHERE l.item IS NOT NULL) AS r WHERE" +
-                      unknown + on_conflict,
-                  {std::to_string(stream_.id), stream_.name, dump(items), operation_, optional_text(watermark)});
+    auto result = pg::query(std::string(insert_columns) +
+                                "SELECT l.key, l.item ->> 'operation' AS operation, l.item ->> 'sqlstate' AS sqlstate, "
+                                "l.item ->> 'type' AS type, l.item "
+                                "->> 'message' AS message,"
+                                " l.item ->> 'column' AS column_name, l.item ->> 'constraint' AS constraint_name, "
+                                "l.record || (l.item -> 'patch') AS record,"
+                                " $4 AS watermark, l.fingerprint FROM (SELECT DISTINCT ON (x.fingerprint) x.*, "
+                                "$3::jsonb -> x.row_number::text AS item"
+                                " FROM (SELECT b.insync_row AS row_number, " +
+                                key_ + " AS key, to_jsonb(b.*) - 'insync_row' AS record, " + fingerprint_ +
+                                " AS fingerprint FROM batch AS b) AS x ORDER BY x.fingerprint, x.row_number DESC) AS l "
+                                "WHERE l.item IS NOT NULL) AS r WHERE" +
+                                unknown + on_conflict,
+                            {std::to_string(stream_.id), stream_.name, dump(items), optional_text(watermark)});
     return ids_of(result);
 }
 
@@ -114,22 +115,26 @@ std::vector<std::string> Rejects::store_source(const std::vector<SourceReject>& 
         items.push_back({{"sqlstate", reject.sqlstate},
                          {"message", reject.message},
                          {"column", optional_json(reject.column)},
+                         {"constraint", optional_json(reject.constraint)},
+                         {"type", reject.error_type},
+                         {"operation", reject.operation.empty() ? operation_ : reject.operation},
                          {"key", reject.key},
                          {"record", reject.record},
                          {"watermark", optional_json(reject.watermark)}});
     }
     auto result =
         pg::query(std::string(insert_columns) +
-                      "SELECT DISTINCT ON (x.fingerprint) x.item -> 'key' AS key, x.item ->> 'sqlstate' AS sqlstate, "
-                      "'source' AS type,"
-                      " x.item ->> 'message' AS message, x.item ->> 'column' AS column_name, NULL AS constraint_name, "
+                      "SELECT DISTINCT ON (x.fingerprint) x.item -> 'key' AS key, x.item ->> 'operation' AS operation,"
+                      " x.item ->> 'sqlstate' AS sqlstate, x.item ->> 'type' AS type,"
+                      " x.item ->> 'message' AS message, x.item ->> 'column' AS column_name,"
+                      " x.item ->> 'constraint' AS constraint_name, "
                       "x.item -> 'record' AS record,"
                       " x.item ->> 'watermark' AS watermark, x.fingerprint FROM (SELECT i.item, " +
                       source_fingerprint +
                       " AS fingerprint FROM jsonb_array_elements($3::jsonb) AS i (item)) AS x ORDER BY x.fingerprint) "
                       "AS r WHERE" +
                       unknown + on_conflict,
-                  {std::to_string(stream_.id), stream_.name, dump(items), operation_});
+                  {std::to_string(stream_.id), stream_.name, dump(items)});
     return ids_of(result);
 }
 
@@ -171,6 +176,43 @@ std::int64_t Rejects::keep(const std::vector<RowReject>& rows, const std::vector
                   {std::to_string(run_id()), to_array(stored)});
     }
     return static_cast<std::int64_t>(stored.size());
+}
+
+std::int64_t Rejects::keep_deletes(const std::vector<SourceReject>& refused,
+                                   const std::function<std::int64_t()>& run_id) {
+    if (refused.empty()) return 0;
+    if (remembers_) {
+        ExtensionIdentity identity;
+        remember({}, refused);
+    }
+    return keep({}, refused, run_id, "");
+}
+
+void Rejects::forget_listed(const std::vector<std::int64_t>& refused) {
+    if (!has_errors_) return;
+    auto numbers = nlohmann::json::object();
+    for (std::int64_t row : refused) numbers[std::to_string(row)] = true;
+    ExtensionIdentity identity;
+    pg::query(std::string("DELETE FROM insync.error AS e USING (SELECT ") + source_fingerprint +
+                  " AS fingerprint FROM (SELECT jsonb_build_object('key', l.key, 'record', l.record) AS item FROM "
+                  "listed AS l WHERE NOT $2::jsonb ? l.insync_row::text) AS i) AS r"
+                  " WHERE e.stream_id = $1::integer AND e.operation = 'delete' AND e.fingerprint = r.fingerprint",
+              {std::to_string(stream_.id), dump(numbers)});
+}
+
+void Rejects::forget_deletes(const std::vector<SourceColumn>& columns, const std::vector<SourceReject>& refused) {
+    if (!has_errors_) return;
+    std::vector<std::string> fields;
+    for (const auto& column : columns) fields.push_back(column.field);
+    auto items = nlohmann::json::array();
+    for (const auto& reject : refused) items.push_back({{"key", reject.key}, {"record", reject.record}});
+    ExtensionIdentity identity;
+    pg::query(std::string("DELETE FROM insync.error AS e WHERE e.stream_id = $1::integer AND e.operation = 'delete'"
+                          " AND NOT e.record ?& $2::text[] AND NOT EXISTS (SELECT FROM (SELECT ") +
+                  source_fingerprint +
+                  " AS fingerprint FROM jsonb_array_elements($3::jsonb) AS i (item)) AS r WHERE r.fingerprint = "
+                  "e.fingerprint)",
+              {std::to_string(stream_.id), to_array(fields), dump(items)});
 }
 
 void Rejects::remember(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source) {

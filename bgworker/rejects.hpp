@@ -18,6 +18,7 @@ struct RowReject {
     std::string error_type;  // conversion or constraint
     std::string column;
     nlohmann::json patch = nlohmann::json::object();  // fields that the relation couldn't hold, as text
+    std::string operation = "";                       // empty: that of its batch
 };
 
 class Rejects {
@@ -37,6 +38,14 @@ class Rejects {
     // Only stores rejects, of a batch that isn't applied.
     std::int64_t keep(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source,
                       const std::function<std::int64_t()>& run_id, const std::string& watermark);
+
+    // Stores deletes that the target refused; each holds its own operation. Called through an Spi.
+    std::int64_t keep_deletes(const std::vector<SourceReject>& refused, const std::function<std::int64_t()>& run_id);
+    // Removes rejected deletes that are settled. Of those that rows of the relation `listed` stand for, but for these
+    // numbers; called through the Spi that knows it.
+    void forget_listed(const std::vector<std::int64_t>& refused);
+    // Of all that hold less than a row of these columns, but for these rejects.
+    void forget_deletes(const std::vector<SourceColumn>& columns, const std::vector<SourceReject>& refused);
 
     // Does the stream have rejects that a batch may settle?
     bool has_errors() const { return has_errors_; }

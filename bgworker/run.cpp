@@ -226,16 +226,20 @@ void Run::load(ConnectorProcess& connector) {
 }
 
 void Run::use_columns(const nlohmann::json& frame) {
-    const std::vector<SourceColumn>& columns = reader_.columns();
     const RowKind kind = row_kind_of(frame);
     if ((kind == RowKind::present) != (mode_ == "keys") ||
         (kind == RowKind::gone && !stream_.has_option("delete_feed")))
         throw ProtocolError("rows of a kind that nobody asked for");
+    use_columns(kind);
+}
+
+void Run::use_columns(RowKind kind) {
+    has_new_columns_ = true;
     transactions_.run([&] {
         if (applier_) {
-            applier_->use(columns, kind);
+            applier_->use(reader_.columns(), kind);
         } else {
-            applier_.emplace(stream_, columns, state_.has_errors, kind);
+            applier_.emplace(stream_, reader_.columns(), state_.has_errors, kind);
             if (compares_keys_) applier_->collect_keys();
         }
         if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
@@ -261,6 +265,8 @@ void Run::apply(const Batch& batch) {
     if (batch.position.is_object()) reached_ = batch.position;
     if (batch.rows() + batch.rejects.size() == 0 && keeps_position(batch)) return;
     if (!applier_) throw ProtocolError("rows without columns");
+    if (applier_->is_locked_out() && !has_new_columns_) use_columns(RowKind::whole);
+    has_new_columns_ = false;
     report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " +
                     std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");
     set_live_state(stream_.id, LiveState::processing);
@@ -348,15 +354,24 @@ void Run::record_start() {
 void Run::finish() {
     // What the source says that it hasn't changed, it hasn't sent: nothing of it has vanished.
     if (compares_keys_ && applier_ && !done_flag("unchanged")) {
-        counts_ = in_transaction([&] {
-            RunCounts total = counts_;
-            total.vanished += applier_->delete_vanished();
-            total.updated += applier_->revive_seen();
-            if (total.vanished + total.updated > counts_.vanished + counts_.updated) record_start();
-            if (run_id_ != 0) save_progress(run_id_, total);
-            save_feed_position();
-            return total;
-        });
+        auto run_id = [&] {
+            record_start();
+            return run_id_;
+        };
+        try {
+            counts_ = in_transaction([&] {
+                RunCounts total = counts_;
+                total.add(applier_->delete_vanished(run_id));
+                total.updated += applier_->revive_seen();
+                if (total.vanished + total.updated > counts_.vanished + counts_.updated) record_start();
+                if (run_id_ != 0) save_progress(run_id_, total);
+                save_feed_position();
+                return total;
+            });
+        } catch (const TooManyRejects&) {
+            counts_.rejected += in_transaction([&] { return applier_->keep_refused(run_id); });
+            throw;
+        }
         if (applier_->unreadable_rows() > 0) {
             note_ = "nothing was deleted, because " + std::to_string(applier_->unreadable_rows()) +
                     " rows of the source could not be read";
@@ -410,7 +425,7 @@ void Run::save_feed_position() {
 std::string Run::closing_message() const {
     std::string text = note_;
     if (applier_) {
-        const std::string notes = applier_->column_notes();
+        const std::string notes = applier_->notes();
         text += (text.empty() || notes.empty() ? "" : "; ") + notes;
     }
     auto add = [&](const char* member, const char* what) {

@@ -47,6 +47,7 @@ class Run {
     auto in_transaction(Body&& body);
     void load(ConnectorProcess& connector);
     void use_columns(const nlohmann::json& frame);
+    void use_columns(RowKind kind);
     void tell_added_columns();
     void apply(const Batch& batch);
     RunCounts apply_once(const Batch& batch);
@@ -69,6 +70,7 @@ class Run {
     std::string watermark_;
     bool saves_position_ = true;
     bool compares_keys_ = false;
+    bool has_new_columns_ = false;  // no batch of them has been applied
     std::optional<Applier> applier_;
     BatchReader reader_;
     RunCounts counts_;

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "bgworker/statement.hpp"
-
 namespace insync {
 
 namespace {
@@ -45,8 +43,8 @@ std::int64_t SeenKeys::count() const {
     return tuplestore_tuple_count(store_);
 }
 
-void SeenKeys::register_relation() {
-    pg::register_relation(seen_relation_name, descriptor_, store_, std::max<double>(1, static_cast<double>(count())));
+void SeenKeys::register_relation(const char* name) {
+    pg::register_relation(name, descriptor_, store_, std::max<double>(1, static_cast<double>(count())));
 }
 
 }  // namespace insync

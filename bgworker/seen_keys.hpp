@@ -19,8 +19,8 @@ class SeenKeys {
     void add(pg::Plan& keys);
     std::int64_t count() const;
 
-    // Makes the keys readable as the relation `seen` in the current Spi, until the Spi ends.
-    void register_relation();
+    // Makes the keys readable as the relation of this name in the current Spi, until the Spi ends.
+    void register_relation(const char* name);
 
   private:
     MemoryContext context_;

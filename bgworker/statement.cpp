@@ -141,22 +141,53 @@ std::string mapped(const ApplyShape& shape) {
     return text + "\n  FROM batch" + where_filter(shape);
 }
 
-std::string seen_join(const ApplyShape& shape) {
+// The row t has the key of a row of this relation of keys.
+std::string key_join(const ApplyShape& shape, const char* relation) {
     int number = 0;
     return join(shape.columns, " AND ", [&](const auto& column) {
-        return column.key ? matches(column, std::string(seen_relation_name) + ".k" + std::to_string(++number))
-                          : std::string();
+        return column.key ? matches(column, std::string(relation) + ".k" + std::to_string(++number)) : std::string();
     });
 }
 
 std::string vanished_condition(const ApplyShape& shape, const std::string& scope) {
-    std::string text =
-        "NOT EXISTS (SELECT FROM " + std::string(seen_relation_name) + " WHERE " + seen_join(shape) + ")";
+    std::string text = "NOT EXISTS (SELECT FROM " + std::string(seen_relation_name) + " WHERE " +
+                       key_join(shape, seen_relation_name) + ")";
     if (!scope.empty()) text += " AND " + scope;
     // A row that is already marked vanished before.
     if (shape.deletes == DeleteMode::soft)
         text += " AND t." + shape.deleted_column + " IS NOT DISTINCT FROM " + shape.living_value;
     return text;
+}
+
+// The row t has not got the mark, or the absence of one, that it is to get.
+std::string unmarked_condition(const ApplyShape& shape, Unseen which) {
+    return "t." + shape.deleted_column + (which == Unseen::vanished ? " IS NOT DISTINCT FROM " : " IS DISTINCT FROM ") +
+           shape.living_value;
+}
+
+std::string unseen_condition(const ApplyShape& shape, Unseen which, const std::string& scope) {
+    if (which == Unseen::vanished) return vanished_condition(shape, scope);
+    return unmarked_condition(shape, which) + " AND EXISTS (SELECT FROM " + seen_relation_name + " WHERE " +
+           key_join(shape, seen_relation_name) + ")" + (scope.empty() ? "" : " AND " + scope);
+}
+
+std::string write_clause(const ApplyShape& shape, Unseen which) {
+    if (which == Unseen::vanished && shape.deletes != DeleteMode::soft) return "DELETE FROM " + shape.target + " AS t";
+    return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " +
+           (which == Unseen::vanished ? shape.deleted_value : shape.living_value);
+}
+
+std::string without_key(const ApplyShape& shape) {
+    return join(shape.columns, " OR ",
+                [](const auto& column) { return column.key ? "t." + column.name + " IS NULL" : std::string(); });
+}
+
+std::string listed_columns(const ApplyShape& shape, const std::string& key, const std::string& record) {
+    int number = 0;
+    return std::string("SELECT row_number() OVER () AS ") + row_number + ", " + key + " AS key, " + record +
+           " AS record, " + join(shape.columns, ", ", [&](const auto& column) {
+               return column.key ? "t." + column.name + " AS k" + std::to_string(++number) : std::string();
+           });
 }
 
 // The target's key as an object, of the row s or t.
@@ -179,6 +210,10 @@ std::string converted(const MappedColumn& column) {
                 std::to_string(column.length_modifier) + ", false)";
     }
     return value + "::" + column.type;
+}
+
+std::string target_key(const ApplyShape& shape) {
+    return key_object(shape, "t.");
 }
 
 std::string living_condition(const ApplyShape& shape) {
@@ -457,17 +492,43 @@ std::string count_scope_statement(const ApplyShape& shape, const std::string& sc
 }
 
 std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope) {
-    if (shape.deletes == DeleteMode::soft) {
-        return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " + shape.deleted_value +
-               " WHERE " + vanished_condition(shape, scope);
-    }
-    return "DELETE FROM " + shape.target + " AS t WHERE " + vanished_condition(shape, scope);
+    return write_clause(shape, Unseen::vanished) + " WHERE " + unseen_condition(shape, Unseen::vanished, scope);
 }
 
 std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope) {
-    return "UPDATE " + shape.target + " AS t SET " + shape.deleted_column + " = " + shape.living_value + " WHERE t." +
-           shape.deleted_column + " IS DISTINCT FROM " + shape.living_value + " AND EXISTS (SELECT FROM " +
-           seen_relation_name + " WHERE " + seen_join(shape) + ")" + (scope.empty() ? "" : " AND " + scope);
+    return write_clause(shape, Unseen::revived) + " WHERE " + unseen_condition(shape, Unseen::revived, scope);
+}
+
+std::string list_statement(const ApplyShape& shape, Unseen which, const std::string& scope, const std::string& key,
+                           const std::string& record) {
+    return listed_columns(shape, key, record) + " FROM " + shape.target + " AS t WHERE " +
+           unseen_condition(shape, which, scope) + " AND NOT (" + without_key(shape) + ")";
+}
+
+std::string keyless_statement(const ApplyShape& shape, Unseen which, const std::string& scope) {
+    return write_clause(shape, which) + " WHERE " + unseen_condition(shape, which, scope) + " AND (" +
+           without_key(shape) + ")";
+}
+
+std::string list_by_key_statement(const ApplyShape& shape, const std::string& scope, const std::string& records) {
+    int number = 0;
+    const std::string types = join(shape.columns, ", ", [](const auto& column) {
+        return column.key ? column.name + " " + column.type : std::string();
+    });
+    const std::string names = join(shape.columns, ", ", [&](const auto& column) {
+        return column.key ? column.name + " AS k" + std::to_string(++number) : std::string();
+    });
+    return listed_columns(shape, "NULL::jsonb", target_key(shape)) + " FROM (SELECT DISTINCT " + names +
+           " FROM pg_catalog.jsonb_to_recordset(" + literal(records) + "::jsonb) AS r (" + types + ")) AS k JOIN " +
+           shape.target + " AS t ON " + key_join(shape, "k") + (scope.empty() ? "" : " WHERE " + scope);
+}
+
+std::string write_listed_statement(const ApplyShape& shape, Unseen which, std::int64_t first, std::int64_t last) {
+    const std::string listed = listed_relation_name;
+    const bool is_delete = which == Unseen::vanished && shape.deletes == DeleteMode::hard;
+    return write_clause(shape, which) + (is_delete ? " USING " : " FROM ") + listed + " WHERE " + listed + "." +
+           row_number + " BETWEEN " + std::to_string(first) + " AND " + std::to_string(last) + " AND " +
+           key_join(shape, listed_relation_name) + (is_delete ? "" : " AND " + unmarked_condition(shape, which));
 }
 
 }  // namespace insync

@@ -4,6 +4,7 @@
 // expressions of `columns` and `filter` are the stream owner's own SQL and run with the owner's rights.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -133,6 +134,21 @@ std::string delete_vanished_statement(const ApplyShape& shape, const std::string
 // Takes the mark of a soft delete from the target rows in `scope` whose key is in the relation `seen`.
 std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope);
 
+// The same row by row, where some of them may be refused. First a SELECT of the rows that the statement would write,
+// for the relation `listed`: their number, `key` and `record` (jsonb; SQL over t), and the target's key; rows without a
+// whole key aren't among them, and are written by the second statement alone. The third one writes those of `listed`
+// with these numbers.
+enum class Unseen { vanished, revived };
+std::string list_statement(const ApplyShape& shape, Unseen which, const std::string& scope, const std::string& key,
+                           const std::string& record);
+std::string keyless_statement(const ApplyShape& shape, Unseen which, const std::string& scope);
+std::string write_listed_statement(const ApplyShape& shape, Unseen which, std::int64_t first, std::int64_t last);
+// For the relation `listed` as well: the target's rows in `scope` whose key is one of these records (a JSON array of
+// objects by the target's names).
+std::string list_by_key_statement(const ApplyShape& shape, const std::string& scope, const std::string& records);
+// The target's key as an object (jsonb) by its own names; SQL over t.
+std::string target_key(const ApplyShape& shape);
+
 // Counts the rows of the batch, as the target is to have them, by `bucket` (SQL over t, which stands for such a row
 // here).
 std::string count_source_statement(const ApplyShape& shape, const std::string& bucket,
@@ -164,5 +180,7 @@ std::string count_slices_statement(const ApplyShape& shape, const std::string& b
 
 // The relation of all keys that a full read has seen, and its columns k1, k2, …
 inline constexpr const char* seen_relation_name = "seen";
+// The relation of numbered target rows: insync_row, key, record, and the target's key as k1, k2, …
+inline constexpr const char* listed_relation_name = "listed";
 
 }  // namespace insync

@@ -357,9 +357,8 @@ void create_target(const std::string& schema, const std::string& table, const st
     pg::query(sql + "))");
 }
 
-void add_column(const Target& target, const NewColumn& column) {
-    pg::query("ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(column.name) + " " +
-              column.type);
+std::string add_column_statement(const Target& target, const NewColumn& column) {
+    return "ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(column.name) + " " + column.type;
 }
 
 std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone) {

@@ -54,7 +54,7 @@ struct NewColumn {
 };
 void create_target(const std::string& schema, const std::string& table, const std::vector<NewColumn>& columns,
                    const std::vector<std::string>& primary_key);
-void add_column(const Target& target, const NewColumn& column);
+std::string add_column_statement(const Target& target, const NewColumn& column);
 
 // The type of a new target column for a source column: a naive time becomes timestamptz where its zone is known.
 std::string new_column_type(const SourceColumn& column, const std::string& source_time_zone);

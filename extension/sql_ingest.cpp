@@ -379,7 +379,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
             applier.committed();
             first = last;
         }
-        if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, applier.column_notes());
+        if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, applier.notes());
         std::int64_t rejected = applier.rejected_rows();  // those included that were known already
         std::int64_t unchanged = counts.rows_read - counts.inserted - counts.updated - counts.deleted - rejected;
         return record_result(

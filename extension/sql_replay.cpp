@@ -20,40 +20,49 @@ namespace {
 // Rows that are taken from insync.error and applied together.
 constexpr int replay_rows = 1000;
 
+// Which rejects can be applied together; SQL over x.
+constexpr const char* upserts = "x.operation = 'upsert'";
+// A delete that the target refused, of a row whose key at the source nothing tells.
+constexpr const char* keyed_here =
+    "x.operation = 'delete' AND x.error_type = 'constraint' AND coalesce(jsonb_typeof(x.key), 'null') = 'null'";
+
+// Deletes whose record is a whole row of the source, or its key alone.
+std::string deletes_of(const Stream& stream, bool whole) {
+    std::vector<std::string> fields;
+    for (const auto& column : stream.source_columns) fields.push_back(column.field);
+    return "x.operation = 'delete' AND NOT (" + std::string(keyed_here) + ") AND " + (whole ? "" : "NOT ") +
+           "x.record ?& " + pg::quote_literal(to_array(fields)) + "::text[]";
+}
+
 class Replay {
   public:
-    // Of the rows that were rejected in that operation, and have these columns.
-    Replay(const Stream& stream, const std::string& operation, const std::vector<SourceColumn>& columns)
-        : stream_(stream), operation_(operation), columns_(columns) {
+    // Of the rejects that `which` (SQL over x) selects, and whose rows have these columns.
+    Replay(const Stream& stream, const std::string& which, const std::vector<SourceColumn>& columns)
+        : stream_(stream), which_(which), columns_(columns) {
         encode_ = "SELECT " + record_values(columns) + " FROM jsonb_to_record($1::jsonb) AS r (" +
                   record_types(columns) + ")";
         mark_last();
     }
     bool is_empty() const { return last_ == 0; }
+    std::int64_t taken() const { return std::ssize(taken_); }
 
     // Takes the next rows out of insync.error; those that still have another form than the source's columns go back.
     bool next(std::int64_t* after, Batch& batch) {
-        pg::Rows rows;
-        {
-            Bookkeeping bookkeeping;
-            rows = pg::query(
-                "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = "
-                "$1::integer"
-                " AND x.operation = $4 AND x.id > $2::bigint AND x.id <= $3::bigint ORDER BY x.id LIMIT " +
-                    std::to_string(replay_rows) +
-                    ") RETURNING e.id, e.record, e.key, e.fingerprint, e.source_hash, e.source_hash <> "
-                    "md5(e.record::text)",
-                {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_), operation_});
-        }
-        taken_ = rows.rows;
+        take(after);
         batch.clear();
         pg::PinnedSettings settings;
         pg::Spi spi;
-        for (const auto& row : rows.rows) {
-            *after = std::max<std::int64_t>(*after, std::stoll(*row[0]));
-            encode(*row[1], row[2], batch);
-        }
-        return !rows.empty();
+        for (const auto& row : taken_) encode(*row[1], row[2], batch);
+        return !taken_.empty();
+    }
+
+    // The same as a JSON array of their records, as they are.
+    bool next(std::int64_t* after, std::string& records) {
+        take(after);
+        auto array = nlohmann::json::array();
+        for (const auto& row : taken_) array.push_back(nlohmann::json::parse(*row[1]));
+        records = array.dump();
+        return !taken_.empty();
     }
 
     // After the rows of next() were applied: those that were mended and fit are remembered, so that the source's own
@@ -77,9 +86,22 @@ class Replay {
     void mark_last() {
         Bookkeeping bookkeeping;
         auto rows = pg::query(
-            "SELECT coalesce(max(e.id), 0) FROM insync.error AS e WHERE e.stream_id = $1::integer AND e.operation = $2",
-            {std::to_string(stream_.id), operation_});
+            "SELECT coalesce(max(x.id), 0) FROM insync.error AS x WHERE x.stream_id = $1::integer AND " + which_,
+            {std::to_string(stream_.id)});
         last_ = std::stoll(*rows.first()[0]);
+    }
+
+    void take(std::int64_t* after) {
+        Bookkeeping bookkeeping;
+        taken_ = pg::query(
+                     "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE "
+                     "x.stream_id = $1::integer AND x.id > $2::bigint AND x.id <= $3::bigint AND " +
+                         which_ + " ORDER BY x.id LIMIT " + std::to_string(replay_rows) +
+                         ") RETURNING e.id, e.record, e.key, e.fingerprint, e.source_hash, e.source_hash <> "
+                         "md5(e.record::text)",
+                     {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)})
+                     .rows;
+        for (const auto& row : taken_) *after = std::max<std::int64_t>(*after, std::stoll(*row[0]));
     }
 
     void encode(const std::string& record, const pg::Value& key, Batch& batch) {
@@ -99,7 +121,7 @@ class Replay {
     }
 
     const Stream& stream_;
-    const std::string operation_;
+    const std::string which_;
     const std::vector<SourceColumn> columns_;
     std::string encode_;
     std::vector<std::vector<pg::Value>> taken_;
@@ -135,8 +157,8 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             if (run_id == 0) run_id = insert_run(stream, "replay", "running", "call");
             return run_id;
         };
-        auto replay = [&](const std::string& operation, const std::vector<SourceColumn>& columns, RowKind kind) {
-            Replay rejected(stream, operation, columns);
+        auto replay = [&](const std::string& which, const std::vector<SourceColumn>& columns, RowKind kind) {
+            Replay rejected(stream, which, columns);
             if (rejected.is_empty()) return;
             Applier applier(stream, columns, true, kind);
             std::int64_t after = 0;
@@ -147,8 +169,23 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
                 rejected.remember_mended();
             }
         };
-        replay("upsert", stream.source_columns, RowKind::whole);
-        if (stream.option("deletes") != "ignore") replay("delete", key_columns(stream), RowKind::gone);
+        auto delete_by_key = [&] {
+            Replay rejected(stream, keyed_here, stream.source_columns);
+            if (rejected.is_empty()) return;
+            Applier applier(stream, stream.source_columns, true);
+            std::int64_t after = 0;
+            for (std::string records; rejected.next(&after, records);) {
+                run();
+                counts.rows_read += rejected.taken();
+                counts.add(applier.delete_by_key(records, run));
+            }
+        };
+        replay(upserts, stream.source_columns, RowKind::whole);
+        if (stream.option("deletes") != "ignore") {
+            replay(deletes_of(stream, true), stream.source_columns, RowKind::gone);
+            replay(deletes_of(stream, false), key_columns(stream), RowKind::gone);
+            delete_by_key();
+        }
         if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
         return record_result(fcinfo,
                              {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});

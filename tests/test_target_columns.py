@@ -2,6 +2,8 @@
 
 import psycopg
 import pytest
+from harness import wait_for
+from harness.rest import Plain, Table
 
 
 @pytest.fixture
@@ -117,3 +119,65 @@ def test_an_identity_column_that_the_target_numbers_itself_is_none_of_the_stream
     db.create_stream("piezas", "taller", "piezas", key="id", options=options)
     assert db.run("piezas")["inserted"] == 3
     assert db.value("SELECT min(serie) FROM piezas") == 500
+
+
+def has_column(db, name):
+    return bool(db.query("SELECT FROM pg_attribute WHERE attrelid = 'piezas'::regclass AND attname = %s AND NOT attisdropped", name))
+
+
+def test_a_new_column_does_not_queue_behind_a_reader(db, source):
+    """Whoever comes after would queue behind it. The run leaves the column out and says so; a later one adds it."""
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    source.execute("ALTER TABLE piezas ADD COLUMN color TEXT DEFAULT 'rojo'")
+    source.execute("INSERT INTO piezas VALUES (4, 'nueva', '2025-01-01 10:00:00', 40, 'verde')")
+    with db.connect(autocommit=False) as reader:
+        reader.execute("SELECT count(*) FROM piezas")
+        run = db.run("piezas")
+        assert run["inserted"] == 1 and 'new column "color" is not in the target yet' in run["message"]
+        assert 'new column "color" is not in the target yet' in db.status("piezas")["message"]
+        assert not has_column(db, "color")
+        assert "is not in the target yet" in db.run("piezas")["message"], "it isn't forgotten"
+    run = db.run("piezas")
+    assert 'new column "color" was added' in run["message"] and run["updated"] == 4
+    assert db.query("SELECT id, color FROM piezas ORDER BY id") == [(1, "rojo"), (2, "rojo"), (3, "rojo"), (4, "verde")]
+
+
+def test_a_wider_column_does_not_queue_behind_a_reader(db, sqlite):
+    sqlite.script("CREATE TABLE piezas (id INTEGER PRIMARY KEY, nombre VARCHAR(5)); INSERT INTO piezas VALUES (1, 'uno')")
+    db.create_server("taller", **sqlite.server_options())
+    db.create_stream("piezas", "taller", "piezas")
+    db.run("piezas")
+    sqlite.script("DROP TABLE piezas; CREATE TABLE piezas (id INTEGER PRIMARY KEY, nombre VARCHAR(50)); INSERT INTO piezas VALUES (1, 'uno'), (2, 'mucho mayor')")
+    with db.connect(autocommit=False) as reader:
+        reader.execute("SELECT count(*) FROM piezas")
+        run = db.run("piezas")
+        assert run["rejected"] == 1 and 'column "nombre" of the target stays character varying(5) for now' in run["message"]
+    run = db.run("piezas")
+    assert "was widened" in run["message"] and db.value("SELECT nombre FROM piezas WHERE id = 2") == "mucho mayor" and db.errors("piezas") == []
+
+
+def test_a_lock_that_ends_while_a_run_goes_on(db):
+    """A later batch of the same run adds the column."""
+    rows = [{"id": id, "name": f"n{id}"} for id in range(1, 41)]
+    table = Table("items", rows, changed=None)
+    with Plain(table) as server, db.connect(autocommit=False) as reader:
+        db.create_rest_server("api", server.url)
+        options = {"params": {"after": "[[{last_key}]]", "limit": "{limit}"}, "paging": "last_key", "page_size": 10, "batch_rows": 10}
+        db.create_stream("piezas", "api", "items", target="piezas", key="id", options=options)
+        db.run("piezas")
+        for id in range(1, 41):
+            table.update(id, color="rojo")
+        reader.execute("SELECT count(*) FROM piezas")
+
+        def release(request, answer, server):
+            if request.query.get("after") == "20":
+                wait_for(lambda: db.query("SELECT FROM insync.progress WHERE batches >= 1"), "the first batch, without the column")
+                reader.rollback()
+            return answer()
+
+        server.each(1, release)
+        run = db.run("piezas")
+        assert "was added" in run["message"] and has_column(db, "color")
+        colours = [color for (color,) in db.query("SELECT color FROM piezas ORDER BY id")]
+        assert colours[0] is None and colours[-1] == "rojo"
