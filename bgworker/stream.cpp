@@ -112,9 +112,27 @@ bool is_owner(const Stream& stream) {
     });
 }
 
+namespace {
+
+// Told by a right, so that GRANT and REVOKE are all that there is to it.
+bool is_operator() {
+    Oid caller = GetUserId();
+    Bookkeeping bookkeeping;
+    return pg::query("SELECT has_function_privilege($1::oid, to_regprocedure('insync.operate()')::oid, 'EXECUTE')",
+                     {std::to_string(caller)})
+               .first()[0] == "t";
+}
+
+}  // namespace
+
 bool sees_all_streams() {
     Oid caller = GetUserId();
-    return pg::call([&] { return has_privs_of_role(caller, ROLE_PG_MONITOR) || has_bypassrls_privilege(caller); });
+    return pg::call([&] { return has_privs_of_role(caller, ROLE_PG_MONITOR) || has_bypassrls_privilege(caller); }) ||
+           is_operator();
+}
+
+bool may_operate(const Stream& stream) {
+    return is_owner(stream) || is_operator();
 }
 
 void require_owner(const Stream& stream) {
@@ -145,7 +163,9 @@ Stream load_stream(const std::string& name, Access access) {
     }
     if (!rows.empty()) {
         Stream stream = to_stream(rows.first());
-        if (is_owner(stream) || (access == Access::look && sees_all_streams())) return stream;
+        const bool is_let_in =
+            (access == Access::look && sees_all_streams()) || (access == Access::operate && is_operator());
+        if (is_owner(stream) || is_let_in) return stream;
         throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream.name);
     }
     std::vector<std::string> own = matching_streams("%", access);  // others' names are not to be told
@@ -164,7 +184,8 @@ std::optional<Stream> load_stream(int id) {
 
 std::vector<std::string> matching_streams(const std::string& pattern, Access access) {
     Oid caller = GetUserId();
-    const bool sees_all = access == Access::look && sees_all_streams();
+    const bool sees_all =
+        (access == Access::look && sees_all_streams()) || (access == Access::operate && is_operator());
     pg::Rows rows;
     {
         Bookkeeping bookkeeping;

@@ -57,7 +57,10 @@ void adopt_streams(bool from_another_system);
 bool is_owner(const Stream& stream);
 // May the current role see what becomes of every stream, without being able to do anything to one? Members of
 // pg_monitor, and roles that row security doesn't hold for.
+// And operators.
 bool sees_all_streams();
+// May the current role make the stream run, or stand still? Its owner, and operators: sync_grant(role, 'operate').
+bool may_operate(const Stream& stream);
 // In a transaction: throws where the owner is gone. Nobody else's rights may stand in for his.
 void require_owner(const Stream& stream);
 
@@ -66,8 +69,8 @@ void require_owner(const Stream& stream);
 
 // Reads a stream by name; throws pg::Error (undefined object, with near misses) if there is none or the current role
 // doesn't own it.
-// With Access::look roles are let in that see all streams.
-enum class Access { own, look };
+// With Access::look roles are let in that see all streams, with Access::operate those that may operate all.
+enum class Access { own, look, operate };
 Stream load_stream(const std::string& name, Access access = Access::own);
 // Reads a stream by id, without a check of the caller; nullopt if it is gone.
 std::optional<Stream> load_stream(int id);

@@ -52,7 +52,7 @@ void check_mode(const Stream& stream, const std::string& mode) {
 }
 
 std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
-    auto names = chosen_streams(pattern);
+    auto names = chosen_streams(pattern, Access::operate);
     Bookkeeping bookkeeping;
     pg::query(
         "UPDATE insync.stream AS s SET paused = $2::boolean, schedule_since = CASE WHEN $2::boolean THEN "
@@ -94,8 +94,8 @@ Datum sync_trigger(PG_FUNCTION_ARGS) {
         auto mode = text_argument(fcinfo, 1);
         require_workers();
         require_home_database();
-        for (const auto& name : chosen_streams(text_argument(fcinfo, 0).value_or("%"))) {
-            Stream stream = load_stream(name);
+        for (const auto& name : chosen_streams(text_argument(fcinfo, 0).value_or("%"), Access::operate)) {
+            Stream stream = load_stream(name, Access::operate);
             if (mode) check_mode(stream, *mode);
             if (stream.paused) {
                 notice("stream \"" + name + "\" is paused", "SELECT sync_resume(" + pg::quote_literal(name) + ");");
@@ -182,7 +182,7 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
             std::optional<Stream> stream;
             if (!rows.empty()) stream = load_stream(std::stoi(*rows.first()[1]));
             // Numbers can be guessed: a run of somebody else's stream answers as one that doesn't exist.
-            if (!stream || !is_owner(*stream))
+            if (!stream || !may_operate(*stream))
                 throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "run " + run_id + " does not exist", "",
                                 "SELECT id, stream, status FROM insync.run lists the runs.");
             if (rows.first()[2] == "t") {
@@ -210,8 +210,8 @@ Datum sync_cancel(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_cancel()");
         ResultSet result(fcinfo);
-        for (const auto& name : chosen_streams(required_text(fcinfo, 0, "pattern"))) {
-            Stream stream = load_stream(name);
+        for (const auto& name : chosen_streams(required_text(fcinfo, 0, "pattern"), Access::operate)) {
+            Stream stream = load_stream(name, Access::operate);
             pg::Rows queued;
             {
                 Bookkeeping bookkeeping;
@@ -267,7 +267,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
         if (may_adopt) adopt_streams(another_system);
         if (may_adopt) bind_objects();
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), false)) {
-            Stream stream = load_stream(name);
+            Stream stream = load_stream(name, Access::operate);
             forget_failures(stream.id, false);
             wake_at_commit(stream.server);
             if (open_run(stream, JobKind::profile)) wake_all_at_commit();  // that needs no server

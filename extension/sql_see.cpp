@@ -14,6 +14,7 @@ extern "C" {
 #include "bgworker/installation.hpp"
 #include "bgworker/shared_state.hpp"
 #include "bgworker/stream.hpp"
+#include "extension/option_values.hpp"
 #include "extension/result_set.hpp"
 
 using namespace insync;
@@ -71,11 +72,37 @@ void change_rights(const std::string& verb, const std::string& to) {
                    " WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND "
                    "d.deptype = 'e'"
                    " AND d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'pg_insync')"
-                   " AND p.proname NOT IN ('sync_grant', 'sync_revoke', 'follow_ddl', 'insync_odbc_validator', "
-                   "'insync_rest_validator')")
+                   " AND p.proname NOT IN ('sync_grant', 'sync_revoke', 'follow_ddl', 'operate', "
+                   "'insync_odbc_validator', 'insync_rest_validator')")
              .rows) {
         pg::query(verb + " EXECUTE ON ROUTINE " + *row[0] + to);
     }
+}
+
+// What pg_monitor sees, and what makes streams run or stand still.
+void let_operate(const std::string& to) {
+    Bookkeeping bookkeeping;
+    pg::query("GRANT USAGE ON SCHEMA insync" + to);
+    const std::string of_ours =
+        " FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid"
+        " AND d.deptype = 'e' AND e.extname = 'pg_insync' ";
+    for (const auto& row :
+         pg::query("SELECT c.oid::regclass::text, CASE WHEN NOT has_table_privilege('pg_monitor', c.oid, 'SELECT') THEN"
+                   " (SELECT ' (' || string_agg(quote_ident(a.attname), ', ') || ')' FROM pg_attribute AS a WHERE"
+                   " a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege('pg_monitor',"
+                   " c.oid, a.attnum, 'SELECT')) ELSE '' END" +
+                   of_ours +
+                   "JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind IN ('r', "
+                   "'v') WHERE has_any_column_privilege('pg_monitor', c.oid, 'SELECT')")
+             .rows)
+        pg::query("GRANT SELECT" + *row[1] + " ON " + *row[0] + to);
+    for (const auto& row :
+         pg::query("SELECT p.oid::regprocedure::text" + of_ours +
+                   "JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid WHERE "
+                   "has_function_privilege('pg_monitor', p.oid, 'EXECUTE') OR p.proname IN ('operate', 'sync_trigger', "
+                   "'sync_wait', 'sync_cancel', 'sync_pause', 'sync_resume')")
+             .rows)
+        pg::query("GRANT EXECUTE ON ROUTINE " + *row[0] + to);
 }
 
 }  // namespace
@@ -110,8 +137,17 @@ Datum sync_grant(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_grant()");
         std::string role = required_text(fcinfo, 0, "role");
+        const std::string may = PG_NARGS() > 1 ? required_text(fcinfo, 1, "may") : "use";
         (void)granted_role(role);
-        change_rights("GRANT", " TO " + pg::quote_identifier(role));
+        const std::string to = " TO " + pg::quote_identifier(role);
+        if (may == "use") {
+            change_rights("GRANT", to);
+        } else if (may == "operate") {
+            let_operate(to);
+        } else {
+            throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "invalid right " + quote_for_message(may), "",
+                            "Valid rights are use and operate.");
+        }
         return Datum(0);
     });
 }
@@ -126,6 +162,10 @@ Datum sync_revoke(PG_FUNCTION_ARGS) {
                             "role \"" + role + "\" owns pg_insync, whose use it cannot lose");
         change_rights("REVOKE", " FROM " + pg::quote_identifier(role));
         pg::Rows rows;
+        {
+            Bookkeeping bookkeeping;
+            pg::query("REVOKE EXECUTE ON FUNCTION insync.operate() FROM " + pg::quote_identifier(role));
+        }
         {
             Bookkeeping bookkeeping;
             rows = pg::query(

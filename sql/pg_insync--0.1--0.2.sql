@@ -45,13 +45,18 @@ SELECT s.id, r.last_run_at, g.last_success_at FROM insync.stream AS s
 CREATE INDEX run_own ON insync.run (stream_id, id) WHERE mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']);
 /* Members of pg_monitor see what becomes of all streams, but no values of rows. Those who read rejected rows and keys that
    differ, as sync_grant() lets them, see those of their own streams only, even if they are members. */
-CREATE POLICY monitor_reads ON insync.stream FOR SELECT USING (pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'));
+/* Who may execute it is an operator: sync_grant(role, 'operate') gives that. */
+CREATE FUNCTION insync.operate() RETURNS void LANGUAGE sql IMMUTABLE AS '';
+COMMENT ON FUNCTION insync.operate() IS 'does nothing: who may execute it may operate the streams of others; see sync_grant()';
+REVOKE ALL ON FUNCTION insync.operate() FROM PUBLIC;
+CREATE POLICY monitor_reads ON insync.stream FOR SELECT
+    USING (pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE') OR pg_catalog.has_function_privilege(current_user, 'insync.operate()', 'EXECUTE'));
 DROP POLICY owner_mends ON insync.error;
 CREATE POLICY owner_mends ON insync.error
     USING (EXISTS (SELECT FROM insync.stream AS s WHERE s.id OPERATOR(pg_catalog.=) stream_id AND insync.is_owner(s.owner)
            AND s.owner_id OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)));
 CREATE POLICY monitor_counts ON insync.error FOR SELECT
-    USING (pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE')
+    USING ((pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE') OR pg_catalog.has_function_privilege(current_user, 'insync.operate()', 'EXECUTE'))
            AND NOT pg_catalog.has_column_privilege('insync.error', 'record', 'SELECT'));
 
 /* What 0.1 left without words. */
@@ -90,7 +95,7 @@ COMMENT ON COLUMN insync.error.id IS 'number of the rejected row';
 COMMENT ON COLUMN insync.error.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.error.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.error.run_id IS 'run that rejected it';
-COMMENT ON COLUMN insync.error.operation IS 'what was to be done with the row: upsert, or delete where a feed of deletes named it';
+COMMENT ON COLUMN insync.error.operation IS 'what was to be done with the row: upsert or delete';
 COMMENT ON COLUMN insync.error.sqlstate IS 'SQLSTATE of the refusal';
 COMMENT ON COLUMN insync.error.message IS 'why the row was refused';
 COMMENT ON COLUMN insync.error.column_name IS 'column that is to blame, where one is known';
@@ -227,7 +232,7 @@ COMMENT ON FUNCTION sync_create_all(text, text, text, jsonb, text) IS
 REVOKE ALL ON FUNCTION sync_create_all(text, text, text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION sync_presets(OUT preset text, OUT option text, OUT value text)
-    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_presets';
+    RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sync_presets';
 COMMENT ON FUNCTION sync_presets() IS 'what each value of option preset fills in; every option of them can be set to something else';
 REVOKE ALL ON FUNCTION sync_presets() FROM PUBLIC;
 
@@ -239,6 +244,14 @@ COMMENT ON FUNCTION sync_ingest(text, jsonb) IS
 REVOKE ALL ON FUNCTION sync_ingest(text, jsonb) FROM PUBLIC;
 
 ALTER FUNCTION sync_discover(text, text) CALLED ON NULL INPUT;
+/* What only looks at what is here says so: PostgREST serves it to GET. */
+ALTER FUNCTION sync_options() STABLE;
+
+CREATE FUNCTION sync_test(server text, source text, OUT step text, OUT ok boolean, OUT ms numeric, OUT message text)
+    RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_test';
+COMMENT ON FUNCTION sync_test(text, text) IS
+    'the same as sync_test(server), and reads the first rows of one source: of an API, only that tells whether the credentials are accepted';
+REVOKE ALL ON FUNCTION sync_test(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION sync_discover(text, text) IS
     'sources of a server whose name matches the LIKE pattern, NULL for all, with columns and key';
 
@@ -491,7 +504,7 @@ COMMENT ON COLUMN insync.gaps.fix IS 'the statement that does it; NULL where non
 
 CREATE FUNCTION sync_gaps(pattern text DEFAULT '%', "from" timestamp DEFAULT NULL, "to" timestamp DEFAULT NULL, as_of timestamptz DEFAULT NULL)
     RETURNS SETOF insync.gaps
-    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_gaps';
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sync_gaps';
 COMMENT ON FUNCTION sync_gaps(text, timestamp, timestamp, timestamptz) IS
     'what is missing, short, late or different in the targets of the caller''s streams whose name matches the LIKE pattern, one row for slices that follow each other; column fix repairs it: SELECT fix FROM sync_gaps() \gexec. With as_of, what is counted and recorded now is judged as if it were that time: runs and rows after it are ignored';
 REVOKE ALL ON FUNCTION sync_gaps(text, timestamp, timestamp, timestamptz) FROM PUBLIC;
@@ -528,13 +541,13 @@ COMMENT ON COLUMN insync.coverage.message IS
     'what is to be known, such as why no gaps are looked for and how to choose the column that slices are counted by; NULL: all is well';
 
 CREATE FUNCTION sync_coverage(pattern text DEFAULT '%', as_of timestamptz DEFAULT NULL) RETURNS SETOF insync.coverage
-    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_coverage';
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sync_coverage';
 COMMENT ON FUNCTION sync_coverage(text, timestamptz) IS
     'one row a stream of the caller whose name matches the LIKE pattern: how complete its target is, and how far behind; with as_of, as if it were that time';
 REVOKE ALL ON FUNCTION sync_coverage(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION sync_health(as_of timestamptz DEFAULT NULL, OUT "check" text, OUT status text, OUT message text, OUT hint text)
-    RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_health';
+    RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sync_health';
 COMMENT ON FUNCTION sync_health(timestamptz) IS
     'one row a check (workers, database, runs, paused, rejects, gaps, late) of the caller''s streams: status ok, warning or critical, what is wrong, and what to do; with as_of, gaps and late are told as if it were that time';
 REVOKE ALL ON FUNCTION sync_health(timestamptz) FROM PUBLIC;
@@ -669,13 +682,19 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION sync_grant(role text, may text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_grant';
+COMMENT ON FUNCTION sync_grant(text, text) IS
+    'with may ''use'' the same as sync_grant(role); with ''operate'' lets the role see all streams and trigger, cancel, pause and resume them, whoever owns them, and nothing else. To be called by the extension''s owner';
+REVOKE ALL ON FUNCTION sync_grant(text, text) FROM PUBLIC;
+
 CREATE FUNCTION sync_revoke(role text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_revoke';
 COMMENT ON FUNCTION sync_revoke(text) IS
     'takes from a role what sync_grant() gave it; its streams go on. To be called by the extension''s owner';
 REVOKE ALL ON FUNCTION sync_revoke(text) FROM PUBLIC;
 
-COMMENT ON FUNCTION insync.is_stream_owner(integer) IS 'true if the current role may see this stream: as its owner, or as a member of pg_monitor';
+COMMENT ON FUNCTION insync.is_stream_owner(integer) IS 'true if the current role may see this stream: as its owner, as an operator, or as a member of pg_monitor';
 GRANT USAGE ON SCHEMA insync TO pg_monitor;
 GRANT SELECT ON insync.run, insync.home, insync.ledger, insync.slice, insync.job, insync.status, insync.progress, insync.gaps,
     insync.coverage, insync.daily TO pg_monitor;
