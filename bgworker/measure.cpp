@@ -59,7 +59,8 @@ Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, 
     request_ = Run::read_request(stream, "full", nullptr, 0);
     request_["verb"] = "measure";
     request_["watermark"] = stream.watermark;
-    if (moving) request_["moving_from"] = moving->from;
+    // An API counts all rows or none: what changes at the moment is told by the rows of the slices that differ.
+    if (moving && !is_rest_) request_["moving_from"] = moving->from;
     pg::PinnedSettings settings;
     pg::RunAs identity(stream.owner_oid);
     pg::Spi spi;
