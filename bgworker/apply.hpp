@@ -135,7 +135,7 @@ class Applier {
     bool columns_changed() const { return columns_changed_; }
     const std::vector<SourceColumn>& columns() const { return whole_columns_; }
     // Could the target not be altered, as somebody else holds a lock on it? To be tried again by another use().
-    bool is_locked_out() const { return !locked_out_.empty(); }
+    bool is_locked_out() const { return kind_ == RowKind::whole && !locked_out_.empty(); }
 
     // What there is to say of the source's columns and the target's, and of marks that stay, for the run's message;
     // empty: nothing. And has the target been altered?
@@ -225,6 +225,7 @@ class Applier {
     std::int64_t write_unseen(Unseen which, const std::string& scope, bool lists, Refusals& refused);
     std::optional<pg::Error> try_unseen(Unseen which, const std::string& statement, std::int64_t& written);
     void write_listed(Unseen which, std::int64_t first, std::int64_t last, std::int64_t& written, Refusals& refused);
+    std::int64_t known_refusals() const;
     std::int64_t reject_deletes(const Refusals& refused, const std::function<std::int64_t()>& run_id);
     std::int64_t write_noting(const std::string& statement, std::int64_t sign);
     void count_all(std::int64_t sign);

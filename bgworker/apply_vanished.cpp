@@ -6,6 +6,7 @@
 #include <map>
 
 #include "bgworker/apply_scope.hpp"
+#include "bgworker/bookkeeping.hpp"
 #include "bgworker/expression.hpp"
 #include "bgworker/key_rows.hpp"
 #include "bgworker/stream_rows.hpp"
@@ -136,6 +137,15 @@ std::int64_t Applier::write_unseen(Unseen which, const std::string& scope, bool 
     return written;
 }
 
+std::int64_t Applier::known_refusals() const {
+    if (!rejects_.has_errors()) return 0;
+    Bookkeeping bookkeeping;
+    return std::stoll(*pg::query("SELECT count(*) FROM insync.error AS e WHERE e.stream_id = $1::integer AND "
+                                 "e.operation = 'delete'",
+                                 {std::to_string(stream_.id)})
+                           .first()[0]);
+}
+
 // Stores what was refused; returns how many rows of insync.error are new or changed.
 std::int64_t Applier::reject_deletes(const Refusals& refused, const std::function<std::int64_t()>& run_id) {
     std::vector<SourceReject> rejects;
@@ -182,8 +192,9 @@ RunCounts Applier::delete_vanished(const std::function<std::int64_t()>& run_id) 
     // What has left the filter in this run counts for its limit as well.
     if (vanished > 0) {
         const std::int64_t held = std::stoll(*pg::query(count_scope_statement(shape_, part)).first()[0]);
-        const std::int64_t replacing = std::min(replacing_rows(), vanished);
-        guard_deletes(vanished + left_ - replacing, held + left_ - replacing);
+        // What the target refused before is nothing that this run deletes.
+        const std::int64_t spared = std::min(replacing_rows() + known_refusals(), vanished);
+        guard_deletes(vanished + left_ - spared, held + left_ - spared);
     }
     Refusals refused;
     // Of a part, the rejects that this settles are those of the rows that go now.

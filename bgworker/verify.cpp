@@ -118,9 +118,6 @@ void Verification::load(const nlohmann::json& opened) {
 void Verification::judge(const SliceMeasures& measures) {
     const bool keeps = stream_.option("deletes") == "ignore";
     for (const auto& [bucket, measure] : measures) {
-        // An API can't be asked for the rows without a time.
-        if (bucket == SliceRule::no_time && !is_odbc_ && measuring_->tells_all() && measuring_->counts_source())
-            continue;
         SliceVerdict found;
         found.bucket = bucket;
         found.measure = measure;

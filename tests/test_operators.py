@@ -32,7 +32,7 @@ def test_an_operator_runs_and_stops_streams(db, operator, shop):
     assert operator.run("ventas")["inserted"] == 1
     assert db.value("SELECT count(*) FROM ventas") == 5
     assert operator.query("SELECT sync_pause('ventas')") == [("ventas",)]
-    assert operator.status("ventas")["state"] == "paused"
+    assert operator.status("ventas")["state"] == "stopped"
     assert operator.query("SELECT sync_resume('%')") == [("ventas",)]
     assert operator.query("SELECT * FROM sync_cancel('ventas')") == []
 

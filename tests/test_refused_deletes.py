@@ -266,3 +266,16 @@ def test_a_scheduled_stream_goes_on(db, sqlite):
     wait_for(lambda: 3 not in ids(db), "the run that deletes it")
     status = db.status("items")
     assert (status["failures"], status["rejects"], status["state"]) == (0, 1, status["state"]) and status["state"] != "error"
+
+
+def test_the_guard_does_not_count_what_was_refused_before(db, sqlite):
+    shop = Odbc(db, sqlite, options={"max_deletes": "100%"})
+    refer(db, *range(1, 13))
+    shop.delete(*range(1, 13))
+    assert db.run("items")["rejected"] == 12
+    db.alter_stream("items", max_deletes="20%")
+    assert db.run("items")["deleted"] == 0
+    shop.delete(*range(13, 16))
+    assert db.run("items")["deleted"] == 3
+    shop.delete(*range(16, 40))
+    assert "max_deletes" in db.run("items", expect="failed")["message"]

@@ -316,6 +316,23 @@ TEST(Statement, AMarkIsTakenOffWhereTheKeyWasSeen) {
               " WHERE t.id = seen.k1) AND t.shop = 'T01'");
 }
 
+TEST(Statement, RowsThatMayBeRefusedAreListedAndWrittenByNumber) {
+    ApplyShape shape = sales();
+    shape.deletes = DeleteMode::hard;
+    EXPECT_EQ(list_statement(shape, Unseen::vanished, "t.shop = 'T01'", "NULL::jsonb", "to_jsonb(t)"),
+              "SELECT row_number() OVER () AS insync_row, NULL::jsonb AS key, to_jsonb(t) AS record, "
+              "t.id AS k1 FROM public.sales AS t WHERE NOT EXISTS (SELECT FROM seen WHERE t.id = seen.k1) AND t.shop = "
+              "'T01' AND NOT (t.id IS NULL)");
+    EXPECT_EQ(
+        write_listed_statement(shape, Unseen::vanished, 3, 5),
+        "DELETE FROM public.sales AS t USING listed WHERE listed.insync_row BETWEEN 3 AND 5 AND t.id = listed.k1");
+    EXPECT_TRUE(holds(keyless_statement(shape, Unseen::vanished, ""), "AND (t.id IS NULL)"));
+    shape = with_deletes(DeleteMode::soft);
+    EXPECT_EQ(write_listed_statement(shape, Unseen::revived, 1, 1),
+              "UPDATE public.sales AS t SET gone = NULL FROM listed WHERE listed.insync_row BETWEEN 1 AND 1 AND t.id = "
+              "listed.k1 AND t.gone IS DISTINCT FROM NULL");
+}
+
 // Checks
 
 TEST(Statement, AChecksColumnsAreThoseThatWouldBeWritten) {
