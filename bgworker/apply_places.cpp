@@ -28,15 +28,17 @@ void Applier::agree_with_planner() {
 void Applier::require_bound_target() const {
     const char *schema = stream_.target_schema.c_str(), *table = stream_.target_table.c_str();
     const Oid oid = target_oid_;
-    const bool is_bound = pg::call([&] {
+    const Oid found = pg::call([&] {
         LockRelationOid(oid, RowExclusiveLock);
         const Oid space = get_namespace_oid(schema, true);
-        return OidIsValid(space) && get_relname_relid(table, space) == oid;
+        return OidIsValid(space) ? get_relname_relid(table, space) : InvalidOid;
     });
-    if (is_bound) return;
-    pg::Error error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "target " + shape_.target + " is another table than when the run began", "",
-                    "The next run follows the table, if it was renamed.");
+    if (found == oid) return;
+    const bool is_gone = !OidIsValid(found);
+    pg::Error error(is_gone ? ERRCODE_UNDEFINED_TABLE : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "target " + shape_.target +
+                        (is_gone ? " does not exist any more" : " is another table than when the run began"),
+                    "", "If it was renamed, the next run follows it.");
     error.error_class = pg::ErrorClass::transient;
     throw error;
 }

@@ -228,7 +228,7 @@ CREATE FUNCTION sync_create_all(server text, pattern text DEFAULT '%', schema te
                                 OUT key_columns text, OUT mode text, OUT created boolean, OUT message text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_create_all';
 COMMENT ON FUNCTION sync_create_all(text, text, text, jsonb, text) IS
-    'makes a stream for each source of a server whose name matches the LIKE pattern and that has none yet, with its target in the schema; a row each, with the reason where none was made. Streams are called as their sources';
+    'makes a stream for each source of a server whose name matches the LIKE pattern and that has none yet, with its target in the schema; a row each, with the reason where none was made. Sources that may not be looked at are warned of. Streams are called as their sources';
 REVOKE ALL ON FUNCTION sync_create_all(text, text, text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION sync_presets(OUT preset text, OUT option text, OUT value text)

@@ -173,7 +173,7 @@ class World:
     def forty(self):
         since = {"params": {"since": "[[{since:iso}]]", "sort": "updated_at,id", "limit": "{limit}", "offset": "{offset}"}, "order": "asc", "paging": "offset"}
         kinds = [Till(self, f"caja_{n}", usual, **more) for n, (usual, more) in enumerate([
-            (20, {}), (15, {"closed": (6,)}), (25, {"season": 0.8}), (12, {"closed": (0,), "august": True}), (3, {}), (0.7, {}),
+            (20, {}), (15, {"closed": (6,)}), (25, {"season": 0.6}), (12, {"closed": (0,), "august": True}), (3, {}), (0.7, {}),
             (150, {"options": {"slice_column": "fecha"}}), (20, {"closed": (5, 6)}), (20, {}), (30, {"options": {"slice": "week"}})])]  # fmt: skip
         kinds += [Orders(self, f"pedidos_{n}", usual, ahead) for n, (usual, ahead) in enumerate([(10, 3), (5, 20), (1, 60), (0.2, 10)])]
         kinds += [Reference(self, f"maestra_{n}", rows, changes, watermark) for n, (rows, changes, watermark) in enumerate([

@@ -207,7 +207,7 @@ def test_failing_runs(shop, sqlite, runs):
     """The source's table is missing, the target refuses all, the connector is killed, the connector ends in the middle of
     an answer; and a run that succeeds."""
     shop.create_stream("t", "shop", "t", watermark="m")
-    shop.create_stream("u", "shop", "t", watermark="m", options={"columns": {"n": "1 / (n - n)"}, "max_rejects": 10})
+    shop.create_stream("u", "shop", "t", target="u", watermark="m", options={"columns": {"n": "1 / (n - n)"}, "max_rejects": 10})
     connectors = []
     cut = f'"{BIN}/pg_insync_connector" | {{ dd bs=1 count=400 status=none; kill $$; }}'
     for name, body in (("killed", "kill -KILL $$"), ("cut", cut)):
@@ -249,7 +249,7 @@ def test_errors_in_a_session(shop, runs):
     shop.create_stream("t", "shop", "t", watermark="m")
     calls = [
         ("sync_create('x', 'shop', 'unknown')", "unknown"),
-        ("sync_create('x', 'shop', 't', options => '{\"columns\": {\"a\": \"n *\"}}')", "syntax"),
+        ("sync_create('x', 'shop', 't', 'x', options => '{\"columns\": {\"a\": \"n *\"}}')", "syntax"),
         ("sync_create('x', 'shop', 't', options => '{\"wrong\": 1}')", "wrong"),
         ("sync_create('x', 'nowhere', 't')", "nowhere"),
         ("sync_create(NULL, 'shop', 't')", "name"),
