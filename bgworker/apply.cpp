@@ -152,8 +152,8 @@ pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql)
 void Applier::check() {
     Scope scope(stream_);
     BatchRelation relation(descriptor_);
+    check_casts();  // before the whole statement, whose error would show no column
     agree_with_planner();
-    check_casts();
     (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
     if (auto misfits = misfit_statement(shape_); !misfits.empty()) plan(misfits_, misfits);
     if (!shape_.source_key.empty()) plan(origin_rows_, origins_statement(shape_));

@@ -176,7 +176,7 @@ void Verification::compare(ConnectorProcess& connector) {
 
 // Rows of the source that can't be converted aren't here. Nobody knows which keys they have, but how many they are.
 void Verification::count_unreadable() {
-    if (unreadable_ == 0 || !measuring_->tells_all()) return;
+    if (unreadable_ == 0 || !measuring_->counts_source()) return;
     for (auto& found : verdicts_) {
         const std::int64_t missing = found.measure.source - found.measure.moving - found.measure.held;
         if (found.is_whole() && missing > 0) found.missing = missing;

@@ -167,7 +167,7 @@ def test_a_table_that_was_there_is_counted_in_the_background(db, ventas, seed):
     write_some(chance, ventas, 1)
     db.execute("CREATE TABLE ventas (id bigint PRIMARY KEY, fecha date, importe numeric)")
     db.execute("INSERT INTO ventas SELECT g, date '2020-01-01' + g % 50, 1 FROM generate_series(1, 1000) g")
-    db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+    db.create_stream("ventas", "tienda", "ventas", target="ventas", watermark="tocado", options={"slice_column": "fecha"})
     run_id = db.value("SELECT id FROM insync.run WHERE stream = 'ventas' AND mode = 'profile'")
     assert db.wait(run_id) == "succeeded"
     assert is_complete(db) and ledger(db) == held(db)
@@ -191,7 +191,7 @@ def counting(db, ventas):
         db.execute("CREATE FUNCTION espera(n bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN"
                    " IF n = 1000 THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; RETURN true; END $$")
         db.execute("CREATE POLICY todo ON ventas USING (public.espera(id)) WITH CHECK (true); ALTER TABLE ventas ENABLE ROW LEVEL SECURITY")
-        db.create_stream("ventas", "tienda", "ventas", watermark="tocado", options={"slice_column": "fecha"})
+        db.create_stream("ventas", "tienda", "ventas", target="ventas", watermark="tocado", options={"slice_column": "fecha"})
         wait_for_runs(db)
         db.execute("SELECT sync_alter('ventas', '{\"owner\": \"contable\"}')")
         other = db.connect()

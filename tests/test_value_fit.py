@@ -60,7 +60,7 @@ def test_a_value_that_would_change_on_its_way_is_rejected(db, source, declared, 
     db.execute(f"CREATE TABLE t (id bigint PRIMARY KEY, v {type})")
     if not empty:
         db.execute("INSERT INTO t VALUES (999, NULL)")
-    db.create_stream("t", "taller", "t")
+    db.create_stream("t", "taller", "t", target="t")
     run = db.run("t")
     assert (run["inserted"], run["rejected"]) == (1 + len(fits), len(misfits))
     bad = range(2 + len(fits), 2 + len(fits) + len(misfits))
