@@ -107,3 +107,20 @@ def test_numbers_that_only_look_like_times_can_be_named(db):
         server.forget()
         db.run("s")
         assert int(server.requests[-1].query["since"]) == 1700000030 - 1000
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.9])
+def test_a_row_of_the_present_second_moves_the_watermark(db, fraction):
+    """The source's clock shows whole seconds; a row that was written since then is no row of the future."""
+    rows = [{"id": 1, "changed": "2025-01-01T00:00:00.000000Z"}]
+    with Told() as server:
+        server.tell = lambda request: [row for row in rows if row["changed"] >= request.query.get("since", "")[:19]]
+        db.create_rest_server("api", server.url, params='{"since": "[[{since}]]"}', paging="none", order="asc")
+        db.create_stream("s", "api", "items", key="id", watermark="changed")
+        db.run("s")
+        time.sleep((fraction - time.time()) % 1)
+        written = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        rows.append({"id": 2, "changed": written})
+        run = db.run("s")
+    assert run["message"] is None
+    assert db.value("SELECT watermark FROM insync.watermark") == written

@@ -122,7 +122,7 @@ def ill(world, stream, fault, every=1):
     return f"{met}, for {held}"
 
 
-@fault("API says: too many requests", fails=(("08006", "(?i)too many requests|429"),), fits=is_rest)
+@fault("API says: too many requests", fails=(("HV000", "status 429"),), fits=is_rest)
 def storm(world, stream):
     """With a time to wait, which may be 0, or without."""
     wait = world.chance.choice((None, 0, 1))

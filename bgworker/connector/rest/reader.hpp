@@ -121,6 +121,7 @@ class Reader {
     WatermarkKind kind_of(bool is_number, std::string_view literal) const;
     bool is_later(const std::string& left, const std::string& right) const;
     bool is_future(const std::string& literal) const;
+    bool is_beyond(const std::string& literal, const std::optional<std::string>& clock) const;
     void require_form(const std::string& literal) const;
     std::optional<std::string> clock_for(const std::string& literal, const std::string& clock) const;
     std::string sooner_of(const std::string& literal, const std::string& clock) const;

@@ -331,7 +331,7 @@ std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t ro
         future_rows_++;
         return std::nullopt;
     }
-    if (is_future(literal)) future_rows_++;
+    if (is_future(literal) && is_beyond(literal, session_.source_now())) future_rows_++;
     if (begun_at_ && !is_later(literal, *begun_at_)) reread_rows_++;
     return literal;
 }
@@ -367,7 +367,15 @@ bool Reader::is_later(const std::string& left, const std::string& right) const {
 }
 
 bool Reader::is_future(const std::string& literal) const {
-    const std::optional<std::string> now = run_start_ ? clock_for(literal, *run_start_) : std::nullopt;
+    return is_beyond(literal, run_start_);
+}
+
+// Later than anything that was written by the time that the clock showed. The clock shows whole seconds, and so does
+// what we add since we read it: the present may be two seconds on.
+bool Reader::is_beyond(const std::string& literal, const std::optional<std::string>& clock) const {
+    constexpr std::int64_t unseen_us = 2000000;
+    const std::optional<CivilTime> time = clock ? parse_civil_time(*clock) : std::nullopt;
+    const std::optional<std::string> now = time ? clock_for(literal, format_moved(*time, unseen_us)) : std::nullopt;
     return now && is_later(literal, *now);
 }
 
