@@ -205,6 +205,7 @@ SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const 
         };
         description.rowversion = text("rowversion");
         description.kind = text("kind");
+        description.response_watermark = text("response_watermark");
         description.watermark_kind = text("watermark_kind");
         description.literal_kind = answer.contains("literal_kind") ? text("literal_kind") : description.watermark_kind;
         description.watermark_format = text("watermark_format");
@@ -263,6 +264,9 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
     if (!description.watermark_format.empty()) stream.options["watermark_format"] = description.watermark_format;
     const bool takes_rowversion = stream.watermark.empty() && !description.rowversion.empty() && mode != "full";
     if (takes_rowversion) stream.watermark = {description.rowversion};
+    // Of the server or its preset: with the stream, it tells that changes can be read.
+    if (stream.watermark.empty() && !stream.has_option("response_watermark") && !description.response_watermark.empty())
+        stream.options["response_watermark"] = description.response_watermark;
     if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
                         "Name the column that tells what changed: watermark => '…'.");

@@ -27,6 +27,7 @@ struct SourceDescription {
     bool promises_key = true;  // else its keys are what looks like one
     std::vector<std::string> watermark_candidates;
     std::string rowversion, kind, watermark_kind;
+    std::string response_watermark;  // of the server or its preset, too
     // Of the watermark: the form of its literals (as watermark_kind, but a number that is a time is an integer), the
     // highest that the source has and its clock, as such a literal; empty where the source doesn't tell.
     std::string literal_kind, highest_watermark, clock;

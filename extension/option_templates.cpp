@@ -40,7 +40,7 @@ ValueProblem check_template(std::string_view text, std::string_view what, bool i
 }
 
 ValueProblem check_templates(const Option& option, std::string_view value) {
-    if (option.type != ValueType::text_map) return check_template(value, "");
+    if (option.type != ValueType::text_map) return check_template(value, "", option.name == "slice_body");
     const auto members = nlohmann::json::parse(value, nullptr, false);
     const bool in_slice = option.name == "slice_query";
     for (const auto& [name, member] : members.items()) {

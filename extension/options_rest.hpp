@@ -13,8 +13,10 @@ inline constexpr unsigned rest = static_cast<unsigned>(Kind::rest);
 inline constexpr unsigned any = static_cast<unsigned>(Kind::odbc) | rest;
 inline constexpr std::int64_t second = 1000;
 
-inline constexpr std::string_view presets[] = {"ords",   "shopify_rest", "shopify_graphql", "supabase", "odata",
-                                               "nocodb", "directus",     "github",          "stripe"};
+inline constexpr std::string_view presets[] = {
+    "ords",   "shopify_rest", "shopify_graphql", "supabase", "odata",   "nocodb",  "directus",      "github",
+    "stripe", "strapi",       "wordpress",       "redmine",  "jsonapi", "graphql", "elasticsearch", "couchdb"};
+inline constexpr std::string_view rows_forms[] = {"auto", "objects", "map", "arrays", "ndjson", "csv"};
 inline constexpr std::string_view auths[] = {"none", "basic", "bearer", "header", "query", "oauth2"};
 inline constexpr std::string_view token_bodies[] = {"form", "basic", "json"};
 inline constexpr std::string_view methods[] = {"GET", "POST"};
@@ -203,6 +205,14 @@ inline constexpr Option table[] = {
      .description =
          "Parameters laid over params to ask for the rows whose watermark is NULL, such as {\"{watermark}\": "
          "\"is.null\"}; {} says that there are none."},
+    {.name = "slice_body",
+     .type = text,
+     .where = both,
+     .kinds = rest,
+     .is_template = true,
+     .several_lines = true,
+     .description = "Body of the request in place of body where a backfill or a verification asks for a stretch of "
+                    "time, with the placeholders of slice_query."},
     {.name = "headers",
      .type = text_map,
      .where = both,
@@ -234,6 +244,35 @@ inline constexpr Option table[] = {
      .where = both,
      .kinds = rest,
      .description = "JSON pointer to the row in an element of rows_path, such as /node."},
+    {.name = "rows_form",
+     .type = enumeration,
+     .default_text = "auto",
+     .where = both,
+     .kinds = rest,
+     .shapes_rows = true,
+     .values = rows_forms,
+     .description = "Form of the rows at rows_path: objects in an array, a map by key (which becomes the column _key), "
+                    "arrays of values, JSON lines (ndjson) or CSV; auto takes the last two by their Content-Type."},
+    {.name = "row_names",
+     .type = text,
+     .where = both,
+     .kinds = rest,
+     .shapes_rows = true,
+     .description = "Names of the values of rows that are arrays or CSV without a header, such as id,name; without it, "
+                    "a list of columns in the answer or a first row of names tells them."},
+    {.name = "flatten",
+     .type = text,
+     .where = both,
+     .kinds = rest,
+     .shapes_rows = true,
+     .description = "Members of a row, such as attributes, that are objects and whose members become columns of their "
+                    "own."},
+    {.name = "ignored_fields",
+     .type = text,
+     .where = both,
+     .kinds = rest,
+     .shapes_rows = true,
+     .description = "Members of a row, such as links,meta, that become no columns."},
     {.name = "error_path",
      .type = pointer,
      .where = both,

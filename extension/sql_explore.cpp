@@ -67,7 +67,9 @@ Datum sync_test(PG_FUNCTION_ARGS) {
             ConnectorProcess connector(server.stall(), server.oid);
             connector.name_source(server.place());
             connector.limit(server.connect_limit());
-            connector.request(server.open_request("check"));
+            auto request = server.open_request("check");
+            if (PG_NARGS() > 1) request["check_source"] = required_text(fcinfo, 1, "source");
+            connector.request(request);
             for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done;
                  frame = connector.next_frame()) {
                 if (frame.type != wire::FrameType::result) continue;

@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 15> placeholders{"since",  "until",     "
                                                         "select", "watermark", "key",       "keys",       "order"};
 constexpr std::array<std::string_view, 7> time_formats{"iso",   "iso_ms",   "iso_us",  "date",
                                                        "epoch", "epoch_ms", "epoch_us"};
-constexpr std::array<std::string_view, 3> order_formats{"comma", "asc", "json"};
+constexpr std::array<std::string_view, 4> order_formats{"comma", "asc", "colon", "json"};
 constexpr std::string_view strftime_letters = "YmdHMSfyjesFTDRzZbBaApIuVGgCUWnt%kl";
 
 template <std::size_t size>
@@ -172,18 +172,21 @@ class Parser {
         const std::string shown = "placeholder {" + std::string(name) + ":" + std::string(format) + "} ";
         if (name == "order") {
             if (!is_one_of(format, order_formats))
-                fail(shown + "has an unknown format", "Formats of {order} are comma, asc and json.");
+                fail(shown + "has an unknown format", "Formats of {order} are comma, asc, colon and json.");
+            return;
+        }
+        if (name == "page_token") {
+            if (format != "json") fail(shown + "has an unknown format", "The only format of {page_token} is json.");
             return;
         }
         if (format.find('%') == std::string_view::npos) {
-            if (is_named_time_format(format)) return;
+            if (is_named_time_format(format) || format == day_format || format == number_format) return;
             const std::string meant = closest(format, time_formats);
-            return fail(
-                shown + "has an unknown format",
-                meant.empty()
-                    ? "Formats are iso, iso_ms, iso_us, date, epoch, epoch_ms, epoch_us, or one of strftime such as "
-                      "%Y-%m-%d."
-                    : "Perhaps you meant {" + std::string(name) + ":" + meant + "}.");
+            return fail(shown + "has an unknown format",
+                        meant.empty()
+                            ? "Formats are iso, iso_ms, iso_us, date, epoch, epoch_ms, epoch_us, day, number, or one "
+                              "of strftime such as %Y-%m-%d."
+                            : "Perhaps you meant {" + std::string(name) + ":" + meant + "}.");
         }
         for (std::size_t i = 0; i < format.size(); i++) {
             if (format[i] != '%') continue;

@@ -5,7 +5,7 @@ import datetime
 import psycopg
 import pytest
 from harness import assert_equal_tables, wait_for
-from harness.rest import Directus, NocoDB, OData, Plain, PostgREST, ShopifyGraphql, ShopifyRest, Table, faults
+from harness.rest import Directus, Elasticsearch, NocoDB, OData, Plain, PostgREST, ShopifyGraphql, ShopifyRest, Strapi, Table, faults
 from harness.rest.table import UTC
 from psycopg.types.json import Jsonb
 
@@ -61,6 +61,8 @@ APIS = {
     "odata": (lambda table: OData(table, page_rows=100), "items", {}, {"$select": "id"}),
     "directus": (lambda table: Directus(table, cap=100), "items", {}, {"fields": "id"}),
     "nocodb": (lambda table: NocoDB(table, cap=100), "items", {}, {"fields": "id"}),
+    "strapi": (Strapi, "items", {}, {"fields": "id"}),
+    "elasticsearch": (Elasticsearch, "items", {"page_size": 100}, {"_source": "id"}),
     "shopify_rest": (lambda table: ShopifyRest(table, pace=50), "products", {}, {"fields": "id"}),
     "shopify_graphql": (lambda table: ShopifyGraphql(table, pace=50), "products", {"select": "id name remark updatedAt"}, {}),
 }

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 from harness import assert_equal_tables
 from harness.rest import (
-    ClientCredentials, Directus, GitHub, NocoDB, OData, Ords, Plain, PostgREST, ShopifyGraphql, ShopifyRest, Stripe, Supabase, Table,
-    WordPress, basic, faults,
+    ClientCredentials, CouchDB, Directus, Elasticsearch, GitHub, JsonApi, NocoDB, OData, Ords, Plain, PostgREST, Redmine, Relay,
+    ShopifyGraphql, ShopifyRest, Strapi, Stripe, Supabase, Table, WordPress, basic, faults,
 )  # fmt: skip
 from harness.rest.table import UTC, parse_time
 
@@ -100,11 +100,19 @@ CASES = {
         columns={"id": None, "name": None, "quantity": None, "price": None, "created": None}, finds_updates=False, table="charges",
     ),
     "wordpress": Case(
-        WordPress, "items",
-        {"auth": "basic", "params": '{"modified_after": "[[{since:%Y-%m-%dT%H:%M:%S}]]", "orderby": "id", "order": "asc",'
-                                    ' "per_page": "{limit}", "page": "{page}"}'},
-        lambda server: {"user": server.user, "password": server.password}, "modified_gmt", {"page_size": 100},
-        {"id": None, "name": None, "modified_gmt": None},
+        WordPress, "items", {"preset": "wordpress", "auth": "basic", "path": "{source}"},
+        lambda server: {"user": server.user, "password": server.password}, "modified_gmt",
+        columns={"id": None, "name": None, "modified_gmt": None},
+    ),
+    "strapi": Case(Strapi, "items", {"preset": "strapi"}, lambda server: {"token": server.token}),
+    "strapi, version 4": Case(lambda table: Strapi(table, version=4), "items", {"preset": "strapi"}, lambda server: {"token": server.token}),
+    "redmine": Case(Redmine, "items", {"preset": "redmine"}, lambda server: {"token": server.token}),
+    "jsonapi": Case(JsonApi, "items", {"preset": "jsonapi"}, watermark=None, shown=lambda values: values | {"id": str(values["id"])}, reads_all=True),
+    "graphql": Case(Relay, "items", {"preset": "graphql"}, watermark=None, stream={"select": " ".join(COLUMNS)}, reads_all=True),
+    "elasticsearch": Case(Elasticsearch, "items", {"preset": "elasticsearch"}, stream={"page_size": 100}),
+    "couchdb": Case(
+        CouchDB, "items", {"preset": "couchdb", "auth": "basic"}, lambda server: {"user": server.user, "password": server.password}, None,
+        {"page_size": 100},
     ),
     "plain, offset": Case(
         plain(), "items", BASIC, user, stream={
@@ -360,3 +368,90 @@ def test_delta_links_tell_what_changed_and_what_is_gone(db, seed):
         assert db.counts(db.run("s")) == (1, 2, 0, 1, 0)
         assert len(server.requests) == 1 and "$deltatoken" in server.requests[0].query
         assert_equal_tables([(row["id"], row["quantity"]) for row in table.rows()], db.query("SELECT id, quantity FROM s"))
+
+
+def test_documents_that_were_deleted_in_couchdb(db, seed):
+    chance = random.Random(seed)
+    table = Table("items", [row(id, chance) for id in range(1, 31)])
+    with CouchDB(table) as server:
+        db.create_rest_server("api", server.base_url, {"user": server.user, "password": server.password}, preset="couchdb", auth="basic")
+        db.create_stream("s", "api", "items", target="s", key="_id", options={"deletes": "hard", "deleted_when": "_deleted", "page_size": 7})
+        assert db.run("s")["inserted"] == 30
+        table.delete(7, 8)
+        table.update(9, quantity=-1)
+        assert db.counts(db.run("s"))[:2] == (0, 1)
+        assert db.value("SELECT count(*) FROM s") == 28 and db.value("SELECT quantity FROM s WHERE id = 9") == -1
+        assert db.counts(db.run("s")) == (0, 0, 0, 0, 0)
+
+
+def test_members_of_attributes_are_columns(db, seed):
+    """And what stands beside them; links and the like are none."""
+    chance = random.Random(seed)
+    table = Table("items", [row(id, chance) for id in range(1, 4)])
+    with JsonApi(table) as server:
+        db.create_rest_server("api", server.base_url, preset="jsonapi")
+        db.create_stream("s", "api", "items", target="s")
+        db.run("s")
+        columns = [name for (name,) in db.query("SELECT attname FROM pg_attribute WHERE attrelid = 's'::regclass AND attnum > 0 ORDER BY 1")]
+        assert set(columns) | {"remark"} == {"type", "id", "relationships", *COLUMNS}  # a remark may never be set
+        db.create_stream("rest", "api", "items", target="rest", options={"other_fields": "other"})
+        table.insert(row(4, chance, colour="red"))
+        db.run("rest")
+        assert db.query("SELECT id, other FROM rest WHERE other <> '{}'") == [("4", {"colour": "red"})]
+
+
+@pytest.mark.parametrize("preset, make, options", [
+    ("odata", lambda table: OData(table, page_rows=20), {}),
+    ("directus", lambda table: Directus(table, cap=100), {"page_size": 20}),
+    ("nocodb", lambda table: NocoDB(table, cap=20), {}),
+    ("ords", lambda table: Ords(table, cap=20), {}),
+    ("strapi", Strapi, {"page_size": 20}),
+    ("elasticsearch", Elasticsearch, {"page_size": 20}),
+])  # fmt: skip
+def test_a_watermark_that_counts_is_asked_for_as_a_number(db, seed, preset, make, options):
+    chance = random.Random(seed)
+    table = Table("items", [row(id, chance) for id in range(1, 101)])
+    with make(table) as server:
+        credentials = {"token": server.token} if hasattr(server, "token") else None
+        more = {"auth": "none"} if preset == "ords" else {}
+        db.create_rest_server("api", server.base_url, credentials, preset=preset, retries=0, **more)
+        db.create_stream("s", "api", "items", target="s", key="id", watermark="id", options={"lookback": "5", "max_retries": 0} | options)
+        assert db.run("s")["inserted"] == 100
+        table.insert(row(101, chance), row(102, chance))
+        run = db.run("s")
+        assert (run["inserted"], run["rows_read"] < 20) == (2, True)
+
+
+@pytest.mark.parametrize("preset, make", [("odata", lambda table: OData(table, page_rows=20)), ("directus", Directus)])
+def test_a_watermark_that_is_a_day_is_asked_for_as_one(db, preset, make):
+    """`Edm.Date` is compared with a day: a time is an error there."""
+    rows = [{"id": id, "day": f"2025-01-{id:02}"} for id in range(1, 29)]
+    table = Table("items", rows, changed=None)
+    with make(table) as server:
+        credentials = {"token": server.token} if hasattr(server, "token") else None
+        db.create_rest_server("api", server.base_url, credentials, preset=preset, retries=0)
+        db.create_stream("s", "api", "items", target="s", key="id", watermark="day", options={"lookback": "1 day", "max_retries": 0})
+        assert db.run("s")["inserted"] == 28
+        server.forget()
+        table.insert({"id": 29, "day": "2025-01-29"})
+        assert db.run("s")["inserted"] == 1
+        asked = [request.query.get("$filter", request.query.get("filter", "")) for request in server.requests]
+        assert "2025-01-27" in asked[0] and not any("T00" in text for text in asked)
+
+
+@pytest.mark.parametrize("mode", ["incremental", "full", "keys"])
+def test_what_the_parent_tells_is_in_no_order_and_no_list_of_its_children(db, mode):
+    orders = Table("orders", [{"id": id, "updated_at": START} for id in range(1, 6)])
+    lines = Table("lines", [{"line": id, "order_id": id % 5 + 1, "n": id} for id in range(1, 21)], key="line", changed=None)
+    with PostgREST(orders, lines) as server:
+        db.create_rest_server("api", server.base_url, preset="supabase", path="{source}", auth="none", retries=0)
+        parent = {"source": "orders", "key": "id", "watermark": "updated_at"}
+        options = {"parent": parent, "path": "lines", "params": {"order_id": "eq.{parent.id}"}, "deletes": "hard", "max_deletes": "100%"}
+        db.create_stream("s", "api", "lines", target="s", key="parent_id, line", options=options)
+        assert db.run("s")["inserted"] == 20
+        server.forget()
+        db.run("s", mode)
+        asked = [request.query for request in server.requests]
+        assert {query["order"] for query in asked if "order_id" in query} == {"line.asc"}
+        assert all("parent_id" not in value for query in asked for value in query.values())
+        assert {query["order"] for query in asked if "order_id" not in query} == {"updated_at.asc,id.asc" if mode == "incremental" else "id.asc"}

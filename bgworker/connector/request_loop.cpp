@@ -58,6 +58,7 @@ json structure_or(const json& request, const char* name, const json& fallback) {
 
 OpenRequest open_request(const json& request) {
     OpenRequest open;
+    open.source = optional_text(request, "check_source").value_or("");
     if (const auto server = request.find("server"); server != request.end() && server->is_object()) {
         open.server = *server;
     }

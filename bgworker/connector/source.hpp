@@ -23,6 +23,7 @@ struct OpenRequest {
     nlohmann::json credentials = nlohmann::json::object();  // the user mapping's options, these two included
     std::string user;
     std::string password;
+    std::string source;  // of a check: what is to be read; empty: nothing in particular
     int connect_timeout_ms = 15000;
     int query_timeout_ms = 600000;
     int lock_timeout_ms = 60000;
@@ -104,7 +105,8 @@ class Source {
     // Connects; what the source says of itself (dbms, version, driver, database, source_now).
     virtual nlohmann::json open(const OpenRequest& request) = 0;
 
-    // Connects step by step and reports each step as a result frame, up to the first that fails.
+    // Connects step by step and reports each step as a result frame, up to the first that fails; further frames may
+    // come of what is read.
     virtual void check(const OpenRequest& request, FrameWriter& out) = 0;
 
     // One result frame for each table and view whose name matches the LIKE pattern.

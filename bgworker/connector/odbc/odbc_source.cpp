@@ -226,7 +226,12 @@ void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
     report("login", true, request.user.empty() ? "no user given" : "logged in as " + request.user);
     const char* step = "read";
     try {
-        report(step, true, require_readable_sources(*connection_));
+        if (request.source.empty()) {
+            report(step, true, require_readable_sources(*connection_));
+        } else {
+            preview(request.source, 1, out);
+            report(step, true, request.source + " can be read");
+        }
         step = "clock";
         const Dialect dialect = connection_->dialect();
         const auto clock = clock_expression(dialect, true);

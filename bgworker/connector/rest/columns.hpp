@@ -34,6 +34,7 @@ class TypeGuess {
     // The kinds of JSON values that were seen, such as number or "string, object".
     std::string source_type() const;
     bool nullable() const { return has_null_; }
+    bool has_values() const { return forms_ != 0; }
 
   private:
     unsigned forms_ = 0;  // one bit for each form that a value had

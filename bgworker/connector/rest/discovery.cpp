@@ -75,7 +75,11 @@ class Explorer {
         while (!has_enough() && query.next()) {
             const Page& page = query.page();
             seen.resize(fields_.size());
+            // Where only the watermark orders the rows, some of a page can come on the next one again.
+            std::vector<std::string> texts;
             for (std::size_t row = 0; row < page.rows(); row++) {
+                if (texts_.contains(std::string(page.text(row)))) continue;
+                texts.emplace_back(page.text(row));
                 for (std::size_t field = 0; field < fields_.size(); field++) add(seen[field], page.value(row, field));
                 if (std::all_of(watermark_.begin(), watermark_.end(), [&](const std::string& name) {
                         const std::optional<std::size_t> field = fields_.find(name);
@@ -84,7 +88,8 @@ class Explorer {
                     null_watermarks++;
                 }
             }
-            rows += page.rows();
+            rows += texts.size();
+            texts_.insert(std::make_move_iterator(texts.begin()), std::make_move_iterator(texts.end()));
             pages++;
             is_whole = query.is_last();
         }
@@ -114,6 +119,7 @@ class Explorer {
     std::vector<std::size_t> key_;
     const std::vector<std::string>& watermark_;
     PageMemory memory_;
+    std::unordered_set<std::string> texts_;  // of the rows so far
 };
 
 // The first parents' children, and a column for each field of the parent that their request needs.
@@ -183,7 +189,19 @@ Discovery discover(Session& session, const Settings& settings, const std::string
             take_guess(column, seen[column.field].guess);
         }
     }
+    // What has no value yet has no type either: it is a column from its first value on.
+    const std::string named = settings.text("columns") + settings.text("filter") + settings.text("deleted_when") +
+                              settings.text("operation_column") + settings.text("slice_column");
+    auto is_wanted = [&](std::size_t field) {
+        const std::string& name = fields.name(field);
+        return seen[field].guess.has_values() || settings.has("other_fields") ||
+               named.find(name) != std::string::npos || std::find(key.begin(), key.end(), name) != key.end() ||
+               std::find(watermark.begin(), watermark.end(), name) != watermark.end();
+    };
+    bool has_values = false;
+    for (std::size_t field = declared; field < seen.size(); field++) has_values |= seen[field].guess.has_values();
     for (std::size_t field = declared; field < seen.size(); field++) {
+        if (has_values && !is_wanted(field)) continue;
         RestColumn column;
         column.name = fields.name(field);
         take_guess(column, seen[field].guess);

@@ -6,6 +6,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/url.hpp"
+#include "bgworker/connector/utf8.hpp"
 #include "extension/option_values.hpp"
 #include "extension/rest_values.hpp"
 
@@ -15,6 +16,37 @@ namespace {
 
 constexpr std::array<std::string_view, 9> paging_names = {"auto",     "none",  "offset",   "page",  "link_header",
                                                           "next_url", "token", "last_key", "keyset"};
+
+constexpr std::array<std::string_view, 6> rows_form_names = {"auto", "objects", "map", "arrays", "ndjson", "csv"};
+
+std::vector<std::string> parse_names(std::string_view list) {
+    std::vector<std::string> names;
+    while (!list.empty()) {
+        const std::size_t comma = std::min(list.find(','), list.size());
+        const std::string_view name = trim(list.substr(0, comma));
+        if (!name.empty()) names.emplace_back(name);
+        list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+    return names;
+}
+
+// Each text of a JSON value as a template of its own; what has no value then is left out of the object or array that it
+// stands in. False: it is left out itself.
+bool render_texts(nlohmann::ordered_json& json, const Values& values) {
+    if (json.is_string()) {
+        const auto text = Template(json.get<std::string>(), true).render(values, Place::plain);
+        if (text) json = replaced_utf8(*text);
+        return text.has_value();
+    }
+    for (auto member = json.begin(); json.is_structured() && member != json.end();) {
+        if (render_texts(*member, values)) {
+            ++member;
+        } else {
+            member = json.erase(member);
+        }
+    }
+    return true;
+}
 
 // A text of which only constants can be part, such as a path in the answer.
 std::string render_constant(const std::string& text, const Values& constants) {
@@ -88,6 +120,11 @@ HttpRequest Endpoint::request(const Values& given) const {
     }
     if (body) {
         request.body = body->render(values, body_place);
+        if (!request.body && body_place == Place::json) {
+            // An object has no place for an optional part around a member.
+            auto json = nlohmann::ordered_json::parse(body_text, nullptr, false);
+            if (!json.is_discarded() && render_texts(json, values)) request.body = json.dump();
+        }
         if (!request.body) throw missing("body");
         const bool has_type = std::any_of(request.headers.begin(), request.headers.end(), [](const auto& header) {
             return header.first.size() == 12 && (header.first[0] | 0x20) == 'c' && header.first.ends_with("ype");
@@ -119,15 +156,6 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     constants.texts["limit"] = std::to_string(endpoint.page_size);
     if (settings.has("select")) constants.texts["select"] = settings.text("select");
     if (!watermark.empty()) constants.texts["watermark"] = watermark.front();
-    if (!key.empty()) constants.texts["key"] = key.front();
-    constants.order = watermark;
-    std::string& keys = constants.texts["keys"];
-    for (const std::string& field : key) {
-        keys += (keys.empty() ? "" : ",") + field;
-        if (std::find(constants.order.begin(), constants.order.end(), field) == constants.order.end()) {
-            constants.order.push_back(field);
-        }
-    }
 
     // A source is a path itself, with its own slashes and parameters.
     const std::string path = settings.text("path");
@@ -141,10 +169,32 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
     if (settings.has("body")) {
         const std::string body = settings.text("body");
         endpoint.body = Template(body);
+        endpoint.body_text = body;
         endpoint.body_place = endpoint.body->is_json() ? Place::json : Place::plain;
+    }
+    // What the parent's row tells is no field of these rows.
+    const std::vector<std::string> parents = endpoint.parent_fields();
+    constants.order = watermark;
+    std::string& keys = constants.texts["keys"];
+    for (const std::string& field : key) {
+        const bool is_parents =
+            std::any_of(parents.begin(), parents.end(), [&](const auto& name) { return field == "parent_" + name; });
+        if (is_parents) continue;
+        constants.texts.emplace("key", field);
+        keys += (keys.empty() ? "" : ",") + field;
+        if (std::find(constants.order.begin(), constants.order.end(), field) == constants.order.end()) {
+            constants.order.push_back(field);
+        }
     }
     endpoint.shape.rows_path = render_constant(settings.text("rows_path"), constants);
     endpoint.shape.row_path = settings.text("row_path");
+    endpoint.shape.flatten = parse_names(settings.text("flatten"));
+    endpoint.shape.ignored = parse_names(settings.text("ignored_fields"));
+    const std::string form = settings.text("rows_form");
+    const auto known_form = std::find(rows_form_names.begin(), rows_form_names.end(), form);
+    if (known_form != rows_form_names.end())
+        endpoint.rows_form = static_cast<RowsForm>(known_form - rows_form_names.begin());
+    endpoint.row_names = parse_names(settings.text("row_names"));
     endpoint.finds_rows = endpoint.shape.rows_path.empty();
     endpoint.error_path = settings.text("error_path");
     endpoint.next_path = render_constant(settings.text("next_path"), constants);
@@ -177,6 +227,10 @@ void lay_over(Endpoint& endpoint, const Settings& settings, std::string_view opt
     for (const auto& [name, value] : slice)
         parameters.emplace_back(Template(name, in_slice), Template(value, in_slice));
     endpoint.parameters = std::move(parameters);
+    if (!settings.has("slice_body")) return;
+    endpoint.body_text = settings.text("slice_body");
+    endpoint.body = Template(endpoint.body_text, true);
+    endpoint.body_place = endpoint.body->is_json() ? Place::json : Place::plain;
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ namespace insync::rest {
 enum class Paging { automatic, none, offset, page, link_header, next_url, token, last_key, keyset };
 std::string_view name_of(Paging paging);
 
+// In which form the rows stand in an answer; see rows_form.hpp.
+enum class RowsForm { automatic, objects, map, arrays, ndjson, csv };
+
 // How the source orders the rows of an answer by their watermark.
 enum class Order { none, asc, desc };
 
@@ -28,9 +31,12 @@ struct Endpoint {
     Template path;
     std::vector<std::pair<Template, Template>> parameters, headers;
     std::optional<Template> body;
+    std::string body_text;  // the same, as it was written
     Place body_place = Place::plain;
     PageShape shape;
     bool finds_rows = false;  // no option says where the rows are
+    RowsForm rows_form = RowsForm::automatic;
+    std::vector<std::string> row_names;  // of the values of rows that are arrays
     std::string error_path, next_path, more_path, total_path, response_watermark;
     bool more_is_negated = false;
     Paging paging = Paging::automatic;
@@ -57,7 +63,7 @@ Endpoint make_endpoint(const Settings& settings, const std::string& source, cons
 // it goes by with {watermark} (or, if only the order tells, with {order:...}).
 void require_column_names(const Endpoint& endpoint, bool by_order, const std::string& columns);
 
-// Lays the parameters of the option slice_query over the endpoint's.
+// Lays the parameters of the option slice_query, and the body of the option slice_body, over the endpoint's.
 void add_slice_query(Endpoint& endpoint, const Settings& settings);
 
 // Lays those of the option null_query over them: a request for the rows without a watermark.

@@ -48,6 +48,11 @@ class Fields {
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
     std::size_t member(std::string_view name, std::size_t guess);
     Member& operator[](std::size_t member) { return members_[member]; }
+    // The number of a member that was seen or declared; `none` for others.
+    std::size_t known_member(std::string_view name) const {
+        const auto found = by_member_.find(name);
+        return found == by_member_.end() ? none : found->second;
+    }
     // The member that came after `member` last time; of none: at the front of a row.
     std::size_t& guess_after(std::size_t member) { return member == none ? first_ : members_[member].next; }
     std::uint64_t next_row() { return ++row_; }

@@ -21,6 +21,7 @@ struct HttpRequest {
     std::optional<std::string> body;
     bool refuses_local = false;  // not to be sent to this machine or its own link, whatever the name stands for
     std::vector<long> accepted;  // further statuses that Session::send() returns as they are, such as 400
+    bool accepts_any = false;    // all of them
 };
 
 struct HttpResponse {

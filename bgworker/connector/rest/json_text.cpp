@@ -341,10 +341,15 @@ std::optional<JsonToken> find_in(JsonCursor& cursor, std::string_view token, boo
         std::size_t wanted = 0;
         const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), wanted);
         const bool is_number = error == std::errc() && end == token.data() + token.size();
-        if ((!is_number && token.find('=') == std::string_view::npos) || cursor.take(']')) return found;
+        const bool is_last = token == "-1";
+        if ((!is_number && !is_last && token.find('=') == std::string_view::npos) || cursor.take(']')) return found;
         std::size_t number = 0;
         do {
             const JsonToken value = cursor.value();
+            if (is_last) {
+                found = value;
+                continue;
+            }
             if (is_number ? number++ == wanted : has_member(value.text, token)) return value;
         } while (cursor.next_or_close(']'));
     }

@@ -100,7 +100,8 @@ std::vector<std::string> pointer_tokens(std::string_view pointer);
 
 // The member or element `token` of the value that begins at the cursor, which must have been read before; nothing where
 // there is none. Of two such members it is the last, as it is for jsonb; `twice` becomes true then. In an array, a
-// token that isn't a number but name=value is the first element with that member: /links/rel=next/href.
+// token that isn't a number but name=value is the first element with that member: /links/rel=next/href; -1 is the last
+// element.
 std::optional<JsonToken> find_in(JsonCursor& cursor, std::string_view token, bool* twice = nullptr);
 
 }  // namespace insync::rest

@@ -55,6 +55,24 @@ bool enter(JsonCursor& cursor, std::string_view token, std::vector<Level>& open)
     return false;
 }
 
+// Goes through the object at the cursor, whose names are told without their escapes.
+template <typename Use>
+void read_members(JsonCursor& cursor, const Use& use) {
+    std::string name_characters;
+    cursor.take('{');
+    if (cursor.take('}')) return;
+    do {
+        const JsonToken name = cursor.string();
+        std::string_view characters = name.text;
+        if (name.has_escapes) {
+            name_characters = decoded(name);
+            characters = name_characters;
+        }
+        cursor.expect(':');
+        use(characters, cursor.value());
+    } while (cursor.next_or_close('}'));
+}
+
 // Passes over the rest of an open object or array.
 void leave(JsonCursor& cursor, const Level& level) {
     while (cursor.next_or_close(level.close)) {
@@ -69,7 +87,7 @@ void leave(JsonCursor& cursor, const Level& level) {
 }  // namespace
 
 Page::Page(std::string body, const PageShape& shape, Fields& fields, const std::vector<std::string>& wanted)
-    : body_(std::move(body)) {
+    : body_(std::move(body)), flatten_(shape.flatten), ignored_(shape.ignored) {
     if (body_.size() >= std::numeric_limits<std::uint32_t>::max()) {
         throw Failure(FailureClass::source, "the answer is larger than 4 GB");
     }
@@ -195,46 +213,56 @@ void Page::read_row(JsonCursor& cursor, Fields& fields) {
         cells_.push_back(cell_of(token, field));
     };
     std::size_t previous = Fields::none;
-    std::string name_characters;
-    cursor.take('{');
-    if (!cursor.take('}')) {
-        do {
-            const JsonToken name = cursor.string();
-            std::string_view characters = name.text;
-            if (name.has_escapes) {
-                name_characters = decoded(name);
-                characters = name_characters;
-            }
-            cursor.expect(':');
-            const JsonToken value = cursor.value();
-            if (value.depth >= max_json_depth) {
-                set_fault("member \"" + replaced_utf8(utf8_prefix(characters, 100)) + "\" is nested deeper than " +
-                          std::to_string(max_json_depth - 1) + " levels");
-                continue;
-            }
-            const std::size_t found = fields.member(characters, fields.guess_after(previous));
-            if (found == Fields::none) continue;
-            fields.guess_after(previous) = found;
-            previous = found;
-            Fields::Member& member = fields[found];
-            if (member.row == number) {
-                set_fault("member \"" + replaced_utf8(utf8_prefix(characters, 100)) + "\" occurs twice in the row");
-                continue;
-            }
-            member.row = number;
-            for (std::size_t field : member.fields) add(field, value);
-            for (const Fields::Deep& deep : member.deep) {
-                bool is_there = false;
-                const JsonToken inside = find(value, deep.tokens, is_there);
-                if (is_there) add(deep.field, inside);
-            }
-        } while (cursor.next_or_close('}'));
-    }
+    auto add_deep = [&](const Fields::Member& member, const JsonToken& value) {
+        for (const Fields::Deep& deep : member.deep) {
+            bool is_there = false;
+            const JsonToken inside = find(value, deep.tokens, is_there);
+            if (is_there) add(deep.field, inside);
+        }
+    };
+    auto take = [&](std::string_view characters, const JsonToken& value) {
+        if (value.depth >= max_json_depth) {
+            set_fault("member \"" + replaced_utf8(utf8_prefix(characters, 100)) + "\" is nested deeper than " +
+                      std::to_string(max_json_depth - 1) + " levels");
+            return;
+        }
+        const std::size_t found = fields.member(characters, fields.guess_after(previous));
+        if (found == Fields::none) return;
+        fields.guess_after(previous) = found;
+        previous = found;
+        Fields::Member& member = fields[found];
+        if (member.row == number) {
+            set_fault("member \"" + replaced_utf8(utf8_prefix(characters, 100)) + "\" occurs twice in the row");
+            return;
+        }
+        member.row = number;
+        for (std::size_t field : member.fields) add(field, value);
+        add_deep(member, value);
+    };
+    // Of an object that is part of the row, its members are the row's.
+    auto take_part = [&](std::string_view characters, const JsonToken& value) {
+        const std::size_t known = fields.known_member(characters);
+        if (known != Fields::none) add_deep(fields[known], value);
+        JsonCursor part(body_, static_cast<std::size_t>(value.text.data() - body_.data()));
+        read_members(part, take);
+    };
+    const bool is_plain = flatten_.empty() && ignored_.empty();
+    read_members(cursor, [&](std::string_view characters, const JsonToken& value) {
+        if (is_plain) return take(characters, value);
+        if (value.kind == JsonToken::Kind::object && is_among(flatten_, characters))
+            return take_part(characters, value);
+        if (is_among(ignored_, characters) && fields.known_member(characters) == Fields::none) return;
+        take(characters, value);
+    });
     rows_.back().end = static_cast<std::uint32_t>(cursor.at());
     if (!is_ordered) {
         std::sort(cells_.begin() + static_cast<std::ptrdiff_t>(first_cell), cells_.end(),
                   [](const Cell& left, const Cell& right) { return left.field < right.field; });
     }
+}
+
+bool Page::is_among(const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 void Page::set_fault(std::string_view text) {

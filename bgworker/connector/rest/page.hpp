@@ -29,6 +29,8 @@ struct Value {
 struct PageShape {
     std::string rows_path;
     std::string row_path;
+    std::vector<std::string> flatten;  // members of the row whose own members are the row's, where they are objects
+    std::vector<std::string> ignored;  // members that are no fields, unless they are declared
     bool may_be_empty = false;         // an answer without a body (204) has no rows; otherwise it is an error
     bool rows_may_be_missing = false;  // null or nothing at rows_path is no error, but said by missing()
 };
@@ -59,7 +61,8 @@ class Page {
     std::string others(std::size_t row, const IsTaken& is_taken) const {
         std::string out;
         for_each_member(row, [&](const JsonToken& name, const JsonToken& value) {
-            if (is_taken(decoded(name))) return;
+            const std::string plain = decoded(name);
+            if (is_taken(plain) || is_among(ignored_, plain)) return;
             out += out.empty() ? "{\"" : ",\"";
             out.append(name.text).append("\":");
             const bool is_string = value.kind == JsonToken::Kind::string;
@@ -107,14 +110,24 @@ class Page {
     Cell cell_of(const JsonToken& token, std::size_t field);
     Value value_of(const Cell& cell) const;
     JsonToken find(const JsonToken& from, const std::vector<std::string>& tokens, bool& found) const;
+    static bool is_among(const std::vector<std::string>& names, std::string_view name);
     template <typename Use>
     void for_each_member(std::size_t row, const Use& use) const {
-        JsonCursor cursor(text(row));
+        for_each_member(text(row), true, use);
+    }
+    template <typename Use>
+    void for_each_member(std::string_view object, bool flattens, const Use& use) const {
+        JsonCursor cursor(object);
         if (!cursor.take('{') || cursor.take('}')) return;
         do {
             const JsonToken name = cursor.string();
             cursor.expect(':');
-            use(name, cursor.value());
+            const JsonToken value = cursor.value();
+            if (flattens && value.kind == JsonToken::Kind::object && is_among(flatten_, decoded(name))) {
+                for_each_member(value.text, false, use);
+            } else {
+                use(name, value);
+            }
         } while (cursor.next_or_close('}'));
     }
 
@@ -130,6 +143,7 @@ class Page {
     std::map<std::size_t, std::string> faults_;
     std::map<std::string, Cell, std::less<>> envelope_;
     std::string missing_;
+    std::vector<std::string> flatten_, ignored_;
 };
 
 // Where the rows of an answer are, for sources that nobody described: "" for an array, else the pointer to the one

@@ -42,6 +42,17 @@ std::optional<std::string> text_at(const Page& page, std::string_view pointer) {
     return std::string(value.text);
 }
 
+namespace {
+
+// A token can be a value of any form, which is sent back as it came: {page_token:json}.
+std::optional<std::string> token_at(const Page& page, std::string_view pointer) {
+    if (std::optional<std::string> text = text_at(page, pointer)) return text;
+    const Value value = pointer.empty() ? Value() : page.envelope(pointer);
+    return value.kind == Value::Kind::json ? std::optional(std::string(value.text)) : std::nullopt;
+}
+
+}  // namespace
+
 Pager::Pager(const Endpoint& endpoint, PageMemory* memory)
     : endpoint_(endpoint),
       memory_(memory),
@@ -134,7 +145,7 @@ std::string Pager::base_path() const {
 }
 
 std::optional<std::string> Pager::next_in(const Page& page) {
-    std::optional<std::string> next = text_at(page, next_path_);
+    std::optional<std::string> next = paging_ == Paging::token ? token_at(page, next_path_) : text_at(page, next_path_);
     if (!next) next = first_next_;
     first_next_.reset();
     return next;
@@ -143,6 +154,8 @@ std::optional<std::string> Pager::next_in(const Page& page) {
 std::optional<bool> Pager::says_more(const Page& page) const {
     auto read = [&](std::string_view pointer) -> std::optional<bool> {
         const Value value = page.envelope(pointer);
+        // A number is how many are left, where an option names it.
+        if (value.kind == Value::Kind::integer && pointer == more_path_) return value.text != "0";
         if (value.kind != Value::Kind::boolean) return std::nullopt;
         return value.text == "true";
     };
@@ -238,6 +251,8 @@ bool Pager::advance(const HttpResponse& response, const Page& page, std::size_t 
             return follow(response, page, next);
         }
         case Paging::token:
+            // Some give a token with every answer: the last has no rows.
+            if (page.rows() == 0 && !more.value_or(false)) return false;
             token_ = next_in(page);
             if (more && !*more) return false;
             if (!token_) {

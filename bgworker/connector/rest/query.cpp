@@ -8,6 +8,7 @@
 
 #include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/rest/answer_text.hpp"
+#include "bgworker/connector/rest/rows_form.hpp"
 #include "bgworker/connector/utf8.hpp"
 
 namespace insync::rest {
@@ -76,7 +77,8 @@ Query::Query(Session& session, const Endpoint& endpoint, Fields& fields, std::ve
       values_(std::move(values)),
       pager_(endpoint, &memory),
       shape_(endpoint.shape),
-      knows_shape_(!endpoint.finds_rows) {}
+      knows_shape_(!endpoint.finds_rows),
+      row_names_(endpoint.row_names) {}
 
 void Query::if_changed_from(const std::string& url, const std::string& etag) {
     known_url_ = url;
@@ -178,6 +180,14 @@ bool Query::next() {
         }
         if (pages_ == 0) etag_ = response.header("etag");
         pages_++;
+        if (const RowsForm form = form_of(endpoint_.rows_form, response.header("content-type"));
+            form != RowsForm::objects && !has_no_rows) {
+            std::optional<std::string> path;
+            if (knows_shape_) path = shape_.rows_path;
+            response.body = as_objects(std::move(response.body), form, path, row_names_);
+            if (path) shape_.rows_path = *path;
+            knows_shape_ = knows_shape_ || path.has_value();
+        }
         if (!knows_shape_ && !response.body.empty()) {
             shape_.rows_path = find_rows_path(response.body);
             knows_shape_ = true;

@@ -19,7 +19,7 @@
 namespace insync::rest {
 
 // What fields that identify a row are called, most often first.
-inline constexpr std::string_view key_names[] = {"id", "ID", "Id", "_id", "uuid", "UUID", "guid", "key"};
+inline constexpr std::string_view key_names[] = {"id", "ID", "Id", "_id", "uuid", "UUID", "guid", "key", "_key"};
 
 class Query {
   public:
@@ -88,6 +88,7 @@ class Query {
     Pager pager_;
     PageShape shape_;
     bool knows_shape_ = false;
+    std::vector<std::string> row_names_;  // of rows that are arrays
     std::optional<std::string> start_url_;
     std::optional<Page> page_;
     std::size_t first_row_ = 0;

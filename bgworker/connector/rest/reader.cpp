@@ -69,6 +69,7 @@ void Reader::prepare() {
         endpoint_ = make_endpoint(settings_, request_.source, request_.key, request_.watermark);
         for (const std::string& field : request_.key) key_fields_.push_back(fields_.add(field));
         parent_key_ = key_fields_;
+        unchanging_order_ = request_.key;
         watermark_names_ = request_.watermark;
         for (const std::string& field : request_.watermark) watermark_fields_.push_back(fields_.add(field));
         if (!request_.only_keys) {
@@ -82,6 +83,7 @@ void Reader::prepare() {
         const std::vector<std::string> watermark = names_in(options.value("watermark", nlohmann::json()));
         endpoint_ = make_endpoint(parent_settings_, options.value("source", ""), key, watermark);
         for (const std::string& field : key) parent_key_.push_back(parent_fields_.add(field));
+        unchanging_order_ = key;
         watermark_names_ = watermark;
         for (const std::string& field : watermark) watermark_fields_.push_back(parent_fields_.add(field));
         child_ = make_endpoint(settings_, request_.source, request_.key, {});
@@ -163,8 +165,9 @@ nlohmann::json Reader::run() {
                            {"lag_seconds", nullptr},
                            {"unchanged", unchanged_}};
     if (!warning_.empty()) done["warning"] = warning_;
-    if (kind_ == WatermarkKind::time && now && watermark_) {
-        if (const std::optional<double> lag = seconds_between(*watermark_, *now)) {
+    if (now && watermark_ && (kind_ == WatermarkKind::time || !epoch_.empty())) {
+        const std::optional<std::string> time = epoch_.empty() ? watermark_ : format_time(*watermark_, "iso_us");
+        if (const std::optional<double> lag = time ? seconds_between(*time, *now) : std::nullopt) {
             done["lag_seconds"] = std::max(0.0, *lag);
         }
     }
@@ -192,6 +195,7 @@ Values Reader::values_since(const std::optional<std::string>& since) const {
     Values values;
     if (since) values.texts["since"] = *since;
     if (run_start_) values.texts["run_start"] = *run_start_;
+    values.counts = kind_ == WatermarkKind::integer && epoch_.empty();
     PageMemory none;
     Pager(endpoint_, &none).place(values);
     return values;
@@ -254,7 +258,7 @@ void Reader::read_all() {
     if (endpoint_.uses("asof") && settings_.flag("snapshot")) run_start_ = source_clock();
     Values values = values_since(std::nullopt);
     if (run_start_ && settings_.flag("snapshot")) values.texts["asof"] = *run_start_;
-    values.order = request_.key;
+    values.order = unchanging_order_;
     position_ = {{"phase", "full"}};
     Query query = begin(std::move(values));
     if (finds_gaps_) query.watch_gaps();
@@ -296,7 +300,10 @@ void Reader::run_token() {
                                        watermark_->find('?') != std::string::npos);
     position_ = request_.position;
     if (!position_.is_object()) position_ = {{"phase", "changes"}};
-    Query query = begin(values_since(is_url ? std::nullopt : watermark_));
+    Values values = values_since(is_url ? std::nullopt : watermark_);
+    // Where both are one parameter, the next page begins with its token.
+    if (watermark_ && !is_url && endpoint_.paging == Paging::token) values.texts["page_token"] = *watermark_;
+    Query query = begin(std::move(values));
     if (is_url) query.begin_with(*watermark_);
     std::optional<std::string> token;
     while (query.next()) {
@@ -350,7 +357,7 @@ nlohmann::json Reader::explain() {
     const std::optional<std::string> since =
         mode == ChangeMode::anchored || mode == ChangeMode::window ? low_bound() : std::nullopt;
     Values values = values_since(since);
-    if (request_.full) values.order = request_.key;
+    if (request_.full) values.order = unchanging_order_;
     if (request_.window) values = values_of_slice(request_.window->from, request_.window->to);
     if (mode == ChangeMode::token && watermark_) values.texts["since"] = *watermark_;
     if (reads_nulls(mode)) add("rows without a watermark", null_query().next_request());

@@ -52,7 +52,9 @@ class Reader {
     void add_known_columns();
     bool has_column(const std::string& name) const;
     void send_columns();
-    void discover_columns(const Page& page);
+    bool has_new_fields(const Page& page) const;
+    bool discover_columns(const Page& page);
+    void take_new_fields(const Page& page);
     ChangeMode change_mode() const;
 
     void run_full();
@@ -136,6 +138,7 @@ class Reader {
     Settings parent_settings_;
     Fields fields_, parent_fields_;
     std::vector<std::size_t> key_fields_, parent_key_;
+    std::vector<std::string> unchanging_order_;  // in which endpoint_'s rows are read where changes don't count
     std::optional<std::size_t> watermark_field_;  // of several the one that is read by
     std::vector<std::size_t> watermark_fields_;   // the first that isn't null counts
     std::vector<std::string> watermark_names_;
@@ -147,6 +150,7 @@ class Reader {
     std::vector<std::string> parent_values_;
     std::optional<std::size_t> other_column_;
     std::size_t known_fields_ = 0;
+    std::vector<std::size_t> unset_fields_;  // without a column, as they had no value so far
     std::string scratch_;
     EncodeOptions encode_;
     std::size_t max_value_bytes_ = 256u << 20;

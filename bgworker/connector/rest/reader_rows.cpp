@@ -70,8 +70,23 @@ bool Reader::has_column(const std::string& name) const {
     return std::any_of(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
 }
 
-// A column for each field that has none.
-void Reader::discover_columns(const Page& page) {
+// Is there a field without a column, which has a value in this page, or wasn't there before?
+bool Reader::has_new_fields(const Page& page) const {
+    if (fields_.size() > known_fields_) return true;
+    return std::any_of(unset_fields_.begin(), unset_fields_.end(), [&](std::size_t field) {
+        for (std::size_t row = 0; row < page.rows(); row++) {
+            const Value::Kind kind = page.value(row, field).kind;
+            if (kind != Value::Kind::absent && kind != Value::Kind::null) return true;
+        }
+        return false;
+    });
+}
+
+// A column for each field that has none; but one that is always null is none, as nothing tells its type. False: there
+// is no new one.
+bool Reader::discover_columns(const Page& page) {
+    const std::size_t before = columns_.size();
+    unset_fields_.clear();
     for (std::size_t field = 0; field < fields_.size(); field++) {
         const std::string name = fields_.name(field);
         if (has_column(name)) continue;
@@ -82,14 +97,25 @@ void Reader::discover_columns(const Page& page) {
         column.field = field;
         TypeGuess guess;
         for (std::size_t row = 0; row < page.rows(); row++) guess.add(page.value(row, field));
+        if (!column.is_declared && !guess.has_values() && before > 0) {
+            unset_fields_.push_back(field);
+            continue;
+        }
         if (!column.is_typed) take_guess(column, guess);
         columns_.push_back(std::move(column));
     }
     known_fields_ = fields_.size();
+    return columns_.size() > before;
 }
 
 void Reader::send_columns() {
     out_.send(wire::FrameType::columns, {{"columns", to_json(std::vector<Column>(columns_.begin(), columns_.end()))}});
+}
+
+void Reader::take_new_fields(const Page& page) {
+    if (!discover_columns(page)) return;
+    if (rows_since_position_ > 0) send_position();
+    send_columns();
 }
 
 void Reader::send_page(const Query& query, const std::function<void(std::size_t)>& row_sent) {
@@ -97,12 +123,8 @@ void Reader::send_page(const Query& query, const std::function<void(std::size_t)
     if (!child_) {
         if (columns_.empty() && page.rows() == 0) return;
         const bool gathers = !settings_.text("other_fields").empty();
-        if (columns_.empty() || (fields_.size() > known_fields_ && !gathers)) {
-            // New fields: what was sent so far is a batch of its own, with the columns that it had.
-            if (rows_since_position_ > 0) send_position();
-            discover_columns(page);
-            send_columns();
-        }
+        // New fields: what was sent so far is a batch of its own, with the columns that it had.
+        if (columns_.empty() || (!gathers && has_new_fields(page))) take_new_fields(page);
     }
     for (std::size_t row = query.first_row(); row < page.rows(); row++) {
         if (child_) {
@@ -132,12 +154,8 @@ void Reader::send_children(const Page& parents, std::size_t row) {
     if (finds_gaps_) query.watch_gaps();
     while (query.next()) {
         const Page& page = query.page();
-        if (columns_.empty() ? page.rows() > 0
-                             : fields_.size() > known_fields_ && settings_.text("other_fields").empty()) {
-            if (rows_since_position_ > 0) send_position();
-            discover_columns(page);
-            send_columns();
-        }
+        if (columns_.empty() ? page.rows() > 0 : settings_.text("other_fields").empty() && has_new_fields(page))
+            take_new_fields(page);
         for (std::size_t child = query.first_row(); child < page.rows(); child++) {
             send_row(page, child);
             if (batch_is_full()) send_position();

@@ -31,7 +31,7 @@ void Reader::prepare_slice() {
         throw Failure(FailureClass::config, "an API can't be asked for the rows without a time", "",
                       "Read them in full.");
     }
-    has_slice_query_ = settings_.has("slice_query");
+    has_slice_query_ = settings_.has("slice_query") || settings_.has("slice_body");
     if (has_slice_query_) {
         add_slice_query(endpoint_, settings_);
         endpoint_.constants.texts["slice_column"] = window.column;

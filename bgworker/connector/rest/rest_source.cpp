@@ -19,6 +19,8 @@ nlohmann::json columns_json(const std::vector<RestColumn>& columns) {
     return to_json(std::vector<Column>(columns.begin(), columns.end()));
 }
 
+constexpr const char* no_login = "no credentials are sent";
+
 std::string explained(const Failure& error) {
     std::string text = error.message;
     if (!error.detail.empty()) text += ": " + error.detail;
@@ -59,29 +61,53 @@ void RestSource::check(const OpenRequest& request, FrameWriter& out) {
         return report("login", false, explained(error));
     }
     if (server.text("auth") == "oauth2") report("login", true, "got a token");
+    const bool sends = server.text("auth") != "none";
+    auto read_catalog = [&] {
+        HttpRequest request;
+        request.url = join_url(server.text("base_url"), server.text("catalog"));
+        const std::size_t count = names_in_catalog(session_->send(request).body, server.text("catalog_path")).size();
+        return std::to_string(count) + (count == 1 ? " source is listed" : " sources are listed");
+    };
+    // Nothing has to stand at the base itself: whatever it answers with, it was reached.
     HttpRequest probe;
-    const bool has_catalog = server.has("catalog_path");
-    probe.url = join_url(server.text("base_url"), has_catalog ? server.text("catalog") : "");
-    // Nothing has to stand at the base itself; that it answers is what counts there.
-    if (!has_catalog) probe.accepted = {400, 404, 405, 501};
+    probe.url = join_url(server.text("base_url"), "");
+    probe.accepts_any = true;
     try {
         const HttpResponse response = session_->send(probe);
         report("connect", true, origin_of(probe.url) + " answers with status " + std::to_string(response.status));
-        if (server.text("auth") != "oauth2") {
-            report("login", true,
-                   server.text("auth") == "none" ? "no credentials are sent" : "credentials are accepted");
-        }
-        if (has_catalog) {
-            const std::size_t count = names_in_catalog(response.body, server.text("catalog_path")).size();
-            report("read", true, std::to_string(count) + (count == 1 ? " source is listed" : " sources are listed"));
-        }
-        const auto now = session_->source_now();
-        report("clock", true, now ? "source time is " + *now : "answers have no date");
+        if (response.status == 401 && sends && request.source.empty())
+            return report("login", false,
+                          "the source answered with status 401 (Check the credentials of the user mapping.)");
     } catch (const Failure& error) {
-        if (error.kind != FailureClass::auth) return report("connect", false, explained(error));
-        report("connect", true, origin_of(probe.url) + " was reached");
-        report("login", false, explained(error));
+        return report("connect", false, explained(error));
     }
+    const bool has_read = !request.source.empty() || server.has("catalog_path");
+    std::string read;
+    try {
+        if (!request.source.empty()) {
+            const Discovery found = rest::discover(*session_, server, request.source, {}, {});
+            read = "the first " + std::to_string(found.rows_seen) + " rows of " + request.source + " have " +
+                   std::to_string(found.columns.size()) + " columns";
+        } else if (has_read) {
+            read = read_catalog();
+        }
+    } catch (const Failure& error) {
+        const bool is_login = error.kind == FailureClass::auth;
+        if (!is_login && server.text("auth") != "oauth2")
+            report("login", true, sends ? "credentials are sent" : no_login);
+        return report(is_login ? "login" : "read", false, explained(error));
+    }
+    if (server.text("auth") != "oauth2") {
+        // What anybody may read says nothing of the credentials.
+        report("login", true,
+               !sends                    ? no_login
+               : !request.source.empty() ? "the source can be read with the credentials"
+                                         : "credentials are sent; to see whether a source can be read with them: "
+                                           "SELECT * FROM sync_test('server', 'source')");
+    }
+    if (has_read) report("read", true, read);
+    const auto now = session_->source_now();
+    report("clock", true, now ? "source time is " + *now : "answers have no date");
 }
 
 std::vector<std::string> RestSource::catalog() {
@@ -99,6 +125,8 @@ void RestSource::discover(const std::string& pattern, FrameWriter& out) {
     const bool is_pattern = pattern.find('%') != std::string::npos;
     const std::vector<std::string> names = is_pattern ? catalog() : std::vector<std::string>{pattern};
     const Settings server = settings(nlohmann::json::object());
+    std::vector<std::string> failed;
+    std::string first_problem;
     for (const std::string& name : names) {
         if (is_pattern && !is_like(name, pattern)) continue;
         try {
@@ -110,9 +138,17 @@ void RestSource::discover(const std::string& pattern, FrameWriter& out) {
                                                {"estimated_rows", found.rows ? nlohmann::json(*found.rows) : nullptr}});
         } catch (const Failure& error) {
             if (!is_pattern || error.kind == FailureClass::transient || error.kind == FailureClass::rate_limited) throw;
-            out.log("warning", "could not describe " + name + ": " + error.message);
+            if (failed.empty()) first_problem = error.message;
+            failed.push_back(name);
         }
     }
+    if (failed.empty()) return;
+    // System collections are many, and of no interest.
+    constexpr std::size_t most_named = 10;
+    std::string list;
+    for (std::size_t i = 0; i < std::min(failed.size(), most_named); i++) list += (i > 0 ? ", " : "") + failed[i];
+    if (failed.size() > most_named) list += " and " + std::to_string(failed.size() - most_named) + " more";
+    out.log("warning", "could not describe " + list + ": " + first_problem);
 }
 
 // Where only keys are wanted, the options that ask for no more than those lie over the stream's.
@@ -131,6 +167,8 @@ nlohmann::json RestSource::describe(const DescribeRequest& request) {
         DeleteFeed(*session_, stream, nullptr).check(session_->source_now().value_or(""));
     }
     nlohmann::json result = describe_as(request.source, found);
+    if (const std::string pointer = stream.text("response_watermark"); !pointer.empty())
+        result["response_watermark"] = pointer;
     if (!watermark.empty()) {
         result["watermark_kind"] = found.watermark_kind;
         result["watermark"] = found.last_watermark;

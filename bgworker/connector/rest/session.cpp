@@ -199,6 +199,7 @@ struct Session::State {
                 auth.forget_token();
                 continue;
             }
+            if (request.accepts_any) return response;
             if (std::count(request.accepted.begin(), request.accepted.end(), response.status) > 0) return response;
             if (is_limited(response)) {
                 const auto asked = wait_asked(response);

@@ -112,7 +112,7 @@ std::string order_list(const std::vector<std::string>& order, std::string_view f
             append_escaped(out, replaced_utf8(field));
             out += "\":\"ASC\"";
         } else {
-            out += field + (format == "asc" ? ".asc" : "");
+            out += field + (format == "asc" ? ".asc" : format == "colon" ? ":asc" : "");
         }
     }
     return format == "json" ? "{" + out + "}" : out;
@@ -187,6 +187,31 @@ std::vector<std::string> Template::parent_fields() const {
     return fields;
 }
 
+bool Template::has_guard(std::string_view placeholder, std::string_view format) const {
+    return std::any_of(parts_.begin(), parts_.end(), [&](const TemplatePart& part) {
+        return part.is_placeholder && part.text == placeholder && part.format == format;
+    });
+}
+
+std::optional<std::string> Template::formatted_value(const TemplatePart& part, const std::string& value,
+                                                     const Values& values) const {
+    const bool is_watermark = part.text == "since" || part.text == "until";
+    const bool is_number = values.counts && is_watermark && is_json_number(value);
+    const std::optional<CivilTime> civil = is_number ? std::nullopt : parse_civil_time(value);
+    const bool is_day = civil && !civil->has_time;
+    if (part.format == number_format) return is_number ? std::optional(value) : std::nullopt;
+    if (part.format == day_format) return is_day ? std::optional(value) : std::nullopt;
+    if (is_number) return has_guard(part.text, number_format) ? std::nullopt : std::optional(value);
+    if (is_day && has_guard(part.text, day_format)) return std::nullopt;
+    std::optional<std::string> time = format_time(value, part.format);
+    if (!time) {
+        fail("the value of {" + part.text + ":" + part.format + "} is no time: \"" +
+                 replaced_utf8(utf8_prefix(value, 60)) + "\"",
+             "");
+    }
+    return time;
+}
+
 std::optional<std::string> Template::render(const Values& values, Place place) const {
     auto value_of = [&](const TemplatePart& part) -> std::optional<std::string> {
         if (part.text == "order") {
@@ -195,14 +220,8 @@ std::optional<std::string> Template::render(const Values& values, Place place) c
         }
         const auto found = values.texts.find(part.text);
         if (found == values.texts.end()) return std::nullopt;
-        if (part.format.empty()) return found->second;
-        std::optional<std::string> time = format_time(found->second, part.format);
-        if (!time) {
-            fail("the value of {" + part.text + ":" + part.format + "} is no time: \"" +
-                     replaced_utf8(utf8_prefix(found->second, 60)) + "\"",
-                 "");
-        }
-        return time;
+        return part.format.empty() || part.text == "page_token" ? found->second
+                                                                : formatted_value(part, found->second, values);
     };
     std::vector<int> left_out;
     for (const TemplatePart& part : parts_) {
@@ -220,8 +239,9 @@ std::optional<std::string> Template::render(const Values& values, Place place) c
         }
         const std::optional<std::string> value = value_of(part);
         if (place == Place::json && !json.in_string()) {
-            const bool as_it_is = value && (part.text == "order" ? part.format == "json"
-                                                                 : part.text != "page_token" && is_json_number(*value));
+            const bool as_it_is =
+                value && (part.format == "json" ||
+                          (part.text != "order" && part.text != "page_token" && is_json_number(*value)));
             if (!value) {
                 out += "null";
             } else if (as_it_is) {

@@ -26,6 +26,8 @@ struct Values {
     // key, keys, parent.x; of a slice also from, to, slice_column.
     std::map<std::string, std::string, std::less<>> texts;
     std::vector<std::string> order;  // fields to sort by, for {order:…}
+    // The watermark is a number that is no time: no format makes one of it.
+    bool counts = false;
 };
 
 class Template {
@@ -48,6 +50,10 @@ class Template {
     std::optional<std::string> render(const Values& values, Place place) const;
 
   private:
+    bool has_guard(std::string_view placeholder, std::string_view format) const;
+    std::optional<std::string> formatted_value(const TemplatePart& part, const std::string& value,
+                                               const Values& values) const;
+
     std::vector<TemplatePart> parts_;
     bool is_json_ = false;
 };

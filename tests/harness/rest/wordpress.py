@@ -1,6 +1,6 @@
 """WordPress' REST API for posts and the like, as its handbook has it: a stand-in.
 
-    GET /wp-json/wp/v2/NAME?modified_after=&orderby=modified|id|date&order=asc|desc&per_page=&page=    an array
+    GET /wp-json/wp/v2/NAME?modified_after=&orderby=modified|id|date&order=asc|desc&per_page=&page=|offset=&_fields=a,b    an array
 
 modified_after is strict (>), the order has one key and equals come in any order, 10 rows a page where nothing is said, more
 than 100 is refused, and a page past the end is a 400. Times have no zone. X-WP-Total, X-WP-TotalPages and Link tell the rest."""
@@ -51,7 +51,11 @@ class WordPress(Server):
         if number > max(1, pages):
             message = "The page number requested is larger than the number of pages available."
             raise Refusal(400, problem("rest_post_invalid_page_number", 400, message))
-        answer = self.json_response(rows[(number - 1) * size : number * size], X_WP_Total=len(rows), X_WP_TotalPages=pages)
+        begin = whole(query, "offset", (number - 1) * size)
+        page = rows[begin : begin + size]
+        if "_fields" in query:
+            page = [{name: row[name] for name in query["_fields"].split(",")} for row in page]
+        answer = self.json_response(page, X_WP_Total=len(rows), X_WP_TotalPages=pages)
         if number < pages:
             kept = [(key, value) for key, value in request.pairs if key != "page"]
             link = self.url + request.path + "?" + urllib.parse.urlencode([*kept, ("page", number + 1)])
