@@ -154,7 +154,7 @@ def test_a_field_without_a_value_is_a_column_from_its_first_one_on(db):
         db.create_stream("s", "api", "items", target="s", key="id", options=options)
         db.run("s")
         assert types(db) == {"id": "bigint", "name": "text"}
-        assert db.run("s")["message"].count("new column") == 0, "there is nothing to be said"
+        assert "new column" not in (db.run("s")["message"] or ""), "there is nothing to be said"
         table.update(15, sold_at=datetime.datetime(2025, 1, 5, 10, tzinfo=UTC), price=3)
         run = db.run("s")
         assert 'new column "sold_at" was added' in run["message"] and run["updated"] == 1 and run["rejected"] == 0

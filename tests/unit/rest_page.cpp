@@ -333,5 +333,32 @@ TEST(RestRowsPath, IsFoundWhereItIsClear) {
     EXPECT_THROW(find_rows_path("<html>"), Failure);
 }
 
+TEST_F(RestPage, MembersOfAMemberAreTheRows) {
+    PageShape shape;
+    shape.flatten = {"attributes"};
+    shape.ignored = {"links", "kept"};
+    fields.add("kept");
+    fields.add_pointer("deep", "/attributes/more/x");
+    const Page found = page(
+        R"([{"id": "1", "attributes": {"name": "a", "more": {"x": 5}}, "links": {}, "kept": 1}, {"id": "2", "attributes": null}])",
+        shape);
+    EXPECT_EQ(at_field(found, 0, "id"), "s:1");
+    EXPECT_EQ(at_field(found, 0, "name"), "s:a");
+    EXPECT_EQ(at_field(found, 0, "deep"), "i:5");
+    EXPECT_EQ(at_field(found, 0, "kept"), "i:1") << "it is declared";
+    EXPECT_EQ(at_field(found, 0, "links"), "no field");
+    EXPECT_EQ(at_field(found, 1, "name"), "absent");
+    EXPECT_EQ(found.others(0, [](const std::string& name) { return name == "id" || name == "more"; }),
+              R"({"name":"a"})");
+    EXPECT_EQ(page(R"([{"id": 1, "attributes": {"id": 2}}])", shape).fault(0), "member \"id\" occurs twice in the row");
+}
+
+TEST_F(RestPage, TheLastElementOfAnArray) {
+    EXPECT_EQ(shown(page(R"({"hits": [{"sort": [1]}, {"sort": [2, "b"]}]})", at("/hits"), {"/hits/-1/sort"})
+                        .envelope("/hits/-1/sort")),
+              "j:[2, \"b\"]");
+    EXPECT_EQ(shown(page(R"({"hits": []})", at("/hits"), {"/hits/-1/sort"}).envelope("/hits/-1/sort")), "absent");
+}
+
 }  // namespace
 }  // namespace insync::rest

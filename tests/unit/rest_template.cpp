@@ -89,7 +89,7 @@ TEST(RestTemplate, UnknownFormats) {
     EXPECT_NE(failure_of("{since:%}").find("unknown format"), std::string::npos);
     EXPECT_NE(failure_of("{since:}").find("unknown format"), std::string::npos);
     EXPECT_EQ(failure_of("{order:xml}"),
-              "placeholder {order:xml} has an unknown format | Formats of {order} are comma, asc and json.");
+              "placeholder {order:xml} has an unknown format | Formats of {order} are comma, asc, colon and json.");
 }
 
 TEST(RestTemplate, AValueThatIsNoTime) {
@@ -180,6 +180,37 @@ TEST(RestTemplate, Orders) {
 
 std::string time_of(const char* literal, const char* format) {
     return format_time(literal, format).value_or("<nothing>");
+}
+
+TEST(RestTemplate, OrderWithColons) {
+    EXPECT_EQ(rendered("{order:colon}"), "changed:asc,id:asc");
+}
+
+TEST(RestTemplate, WatermarksByTheirKind) {
+    const std::string filter = "[[at ge {since:iso}]][[at ge {since:day}]][[at ge {since:number}]]";
+    Values values = some_values();
+    EXPECT_EQ(rendered(filter), "at ge 2026-01-31T08:00:00Z");
+    values.texts["since"] = "2026-01-31";
+    EXPECT_EQ(rendered(filter, Place::plain, values), "at ge 2026-01-31");
+    EXPECT_EQ(rendered("{since:iso}", Place::plain, values), "2026-01-31T00:00:00Z") << "what the user asks for";
+    values.texts["since"] = "1000";
+    values.counts = true;
+    EXPECT_EQ(rendered(filter, Place::plain, values), "at ge 1000");
+    EXPECT_EQ(rendered("{since:iso_ms}", Place::plain, values), "1000");
+    EXPECT_EQ(rendered("{\"a\":{since:number}}", Place::json, values), "{\"a\":1000}");
+    values.counts = false;
+    EXPECT_EQ(rendered(filter, Place::plain, values), "at ge 1970-01-01T00:16:40Z") << "a number that is a time";
+    values.texts.erase("since");
+    EXPECT_EQ(rendered(filter, Place::plain, values), "");
+}
+
+TEST(RestTemplate, TokensOfAnyForm) {
+    Values values;
+    values.texts["page_token"] = "[1736071200000,\"7\"]";
+    EXPECT_EQ(rendered("{\"after\": {page_token:json}}", Place::json, values),
+              "{\"after\": [1736071200000,\"7\"]}");
+    EXPECT_EQ(failure_of("{page_token:iso}"),
+              "placeholder {page_token:iso} has an unknown format | The only format of {page_token} is json.");
 }
 
 TEST(RestTimes, Formats) {
