@@ -152,10 +152,11 @@ FUZZ_TARGET(json_rows) {
     // The other parser takes a zero byte for the end.
     const bool is_json = !document.is_discarded() && body.find('\0') == std::string::npos;
     try {
-        const std::string path = find_rows_path(body);
+        PageShape shape;
+        shape.rows_path = find_rows_path(body);
         Fields fields;
         try {
-            Page(body, {path, ""}, fields, {});
+            Page(body, shape, fields, {});
         } catch (const Failure& failure) {
             REQUIRE(!says_no_json(failure) && !begins(failure.message, "there are no rows"));
         }

@@ -21,9 +21,10 @@ TEST(RestRowsForm, ByTheirContentType) {
 }
 
 TEST(RestRowsForm, WhatStandsAroundAMapStays) {
-    EXPECT_EQ(objects(R"({"n": 1, "rows": {"a\u00e9": {"x": 1.50}, "b": {}, "c": "t", "d": null}, "next": "/2"})",
-                      RowsForm::map, "/rows"),
-              R"({"n": 1, "rows": [{"_key":"a\u00e9","x": 1.50},{"_key":"b"},{"_key":"c","value":"t"},{"_key":"d","value":null}], "next": "/2"})");
+    EXPECT_EQ(
+        objects(R"({"n": 1, "rows": {"a\u00e9": {"x": 1.50}, "b": {}, "c": "t", "d": null}, "next": "/2"})",
+                RowsForm::map, "/rows"),
+        R"({"n": 1, "rows": [{"_key":"a\u00e9","x": 1.50},{"_key":"b"},{"_key":"c","value":"t"},{"_key":"d","value":null}], "next": "/2"})");
     EXPECT_EQ(objects("{}", RowsForm::map), "[]");
     EXPECT_EQ(objects(R"({"error": "none"})", RowsForm::map, "/rows"), R"({"error": "none"})") << "said elsewhere";
 }

@@ -207,8 +207,7 @@ TEST(RestTemplate, WatermarksByTheirKind) {
 TEST(RestTemplate, TokensOfAnyForm) {
     Values values;
     values.texts["page_token"] = "[1736071200000,\"7\"]";
-    EXPECT_EQ(rendered("{\"after\": {page_token:json}}", Place::json, values),
-              "{\"after\": [1736071200000,\"7\"]}");
+    EXPECT_EQ(rendered("{\"after\": {page_token:json}}", Place::json, values), "{\"after\": [1736071200000,\"7\"]}");
     EXPECT_EQ(failure_of("{page_token:iso}"),
               "placeholder {page_token:iso} has an unknown format | The only format of {page_token} is json.");
 }
