@@ -6,11 +6,11 @@
 // optional part: it is left out where a placeholder in it has no value; without a placeholder in it, it is left as it
 // stands. JSON's arrays of arrays with placeholders in them are written with a space, `[ [`. Formats of times: iso
 // (seconds, as 2026-01-31T10:00:00Z), iso_ms, iso_us, date, epoch, epoch_ms, epoch_us, or a strftime format (with a %
-// in it; %f are microseconds), always of UTC; without one the value stands as the source wrote it. Two formats have a value only
-// where the watermark is of that kind: day, a date without a time, and number, one that is no time; beside them in the
-// same text, other formats of the placeholder have none then. {order:…} is the list of
-// fields to sort by: comma (a,b), asc (a.asc,b.asc), colon (a:asc,b:asc), json ({"a":"ASC","b":"ASC"}).
-// {page_token:json} stands for a token that isn't a text, as it came.
+// in it; %f are microseconds), always of UTC; without one the value stands as the source wrote it. Two formats have a
+// value only where the watermark is of that kind: day, a date without a time, and number, one that is no time; beside
+// them in the same text, other formats of the placeholder have none then. {order:…} is the list of fields to sort by:
+// comma (a,b), asc (a.asc,b.asc), colon (a:asc,b:asc), json ({"a":"ASC","b":"ASC"}). {page_token:json} stands for a
+// token that isn't a text, as it came.
 #pragma once
 
 #include <string>

@@ -124,3 +124,15 @@ def test_a_row_of_the_present_second_moves_the_watermark(db, fraction):
         run = db.run("s")
     assert run["message"] is None
     assert db.value("SELECT watermark FROM insync.watermark") == written
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 20, 30])
+def test_rows_of_the_future_are_all_read_where_an_answer_has_only_some_rows(db, earlier):
+    """They come last, and those behind the first page of them are as much to be read as the others."""
+    rows = [{"id": id, "changed": f"2025-01-01T00:00:{id:02}Z"} for id in range(earlier)]
+    rows += [{"id": 100 + id, "changed": f"2099-01-01T00:00:{id:02}Z"} for id in range(59)]
+    with Told() as server:
+        server.tell = lambda request: [row for row in rows if row["changed"] >= request.query.get("since", "")[:19]][:20]
+        db.create_rest_server("api", server.url, params='{"since": "[[{since}]]"}', paging="none", order="asc", max_results=20)
+        db.create_stream("s", "api", "items", key="id", watermark="changed")
+        assert db.run("s")["inserted"] == earlier + 59

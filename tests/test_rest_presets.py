@@ -436,7 +436,7 @@ def test_a_watermark_that_is_a_day_is_asked_for_as_one(db, preset, make):
         table.insert({"id": 29, "day": "2025-01-29"})
         assert db.run("s")["inserted"] == 1
         asked = [request.query.get("$filter", request.query.get("filter", "")) for request in server.requests]
-        assert "2025-01-27" in asked[0] and not any("T00" in text for text in asked)
+        assert any("2025-01-27" in text for text in asked) and not any("T00" in text for text in asked)
 
 
 @pytest.mark.parametrize("mode", ["incremental", "full", "keys"])
@@ -454,4 +454,5 @@ def test_what_the_parent_tells_is_in_no_order_and_no_list_of_its_children(db, mo
         asked = [request.query for request in server.requests]
         assert {query["order"] for query in asked if "order_id" in query} == {"line.asc"}
         assert all("parent_id" not in value for query in asked for value in query.values())
-        assert {query["order"] for query in asked if "order_id" not in query} == {"updated_at.asc,id.asc" if mode == "incremental" else "id.asc"}
+        parents = {query["order"] for query in asked if "order_id" not in query and query.get("updated_at") != "is.null"}
+        assert parents == {"updated_at.asc,id.asc" if mode == "incremental" else "id.asc"}

@@ -263,6 +263,10 @@ bool Query::next() {
     }
 }
 
+bool Query::is_short() const {
+    return endpoint_.uses("limit") && static_cast<std::int64_t>(page_->rows()) < endpoint_.page_size;
+}
+
 // A full page that leads nowhere: a request for fewer rows has to lead on, or the place where that is looked for is the
 // wrong one.
 void Query::require_end(std::size_t rows) {

@@ -45,6 +45,8 @@ class Query {
     std::size_t first_row() const { return first_row_; }
     // True if the source has said that page() is the last.
     bool is_last() const { return !more_; }
+    // True if page() has fewer rows than were asked for.
+    bool is_short() const;
 
     // True if the pages ended where the source shows no more rows of one request (max_results): there may be others.
     bool is_cut_off() const { return cut_off_; }

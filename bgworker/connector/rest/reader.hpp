@@ -138,7 +138,7 @@ class Reader {
     Settings parent_settings_;
     Fields fields_, parent_fields_;
     std::vector<std::size_t> key_fields_, parent_key_;
-    std::vector<std::string> unchanging_order_;  // in which endpoint_'s rows are read where changes don't count
+    std::vector<std::string> unchanging_order_;   // in which endpoint_'s rows are read where changes don't count
     std::optional<std::size_t> watermark_field_;  // of several the one that is read by
     std::vector<std::size_t> watermark_fields_;   // the first that isn't null counts
     std::vector<std::string> watermark_names_;
