@@ -51,6 +51,7 @@ def test_a_library_that_crashes_when_it_is_loaded(db, deed):
 
 @pytest.mark.parametrize("deed", [*SIGNAL, "throw", "hang"])
 def test_a_library_that_fails_when_it_is_unloaded_has_done_its_work(db, deed):
+    order(db, "1s" if deed == "hang" else None)
     db.execute(f"ALTER SERVER tienda OPTIONS (SET driver 'destructor-{deed}')")
     db.run("ventas")
     assert_target_is_right(db)
@@ -107,17 +108,17 @@ def test_a_driver_that_hangs(db, deed, at):
 
 
 def test_a_stream_s_own_time_for_a_query_comes_before_its_server_s(db):
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '100s')")
     db.alter_stream("ventas", query_timeout="1s")
-    order(db, misbehave="hang", at="fetch")
+    order(db, "100s", misbehave="hang", at="fetch")
+    db.execute("ALTER SERVER tienda OPTIONS (SET connect_timeout '1s')")  # the longer one of the two ends a silence
     try:
         failed(db, "silent for 3 seconds", "query_timeout")
     finally:
         db.alter_stream("ventas", query_timeout=None)
-        db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s')")
 
 
 def test_a_library_that_hangs_when_it_is_loaded(db):
+    order(db, "1s")
     db.execute("ALTER SERVER tienda OPTIONS (SET driver 'constructor-hang')")
     failed(db, "gave no answer within", "connect_timeout")
 
@@ -128,9 +129,7 @@ def test_a_driver_that_eats_memory(db, deed, at):
     if db.value("SHOW insync.connector_memory") == "0":
         pytest.skip("sanitizers need more address space than any limit would leave")
     order(db, misbehave=deed, at=at)
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '20s')")
     failed(db, "out of memory|the connector is gone")
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s')")
 
 
 @pytest.mark.parametrize("at", ["connect", "fetch"])
@@ -158,12 +157,10 @@ def test_a_child_of_a_driver_that_hangs(db):
 
 def test_a_child_that_holds_the_pipe_of_a_driver_that_crashed(db):
     """The pipe stays open, so only the dead connector itself tells that nothing more will come."""
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '100s')")
-    order(db, misbehave="fork-and-crash", at="fetch")
+    order(db, "100s", misbehave="fork-and-crash", at="fetch")
     started = db.value("SELECT clock_timestamp()")
     failed(db, "signal 11")
     assert db.value("SELECT clock_timestamp()") - started < datetime.timedelta(seconds=60)
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s')")
 
 
 # --------------------------------------------------------------------------------------------------- lies about data

@@ -49,13 +49,11 @@ def hanging(db, call, at):
     import concurrent.futures
 
     note = db.cluster.directory / f"note-{next(numbers)}"
-    order(db, misbehave="hang", at=at, note=note)
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '100s', SET connect_timeout '100s')")
+    order(db, "100s", misbehave="hang", at=at, note=note)
     session = db.connect()
     pool = concurrent.futures.ThreadPoolExecutor(1)
     future = pool.submit(session.execute, CALLS[call])
     wait_for(note.exists, f"{call} to hang at {at}")
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s', SET connect_timeout '1s')")
     return session, lambda: future.result(60)
 
 
@@ -80,22 +78,19 @@ def test_a_call_that_hangs_can_be_terminated(db, call, at):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_that_hangs_keeps_to_statement_timeout(db, call):
-    order(db, misbehave="hang", at="connect")
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '100s', SET connect_timeout '100s')")
+    order(db, "100s", misbehave="hang", at="connect")
     with db.connect() as session:
         session.execute("SET statement_timeout = '300ms'")
         with pytest.raises(psycopg.errors.QueryCanceled):
             session.execute(CALLS[call])
         session.execute("RESET statement_timeout")
         assert session.execute("SELECT 1").fetchone() == (1,)
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s', SET connect_timeout '1s')")
 
 
 @pytest.mark.parametrize("how", ["pg_cancel_backend", "pg_terminate_backend", "sync_cancel"])
 def test_a_worker_that_hangs_can_be_ended(db, how):
     note = db.cluster.directory / f"note-{next(numbers)}"
-    order(db, misbehave="hang", at="fetch", note=note)
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '100s')")
+    order(db, "100s", misbehave="hang", at="fetch", note=note)
     run_id = db.trigger("ventas")
     wait_for(note.exists, "the run to hang")
     assert db.status("ventas")["state"] == "running"
@@ -105,7 +100,6 @@ def test_a_worker_that_hangs_can_be_ended(db, how):
         (worker,) = db.cluster.workers(db.name)
         db.value(f"SELECT {how}(%s)", worker)
     wait_for(lambda: db.value("SELECT status FROM insync.run WHERE id = %s", run_id) != "running" or how == "pg_terminate_backend", "its end")
-    db.execute("ALTER SERVER tienda OPTIONS (SET query_timeout '1s')")
 
 
 @pytest.mark.parametrize("columns", [1700, 32767])

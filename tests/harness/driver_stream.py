@@ -33,14 +33,21 @@ def shared_db(driver_cluster):
     driver_cluster.create_database("tienda")
     db = Database(driver_cluster, "tienda")
     options = {"driver": MisbehavingDriver.name, "driver_options": MisbehavingDriver.orders(rows=ROWS)}
-    db.create_server("tienda", user="etl", password=PASSWORD, connect_timeout="1s", query_timeout="1s", **options)
+    db.create_server("tienda", user="etl", password=PASSWORD, connect_timeout="60s", query_timeout="60s", **options)
     db.create_stream("ventas", "tienda", "ventas", options={"max_retries": 0})
     yield db
     db.close()
 
 
-def order(db, **orders):
-    db.execute(f"ALTER SERVER tienda OPTIONS (SET driver_options '{MisbehavingDriver.orders(**({'rows': ROWS} | orders))}')")
+def order(db, patience=None, **orders):
+    """Gives the driver its orders, and both time-outs: a driver that hangs is given up on soon, unless `patience` says
+    otherwise; anything else may take as long as it takes on a busy machine."""
+    hangs = orders.get("misbehave") in ("hang", "loop", "fork-and-hang") or orders.get("value") == "endless"
+    patience = patience or ("1s" if hangs else "60s")
+    given = MisbehavingDriver.orders(**({"rows": ROWS} | orders))
+    db.execute(
+        f"ALTER SERVER tienda OPTIONS (SET driver_options '{given}', SET query_timeout '{patience}', SET connect_timeout '{patience}')"
+    )
 
 
 def expected_row(number):
