@@ -146,7 +146,9 @@ def test_the_check_of_what_is_left_in_the_database_can_fail(world):
 
 
 def test_the_check_of_processes_can_fail(world):
-    orphan = subprocess.Popen([BIN / "pg_insync_connector"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    orphan = subprocess.Popen(
+        [BIN / "pg_insync_connector"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=world.cluster.data
+    )  # fmt: skip
     try:
         with pytest.raises(AssertionError, match=str(orphan.pid)):
             checks.check_processes(world)

@@ -127,18 +127,22 @@ def check_history(world):
 
 def check_processes(world):
     """No connector without a worker, wherever it may have gone; no worker; no second launcher."""
-    program = os.path.realpath(BIN / "pg_insync_connector")
+    program, home = os.path.realpath(BIN / "pg_insync_connector"), os.path.realpath(world.cluster.data)
     for pid, parent in parents().items():
-        if executable(pid) == program and executable(parent) != os.path.realpath(BIN / "postgres"):
+        # A connector stays in the directory in which its worker began: those of other clusters are no business of ours.
+        if link(pid, "exe") != program or link(pid, "cwd") != home:
+            continue
+        if link(parent, "exe") != os.path.realpath(BIN / "postgres"):
             raise AssertionError(f"a connector runs on without its worker: {pid}, a child of {parent}")
     assert not world.cluster.connectors(), "a connector is there, but nothing runs"
     launchers = world.admin.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_insync launcher'")
     assert len(launchers) == 1 and alive(launchers[0][0]), f"{len(launchers)} launchers"
 
 
-def executable(pid):
+def link(pid, name):
+    """What /proc says of a process by a link: "exe", "cwd"."""
     try:
-        return os.readlink(f"/proc/{pid}/exe")
+        return os.readlink(f"/proc/{pid}/{name}")
     except OSError:
         return ""
 
