@@ -29,6 +29,7 @@ def driver():
 def driver_cluster(driver):
     with driver.cluster("drops", **{"insync.linger": "10s"}) as cluster:
         tablespace = cluster.directory / "elsewhere"
+        cluster.keep_pristine()
         cluster.query("CREATE ROLE dba LOGIN SUPERUSER")
         cluster.psql(f"\\! install -d -m 700 -o $(stat -c %u {cluster.data}) {tablespace}\nCREATE TABLESPACE elsewhere LOCATION '{tablespace}';")
         yield cluster

@@ -17,6 +17,7 @@ from .environment import (
     POSTMASTER,
     RUN,
     alive,
+    copy_tree,
     execute,
     free_port,
     give_to,
@@ -29,6 +30,7 @@ from .environment import (
 )
 
 SUPERUSER = "postgres"
+PRISTINE = "pristine"
 
 BASE_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -88,6 +90,7 @@ class Cluster:
         self.log_file = self.directory / "log"
         self.port = free_port()
         self.environment = environment or {}
+        self.pristine = False  # see keep_pristine()
         self.keep = keep  # survives this process: ./dev stop ends it
         self.settings = BASE_SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self.directory)}
         self.settings |= settings or {}
@@ -96,7 +99,8 @@ class Cluster:
             make_data(self.data)
         else:
             with locked("template"):
-                shutil.copytree(_template(), self.data, symlinks=True)
+                template = _template()
+            copy_tree(template, self.data)
         self.data.chmod(0o700)
         give_to(self.user, self.directory)
         (self.data / "pg_hba.conf").write_text(HBA)
@@ -162,6 +166,7 @@ class Cluster:
         if self.running():
             with contextlib.suppress(RuntimeError):
                 self.stop("immediate")
+        secrets.look(self.log_file)
         atexit.unregister(self.destroy)
         remove(self.directory)
 
@@ -268,10 +273,20 @@ class Cluster:
             raise RuntimeError(f"psql exited with {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def keep_pristine(self):
+        """Makes a database with the extension, of which create_database() makes copies from now on: in a cluster that gets
+        many, that is twice as fast. Workers never go there."""
+        self.query(f"CREATE DATABASE {PRISTINE} IS_TEMPLATE true")
+        self.query("CREATE EXTENSION pg_insync", dbname=PRISTINE)
+        self.query(f"ALTER DATABASE {PRISTINE} ALLOW_CONNECTIONS false")
+        self.pristine = True
+        return self
+
     def create_database(self, name, extension=True):
         """Creates a database, with the extension in it unless told otherwise."""
-        self.query(f'CREATE DATABASE "{name}"')
-        if extension:
+        copied = extension and self.pristine
+        self.query(f'CREATE DATABASE "{name}"' + (f" TEMPLATE {PRISTINE}" if copied else ""))
+        if extension and not copied:
             self.query("CREATE EXTENSION pg_insync", dbname=name)
 
     def drop_database(self, name):

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -27,7 +28,8 @@ RUN = Path(_setting("INSYNC_RUN"))
 BIN = Path(_setting("INSYNC_BIN"))
 BUILD = Path(_setting("INSYNC_BUILD"))
 PG_MAJOR = int(_setting("PG_MAJOR"))
-SERVERS = RUN / "servers"  # one directory a running server
+# One directory a running server. ./dev test has them in memory where it can.
+SERVERS = Path(os.environ.get("INSYNC_SERVERS") or RUN / "servers")
 # The program that a Cluster with pg_insync runs as its postmaster, where it isn't postgres itself: a script that sets up
 # a sanitizer or valgrind and then execs $INSYNC_BIN/postgres with its arguments (and perhaps more settings: -c). It gets
 # the clean environment below, so it is the one way in which such variables reach a server.
@@ -87,9 +89,15 @@ def execute(*command, user=None, check=True, **more):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free now and that no outgoing connection takes, whose ports come from the kernel's range: a server needs
+    its port again when it is restarted."""
+    first_of_the_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    below = range(10000, first_of_the_kernel)
+    for _ in range(1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.SystemRandom().choice(below) if below else 0))
+            return probe.getsockname()[1]
+    raise RuntimeError("there is no free port")
 
 
 def new_directory(name):
@@ -141,6 +149,11 @@ def wait_for(condition, what=None, timeout=60, interval=0.05):
         if time.monotonic() > end:
             raise AssertionError(f"waited {timeout} s in vain for {what or getattr(condition, '__name__', 'a condition')}")
         time.sleep(interval)
+
+
+def copy_tree(source, destination):
+    """Copies a directory with all that is in it, and its owners."""
+    execute("cp", "-a", source, destination)
 
 
 def remove(directory):

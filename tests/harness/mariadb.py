@@ -13,6 +13,7 @@ from .environment import (
     CLEAN_ENVIRONMENT,
     RUN,
     alive,
+    copy_tree,
     execute,
     free_port,
     give_to,
@@ -67,7 +68,8 @@ class MariaDB:
         self.socket = self.directory / "socket"
         self.pid_file = self.directory / "server.pid"
         with locked("template"):
-            shutil.copytree(_template(), self.directory / "data")
+            template = _template()
+        copy_tree(template, self.directory / "data")
         give_to(self.run_as, self.directory)
         self.process = None
         if not keep:
