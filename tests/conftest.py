@@ -1,6 +1,10 @@
 """Fixtures of the tests against real servers. Servers live as long as the session, databases and tables as long as one
-test, so that tests can't see each other and the suite stays fast. A test that breaks the server takes `own_cluster`."""
+test, so that tests can't see each other and the suite stays fast. A test that breaks the server takes `own_cluster`.
 
+`./dev test` runs the files in several processes at once (pytest-xdist), each with servers of its own; a test looks at its own
+servers' processes, directories and ports only, and waits for what it waits for, however busy the machine is."""
+
+import collections
 import itertools
 import os
 import random
@@ -23,9 +27,17 @@ def pytest_addoption(parser):
     parser.addoption("--runs", type=int, default=100, help="how often test_leaks.py does what must not leak (./dev leaks: 10000)")
 
 
+def is_worker(config):
+    """Whether this is one of the processes among which pytest-xdist divides the files."""
+    return hasattr(config, "workerinput")
+
+
 def pytest_configure(config):
-    if config.getoption("--seed") is None:
+    if is_worker(config):
+        config.option.seed = config.workerinput["seed"]
+    elif config.getoption("--seed") is None:
         config.option.seed = random.SystemRandom().randrange(2**31)
+    config.addinivalue_line("markers", "minutes: has few tests and takes a minute or more; begins first where files are divided among workers")
     config.addinivalue_line("markers", "wall: crosses the wall between C++ and PostgreSQL; ./dev valgrind runs these")
 
 
@@ -33,8 +45,22 @@ def pytest_report_header(config):
     return f"seed: {config.getoption('--seed')} (repeat with --seed {config.getoption('--seed')})"
 
 
-def pytest_sessionstart():
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """What a worker is told by its parent."""
+    node.workerinput["seed"] = node.config.getoption("--seed")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What the parent hears from a worker that has ended."""
+    secrets.leaks.extend(getattr(node, "workeroutput", {}).get("leaks", []))
+
+
+def pytest_sessionstart(session):
     """Removes what a killed session left behind."""
+    if is_worker(session.config):
+        return
     for directory in SERVERS.glob("*-*-*"):
         name, pid, _ = directory.name.rsplit("-", 2)
         if name != "demo" and pid.isdigit() and not alive(int(pid)):
@@ -43,9 +69,20 @@ def pytest_sessionstart():
                 remove(directory)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Where the files are divided among workers, the long ones begin first: else one worker would end long after the others.
+    How long a file is, is told by the number of its tests, or by the mark `minutes`."""
+    if is_worker(config):
+        tests = collections.Counter(item.path for item in items)
+        long = {item.path for item in items if item.get_closest_marker("minutes")}
+        items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
+
+
 def pytest_sessionfinish(session):
     """Fails a session in which some server's log got to know a password."""
-    if secrets.leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    if is_worker(session.config):
+        session.config.workeroutput["leaks"] = secrets.leaks
+    elif secrets.leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -75,7 +112,7 @@ def shared_data():
 @pytest.fixture(scope="session")
 def cluster():
     with Cluster() as cluster:
-        yield cluster
+        yield cluster.keep_pristine()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from .cluster import Cluster
-from .environment import BIN, BUILD, CHECKOUT, CLEAN_ENVIRONMENT, SERVERS, alive, give_to, remove, server_user
+from .environment import BIN, BUILD, CHECKOUT, CLEAN_ENVIRONMENT, RUN, SERVERS, alive, give_to, remove, server_user
 from .environment import wait_for
 
 
@@ -18,8 +18,8 @@ def start(name):
 
 
 def stop(name="*"):
-    """Ends every server below the run directory (or those called `name`), by process id, and removes its data."""
-    for directory in sorted(SERVERS.glob(f"{name}-*")):
+    """Ends every server of the run directory (or those called `name`), by process id, and removes its data."""
+    for directory in sorted({*SERVERS.glob(f"{name}-*"), *(RUN / "servers").glob(f"{name}-*")}):
         for pid_file, number in ((directory / "data/postmaster.pid", signal.SIGINT), (directory / "server.pid", signal.SIGTERM)):
             with contextlib.suppress(FileNotFoundError, IndexError, ValueError, ProcessLookupError):
                 pid = int(pid_file.read_text().split()[0])
