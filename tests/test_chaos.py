@@ -9,6 +9,8 @@ from chaos.main import Chaos
 from chaos.world import World
 from harness.environment import BIN
 
+pytestmark = pytest.mark.minutes
+
 ROUNDS = 8
 # Of these, each of a session's short forms has one, whatever else it has.
 CRASHES = ["connector killed", "worker killed", "postmaster killed", "worker terminated", "source killed and restarted", "server stopped, immediate"]

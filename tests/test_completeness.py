@@ -14,6 +14,8 @@ from harness.sources import SqliteSource
 from test_ledger import held, ledger
 from test_verify import found, verify
 
+pytestmark = pytest.mark.minutes
+
 DAYS = 400
 
 

@@ -3,6 +3,8 @@
 import pytest
 from harness import Cluster, Database, wait_for
 
+pytestmark = pytest.mark.minutes
+
 
 @pytest.fixture
 def cron(shop):

@@ -9,6 +9,8 @@ import random
 import pytest
 from harness import assert_equal_tables, wait_for
 
+pytestmark = pytest.mark.minutes
+
 ROWS, BATCH, PAGE = 24000, 500, 2000
 STUCK_AT = 9000  # the key on which the run waits
 BAD = (1000, 8999, 20000)  # rows that the target refuses

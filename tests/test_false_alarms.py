@@ -12,6 +12,8 @@ import pytest
 from harness import SqliteSource
 from harness.rest import Plain, Table
 
+pytestmark = pytest.mark.minutes
+
 DAY = datetime.timedelta(days=1)
 UTC = datetime.timezone.utc
 HISTORY, HEALTHY, FAULTS = 400, 42, 10  # days: before the first load, without any fault, with all of them

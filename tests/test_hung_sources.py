@@ -8,6 +8,8 @@ import pytest
 from harness import Cluster, Database, Proxy, wait_for
 from harness.environment import free_port
 
+pytestmark = pytest.mark.minutes
+
 
 SLEEPERS = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from harness import Cluster, Database, NotPermitted, Tracer, wait_for
 
+pytestmark = pytest.mark.minutes
+
 LAUNCHER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_insync launcher'"
 
 

@@ -13,6 +13,8 @@ from harness import Connector, Watch, growth, wait_for
 from harness.environment import BIN
 from harness.rest import Ords, Table
 
+pytestmark = pytest.mark.minutes
+
 # glibc moves these limits by what it meets; a heap that has two sizes at which it rests then steps from one to the other.
 STEADY_HEAP = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "65536"}
 

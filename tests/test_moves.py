@@ -9,6 +9,8 @@ from harness import BusyShop, Cluster, Database, copies, wait_for
 from harness.cluster import SUPERUSER, new_system
 from harness.environment import BIN, POSTMASTER
 
+pytestmark = pytest.mark.minutes
+
 
 @pytest.fixture(scope="module")
 def origin():
