@@ -35,6 +35,7 @@ MISTAKES = {
 def test_mistakes_in_requests_are_refused_where_they_are_written(db, api, options, words):
     (name,), (value,) = options, options.values()
     given = json.loads(value) if value.startswith("{") else value
+    db.execute("SET log_min_error_statement = panic")  # the statement itself holds what was given; nothing else in the log may
     db.create_rest_server("api", api.url)
     db.create_stream("items", "api", "items", key="id")
     api.forget()
