@@ -3,6 +3,8 @@
 import pytest
 from harness import Database, Proxy, copies, wait_for
 
+pytestmark = pytest.mark.minutes
+
 
 def test_a_slow_source_delays_only_itself(db, shop, mariadb):
     mariadb.query("CREATE TABLE lenta (id INT PRIMARY KEY); INSERT INTO lenta VALUES (1)")
