@@ -116,8 +116,13 @@ class Applier {
     std::vector<Difference> compare(const Batch& batch, bool only_keys);
     // Rows whose watermark (literals of the source, in this type of PostgreSQL) is at least this one are changing.
     void ignore_moving(const std::string& from, const std::string& type);
-    // The target's rows that compare() met in no batch.
-    std::vector<Difference> list_vanished();
+    // The target's rows that compare() met in no batch: how many there are of each slice, and `most` of them.
+    struct Vanished {
+        SliceChanges slices;
+        std::vector<Difference> rows;
+        bool is_cut = false;  // there are more
+    };
+    Vanished list_vanished(std::size_t most);
     // The keys of a batch, and of each whether its row changes at the moment.
     std::vector<std::pair<std::string, bool>> list_keys(const Batch& batch);
 

@@ -74,13 +74,21 @@ std::vector<std::pair<std::string, bool>> Applier::list_keys(const Batch& batch)
     return keys;
 }
 
-std::vector<Difference> Applier::list_vanished() {
+Applier::Vanished Applier::list_vanished(std::size_t most) {
     Scope scope(stream_, pg::Plans::any);
     seen_->register_relation(seen_relation_name);
-    std::vector<Difference> found;
-    const std::string bucket = ledger_ ? bucket_number(bucket_) : "0";
-    for (const auto& row : pg::query(vanished_rows_statement(shape_, delete_scope(), bucket)).rows)
-        found.push_back({Difference::Kind::extra, std::stoll(*row[0]), *row[1]});
+    Vanished found;
+    const std::string rows = vanished_rows_statement(shape_, delete_scope(), ledger_ ? bucket_number(bucket_) : "0");
+    for (const auto& row : pg::query(rows + " LIMIT " + std::to_string(most + 1)).rows)
+        found.rows.push_back({Difference::Kind::extra, std::stoll(*row[0]), *row[1]});
+    found.is_cut = found.rows.size() > most;
+    if (!found.is_cut) {
+        for (const auto& row : found.rows) found.slices[row.bucket]++;
+        return found;
+    }
+    found.rows.pop_back();
+    for (const auto& row : pg::query("SELECT v.bucket, count(*) FROM (" + rows + ") AS v GROUP BY v.bucket").rows)
+        found.slices[std::stoll(*row[0])] = std::stoll(*row[1]);
     return found;
 }
 

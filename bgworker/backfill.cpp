@@ -9,6 +9,7 @@ extern "C" {
 
 #include "bgworker/alert.hpp"
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/key_rows.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/server.hpp"
 
@@ -201,8 +202,10 @@ void Backfill::reread_moved(ConnectorProcess& connector) {
     }
     auto request = request_;
     request.erase("window");
-    request["only"] = *keys;
-    read(connector, request);
+    for (auto& part : in_parts(*keys)) {
+        request["only"] = std::move(part);
+        read(connector, request);
+    }
 }
 
 void Backfill::settle() {

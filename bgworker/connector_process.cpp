@@ -51,6 +51,22 @@ constexpr const char* passed_variables[] = {"PATH",         "HOME",          "OD
     throw pg::Error(ERRCODE_SYSTEM_ERROR, std::string(what) + ": " + strerror(code));
 }
 
+// Of the pipes' ends that stay open here. PostgreSQL, which closes files of its own to open others, has to know them.
+constexpr int kept_descriptors = 3;
+
+void release_descriptors(int count = kept_descriptors) noexcept {
+    for (int i = 0; i < count; i++) ReleaseExternalFD();
+}
+
+void acquire_descriptors() {
+    for (int i = 0; i < kept_descriptors; i++) {
+        if (pg::call([] { return AcquireExternalFD(); })) continue;
+        release_descriptors(i);
+        throw pg::Error(ERRCODE_INSUFFICIENT_RESOURCES, "too many files are open to start a connector", "",
+                        "Raise max_files_per_process.");
+    }
+}
+
 }  // namespace
 
 pg::Error error_from_frame(const nlohmann::json& payload) {
@@ -105,6 +121,16 @@ ConnectorProcess::~ConnectorProcess() {
 }
 
 void ConnectorProcess::spawn() {
+    acquire_descriptors();
+    try {
+        start_program();
+    } catch (...) {
+        release_descriptors();
+        throw;
+    }
+}
+
+void ConnectorProcess::start_program() {
     children::prepare();
     std::string program = settings::connector_path();
     int request[2], reply[2], words[2];
@@ -183,6 +209,7 @@ void ConnectorProcess::kill() noexcept {
     close(to_child_), close(from_child_), close(words_);
     pid_ = 0;
     to_child_ = from_child_ = words_ = -1;
+    release_descriptors();
 }
 
 bool ConnectorProcess::has_ended(std::string* how) const {
@@ -214,13 +241,18 @@ std::string ConnectorProcess::last_words() {
         if (c < ' ' || c > '~') c = '?';
     }
     text.erase(text.find_last_not_of(' ') + 1);
-    return text.size() > longest_words ? "…" + text.substr(text.size() - longest_words) : text;
+    return text.size() > longest_words ? "..." + text.substr(text.size() - longest_words) : text;
 }
 
 void ConnectorProcess::lost() {
     std::string how = "it closed its end of the pipe";
     // It is ending, most likely: give it a moment to say how before it is killed.
-    for (int i = 0; i < 500 && !has_ended(&how); i++) usleep(2000);
+    for (int i = 0; i < 500 && !has_ended(&how); i++) {
+        pg::call([] {
+            (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2, PG_WAIT_EXTENSION);
+            CHECK_FOR_INTERRUPTS();
+        });
+    }
     std::string words = last_words();
     kill();
     pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector is gone: " + how,

@@ -75,6 +75,7 @@ class ConnectorProcess {
     void report(const LogEntry& entry);
     void answer(const PermitRequest& request);
     void spawn();
+    void start_program();
     void write_all(std::string_view bytes);
     bool fill();  // reads what there is; false at the end of the stream
     void wait_for(int descriptor, unsigned events, std::chrono::steady_clock::time_point deadline);

@@ -28,6 +28,21 @@ std::vector<std::string> key_column_names(const Stream& stream) {
     return names;
 }
 
+std::vector<nlohmann::json> in_parts(const std::vector<std::vector<std::string>>& keys) {
+    constexpr std::size_t most_bytes = 4u << 20;  // escapes make six of one at the worst
+    std::vector<nlohmann::json> parts;
+    std::size_t bytes = most_bytes;
+    for (const auto& key : keys) {
+        if (bytes >= most_bytes) {
+            parts.push_back(nlohmann::json::array());
+            bytes = 0;
+        }
+        for (const auto& value : key) bytes += value.size() + 4;
+        parts.back().push_back(key);
+    }
+    return parts;
+}
+
 std::vector<std::string> version_key(const Stream& stream) {
     if (stream.has_option("filter")) return {};
     if (source_key_identifies(stream)) return stream.source_key;

@@ -21,7 +21,7 @@ Ledger require_ledger(const Stream& stream) {
     pg::Error error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     "stream \"" + stream.name + "\" has no column by which its rows could be counted into slices", "",
                     "Name a date or time of the target: SELECT sync_alter(" + pg::quote_literal(stream.name) +
-                        ", '{\"slice_column\": \"…\"}').");
+                        ", '{\"slice_column\": \"...\"}').");
     error.error_class = pg::ErrorClass::config;
     throw error;
 }

@@ -112,8 +112,8 @@ Mapping mapping_options(Oid role, Oid server) {
     std::string near = closest(name, std::vector<std::string_view>(names.begin(), names.end()));
     throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "server \"" + name + "\" does not exist", "",
                     !near.empty() ? "Perhaps you meant the server \"" + near + "\"."
-                                  : "Create it: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc (or insync_rest) "
-                                    "OPTIONS (…); see SELECT * FROM sync_options().");
+                                  : "Create it: CREATE SERVER ... FOREIGN DATA WRAPPER insync_odbc (or insync_rest) "
+                                    "OPTIONS (...); see SELECT * FROM sync_options().");
 }
 
 void check_driver(const Server& server) {
@@ -156,14 +156,14 @@ Server load_server(const std::string& name, Oid role) {
     if (!kind) {
         throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE,
                         "server \"" + name + "\" belongs to foreign-data wrapper \"" + wrapper + "\", not to pg_insync",
-                        "", "CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc (or insync_rest) OPTIONS (…);");
+                        "", "CREATE SERVER ... FOREIGN DATA WRAPPER insync_odbc (or insync_rest) OPTIONS (...);");
     }
     server.kind = *kind;
     if (!pg::call([&] { return compat::has_server_usage(found->serverid, role); })) {
         char* role_name = pg::call([&] { return GetUserNameFromId(role, true); });
         pg::Error error(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for foreign server " + name, "",
                         "GRANT USAGE ON FOREIGN SERVER " + pg::quote_identifier(name) + " TO " +
-                            (role_name != nullptr ? pg::quote_identifier(role_name) : "…") + ";");
+                            (role_name != nullptr ? pg::quote_identifier(role_name) : "...") + ";");
         error.error_class = pg::ErrorClass::config;
         throw error;
     }

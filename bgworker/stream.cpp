@@ -14,6 +14,7 @@ extern "C" {
 #include "bgworker/installation.hpp"
 #include "extension/near_miss.hpp"
 #include "extension/options.hpp"
+#include "extension/stream_options.hpp"
 
 namespace insync {
 
@@ -44,7 +45,7 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     stream.source_key_unique = *row[10] == "t";
     stream.mode = *row[11];
     stream.schedule = row[12];
-    stream.options = nlohmann::json::parse(*row[13]);
+    stream.options = with_objects(nlohmann::json::parse(*row[13]));
     // None are known of a source that has never been reached.
     if (const auto columns = nlohmann::json::parse(*row[14]); !columns.empty())
         stream.source_columns = parse_columns(columns);
@@ -144,7 +145,7 @@ void require_owner(const Stream& stream) {
                             : "the owner of the stream, role \"" + stream.owner + "\", does not exist",
                     another ? "The owner was dropped, and its name given to another role." : "",
                     "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) +
-                        ", '{\"owner\": \"…\"}').");
+                        ", '{\"owner\": \"...\"}').");
     error.error_class = pg::ErrorClass::config;
     throw error;
 }

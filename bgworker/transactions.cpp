@@ -6,13 +6,21 @@
 extern "C" {
 #include "access/xact.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 }
 
 namespace insync {
 
+void reload_settings() {
+    if (!ConfigReloadPending) return;
+    ConfigReloadPending = false;
+    pg::call([] { ProcessConfigFile(PGC_SIGHUP); });
+}
+
 void WorkerTransactions::begin() {
+    reload_settings();
     pg::call([] {
         SetCurrentStatementStartTimestamp();
         StartTransactionCommand();

@@ -33,7 +33,10 @@ class Transactions {
     }
 };
 
-// A background worker's.
+// Reads the configuration again if the server was told to; outside of transactions.
+void reload_settings();
+
+// A background worker's. What the server is told to read again (SIGHUP) counts from the next one on.
 class WorkerTransactions : public Transactions {
   public:
     void begin() override;

@@ -9,6 +9,7 @@ extern "C" {
 #include <map>
 
 #include "bgworker/bookkeeping.hpp"
+#include "bgworker/key_rows.hpp"
 #include "bgworker/run.hpp"
 #include "bgworker/server.hpp"
 
@@ -188,12 +189,9 @@ void Verification::compare_window(ConnectorProcess& connector, const nlohmann::j
     auto request = Run::read_request(stream_, "full", nullptr, 0);
     if (!window.is_null()) request["window"] = window;
     applier_.reset();
-    std::vector<Difference> found;
     read(connector, request, [&](const Batch& batch) {
-        transactions_.run([&] {
-            for (auto& difference : applier_->compare(batch, depth_ != Depth::rows))
-                found.push_back(std::move(difference));
-        });
+        auto found = transactions_.run([&] { return applier_->compare(batch, depth_ != Depth::rows); });
+        for (auto& difference : found) note(std::move(difference));
     });
     if (!applier_) return;
     for (const auto& [bucket, rows] : applier_->source_slices()) {
@@ -201,18 +199,33 @@ void Verification::compare_window(ConnectorProcess& connector, const nlohmann::j
     }
     applier_->limit_deletes(condition);
     if (stream_.option("deletes") != "ignore" && applier_->unreadable_rows() == 0) {
-        auto extra = transactions_.run([&] { return applier_->list_vanished(); });
-        if (!extra.empty()) sort_out_moved(connector, extra);
-        for (auto& difference : extra) found.push_back(std::move(difference));
+        auto vanished = transactions_.run([&] { return applier_->list_vanished(most_keys); });
+        if (vanished.is_cut) {
+            // Where so many are gone, they haven't moved.
+            for (auto& difference : vanished.rows) keep(std::move(difference));
+            for (const auto& [bucket, rows] : vanished.slices) verdict(bucket).extra += rows;
+            listed_ = std::max(listed_, static_cast<std::int64_t>(most_keys) + 1);
+        } else {
+            if (!vanished.rows.empty()) sort_out_moved(connector, vanished.rows);
+            for (auto& difference : vanished.rows) note(std::move(difference));
+        }
     }
     unreadable_ += applier_->unreadable_rows();
-    for (auto& difference : found) {
-        SliceVerdict& slice = verdict(difference.bucket);
-        slice.missing += difference.kind == Difference::Kind::missing;
-        slice.extra += difference.kind == Difference::Kind::extra;
-        slice.changed += difference.kind == Difference::Kind::changed;
-        if (listed_++ < static_cast<std::int64_t>(most_keys)) slice.differences.push_back(std::move(difference));
-    }
+}
+
+// Counts a row that differs, and keeps its key where there is room: most of the target can differ.
+void Verification::note(Difference difference) {
+    SliceVerdict& slice = verdict(difference.bucket);
+    slice.missing += difference.kind == Difference::Kind::missing;
+    slice.extra += difference.kind == Difference::Kind::extra;
+    slice.changed += difference.kind == Difference::Kind::changed;
+    keep(std::move(difference));
+}
+
+void Verification::keep(Difference difference) {
+    if (listed_++ >= static_cast<std::int64_t>(most_keys)) return;
+    SliceVerdict& slice = verdict(difference.bucket);
+    slice.differences.push_back(std::move(difference));
 }
 
 void Verification::read(ConnectorProcess& connector, const nlohmann::json& request,
@@ -228,17 +241,18 @@ void Verification::read(ConnectorProcess& connector, const nlohmann::json& reque
 
 // What isn't in the slice at the source may be in another one: such a row has changed, or is changing, and isn't gone.
 void Verification::sort_out_moved(ConnectorProcess& connector, std::vector<Difference>& extra) {
-    // Where so many are gone, they haven't moved.
-    if (!is_odbc_ || extra.size() > most_keys) return;
+    if (!is_odbc_) return;
     auto keys = transactions_.run([&] { return applier_->vanished_keys(); });
     if (!keys) return;
     std::map<std::string, bool> present;
     auto request = Run::read_request(stream_, "full", nullptr, 0);
-    request["only"] = *keys;
-    read(connector, request, [&](const Batch& batch) {
-        for (const auto& [key, is_moving] : transactions_.run([&] { return applier_->list_keys(batch); }))
-            present[key] = is_moving;
-    });
+    for (auto& part : in_parts(*keys)) {
+        request["only"] = std::move(part);
+        read(connector, request, [&](const Batch& batch) {
+            for (const auto& [key, is_moving] : transactions_.run([&] { return applier_->list_keys(batch); }))
+                present[key] = is_moving;
+        });
+    }
     for (auto& item : extra) {
         if (present.contains(item.key)) item.kind = Difference::Kind::changed;
     }

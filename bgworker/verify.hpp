@@ -56,6 +56,8 @@ class Verification {
     void read(ConnectorProcess& connector, const nlohmann::json& request,
               const std::function<void(const Batch&)>& take);
     void sort_out_moved(ConnectorProcess& connector, std::vector<Difference>& extra);
+    void note(Difference difference);
+    void keep(Difference difference);
     void count_unreadable();
     SliceVerdict& verdict(std::int64_t bucket);
     std::string window_text(std::int64_t bucket, bool end);

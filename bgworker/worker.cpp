@@ -80,12 +80,6 @@ bool is_in_the_way() {
     return shared::somebody_waits() || is_database_wanted();
 }
 
-void reload_settings() {
-    if (!ConfigReloadPending) return;
-    ConfigReloadPending = false;
-    pg::call([] { ProcessConfigFile(PGC_SIGHUP); });
-}
-
 void log_failure(const std::string& stream, const pg::Error& error) {
     // The detail may quote data of the source: it stands in insync.run, for the stream's owner.
     std::string context = error.context.empty() ? "stream " + stream : error.context;

@@ -269,7 +269,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         stream.options["response_watermark"] = description.response_watermark;
     if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
-                        "Name the column that tells what changed: watermark => '…'.");
+                        "Name the column that tells what changed: watermark => '...'.");
     }
     stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
     if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";

@@ -72,12 +72,12 @@ bool applies_at(const Option& option, Where where) {
 std::string where_to_put(const Option& option) {
     std::string name(option.name);
     if (applies_at(option, Where::mapping)) {
-        return "Put it in the user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (" + name + " '…').";
+        return "Put it in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (" + name + " '...').";
     }
     if (applies_at(option, Where::server)) {
-        return "Put it in the server: ALTER SERVER … OPTIONS (ADD " + name + " '…').";
+        return "Put it in the server: ALTER SERVER ... OPTIONS (ADD " + name + " '...').";
     }
-    return "Put it in the stream: sync_create(…, options => '{\"" + name + "\": \"…\"}').";
+    return "Put it in the stream: sync_create(..., options => '{\"" + name + "\": \"...\"}').";
 }
 
 bool is_of(const Option& option, Kind kind) {
@@ -138,7 +138,7 @@ OptionProblem unknown_option(Where where, Kind kind, std::string_view name) {
     if (where == Where::stream &&
         std::find(std::begin(stream_arguments), std::end(stream_arguments), name) != std::end(stream_arguments)) {
         return {message, quote(name) + " is an argument of sync_create() of its own.",
-                "Write sync_create(…, " + std::string(name) + " => '…')."};
+                "Write sync_create(..., " + std::string(name) + " => '...')."};
     }
     const Option* elsewhere = find_anywhere(name);
     if (elsewhere != nullptr && !is_of(*elsewhere, kind)) {
@@ -165,8 +165,8 @@ Problem check_keywords(const Option& option, const ConnectionKeywords& keywords)
                                  "The keyword " + quote(keyword) +
                                      " holds a credential, and everybody may see the "
                                      "options of a server.",
-                                 "Put it in the user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (" +
-                                     std::string(meant) + " '…')."};
+                                 "Put it in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (" +
+                                     std::string(meant) + " '...')."};
         }
     }
     bool whole = option.name == "connection_string";
@@ -193,7 +193,7 @@ Problem check_keywords(const Option& option, const ConnectionKeywords& keywords)
     }
     if (whole && !names_driver) {
         return OptionProblem{message, "It names neither a driver nor a data source.",
-                             "Begin it with Driver={…} or DSN=…."};
+                             "Begin it with Driver={...} or DSN=name."};
     }
     return std::nullopt;
 }

@@ -25,12 +25,12 @@ Problem check_odbc_server_set(const OptionMap& options) {
     }
     if (ways.empty()) {
         return OptionProblem{"one of the options \"driver\", \"dsn\" and \"connection_string\" is required", "",
-                             "For example: CREATE SERVER … FOREIGN DATA WRAPPER insync_odbc OPTIONS (driver 'MariaDB "
-                             "Unicode', host '…', database '…')."};
+                             "For example: CREATE SERVER ... FOREIGN DATA WRAPPER insync_odbc OPTIONS (driver 'MariaDB "
+                             "Unicode', host '...', database '...')."};
     }
     if (ways.size() > 1) {
         return OptionProblem{"options " + quote(ways[0]) + " and " + quote(ways[1]) + " exclude each other", "",
-                             "Keep one: ALTER SERVER … OPTIONS (DROP " + std::string(ways[1]) + ")."};
+                             "Keep one: ALTER SERVER ... OPTIONS (DROP " + std::string(ways[1]) + ")."};
     }
     if (ways[0] == "connection_string") {
         for (std::string_view part : {"host", "port", "database", "driver_options"}) {
@@ -120,7 +120,7 @@ Problem check_rest_server_set(const OptionMap& options) {
     const std::string_view url = value("base_url");
     if (url.empty()) {
         return OptionProblem{"the option \"base_url\" is required", "",
-                             "For example: CREATE SERVER … FOREIGN DATA WRAPPER insync_rest OPTIONS (base_url "
+                             "For example: CREATE SERVER ... FOREIGN DATA WRAPPER insync_rest OPTIONS (base_url "
                              "'https://api.example.com/v1/')."};
     }
     if (const std::string_view tls = value("tls"); !tls.empty()) {
@@ -143,10 +143,11 @@ Problem check_rest_server_set(const OptionMap& options) {
         }
         const std::string_view authority = given.substr(0, given.find('/', given.find("://") + 3));
         if (authority.find('@') != std::string_view::npos) {
-            return OptionProblem{"invalid value for option " + quote(name),
-                                 "It holds a user or password, and everybody may see the options of a server.",
-                                 "Put them in the user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (user '…', "
-                                 "password '…')."};
+            return OptionProblem{
+                "invalid value for option " + quote(name),
+                "It holds a user or password, and everybody may see the options of a server.",
+                "Put them in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (user '...', "
+                "password '...')."};
         }
     }
     const std::string_view auth = value("auth");

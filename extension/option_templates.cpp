@@ -1,6 +1,8 @@
 // Checks templates; see option_templates.hpp.
 #include "extension/option_templates.hpp"
 
+#include <set>
+
 #include <nlohmann/json.hpp>
 
 #include "extension/option_values.hpp"
@@ -54,7 +56,10 @@ ValueProblem check_templates(const Option& option, std::string_view value) {
 
 ValueProblem check_headers(std::string_view value) {
     const auto headers = nlohmann::json::parse(value, nullptr, false);
+    std::set<std::string> names;
     for (const auto& [name, member] : headers.items()) {
+        if (!names.insert(to_lower(name)).second)
+            return {"It has the header " + quote_for_message(name) + " twice.", "Upper and lower case are the same."};
         if (!can_be_header_name(name))
             return {quote_for_message(name) + " is no name of a header.",
                     "Letters, digits and dashes make one, such as {\"Accept-Language\": \"es\"}."};

@@ -209,7 +209,7 @@ std::string quote_for_message(std::string_view text) {
     for (char c : text) {
         quoted += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
     }
-    return quoted + (clipped ? "…\"" : "\"");
+    return quoted + (clipped ? "...\"" : "\"");
 }
 
 Parsed<std::chrono::milliseconds> parse_duration(std::string_view text) {

@@ -408,7 +408,7 @@ inline constexpr Option table[] = {
      .type = json_options,
      .where = stream,
      .kinds = rest,
-     .description = "Options of the resource whose rows {parent.…} names, such as {\"source\": \"orders\", \"key\": "
+     .description = "Options of the resource whose rows {parent....} names, such as {\"source\": \"orders\", \"key\": "
                     "\"id\", \"watermark\": \"updated_at\"}: the stream reads its own path for each of them."},
     {.name = "delete_feed",
      .type = json_options,

@@ -56,13 +56,13 @@ bool equal_ignoring_case(const std::string& a, const std::string& b) {
 void define(bool preloaded) {
     DefineCustomStringVariable("insync.databases", "Databases whose streams the workers run, separated by commas.",
                                "* stands for every database that accepts connections.", &databases_text, "*",
-                               PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+                               PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(
         "insync.odbc_drivers", "ODBC drivers that servers may name, separated by commas.",
         "Names as registered in odbcinst.ini; * stands for every registered driver.", &odbc_drivers_text,
         "SQLite3, MariaDB Unicode, MariaDB, MySQL ODBC 8.0 Unicode Driver, PostgreSQL Unicode, PostgreSQL ANSI, "
         "FreeTDS, ODBC Driver 17 for SQL Server, ODBC Driver 18 for SQL Server, Oracle",
-        PGC_SUSET, 0, nullptr, nullptr, nullptr);
+        PGC_SUSET, GUC_LIST_INPUT, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("insync.connector", "The connector program.",
                                "Empty: pg_insync_connector beside the server's own program.", &connector_text, "",
                                PGC_SUSET, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);

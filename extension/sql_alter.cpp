@@ -254,7 +254,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_alter()");
         const std::string name = required_text(fcinfo, 0, "name");
-        nlohmann::json members = json_argument(fcinfo, 1);
+        nlohmann::json members = with_objects(json_argument(fcinfo, 1));
         if (!members.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
         Stream stream = load_stream(name);
         Changes changes = set_members(stream, members);

@@ -31,7 +31,7 @@ Ledger require_ledger(const Stream& stream) {
         ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         "stream \"" + stream.name + "\" has no slices, as no date or time of its target tells when its rows are of", "",
         "Name a column: SELECT sync_alter(" + pg::quote_literal(stream.name) +
-            ", '{\"slice_column\": \"…\"}'); or read everything: SELECT sync_trigger(" +
+            ", '{\"slice_column\": \"...\"}'); or read everything: SELECT sync_trigger(" +
             pg::quote_literal(stream.name) + ", 'full').");
 }
 

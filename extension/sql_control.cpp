@@ -7,6 +7,7 @@ extern "C" {
 #include "storage/ipc.h"
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
@@ -126,7 +127,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         if (context == nullptr || !IsA(context, CallContext) || context->atomic) {
             throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION,
                             "sync_run() can't run inside a transaction block, as it commits after each batch", "",
-                            "CALL it by itself, or ask the workers: SELECT sync_trigger('…').");
+                            "CALL it by itself, or ask the workers: SELECT sync_trigger('...').");
         }
         begin_change("sync_run()");
         std::string name = required_text(fcinfo, 0, "name");
@@ -174,10 +175,13 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
             pg::Rows rows;
             {
                 Bookkeeping bookkeeping;
+                // Where a transaction keeps its first snapshot, that never shows the end of a run.
+                pg::call([] { PushActiveSnapshot(GetLatestSnapshot()); });
                 rows = pg::query(
                     "SELECT r.status, r.stream_id, r.xmin::text = pg_current_xact_id_if_assigned()::xid::text FROM "
                     "insync.run AS r WHERE r.id = $1::bigint",
-                    {run_id});
+                    {run_id}, pg::Sees::pushed_snapshot);
+                pg::call([] { PopActiveSnapshot(); });
             }
             std::optional<Stream> stream;
             if (!rows.empty()) stream = load_stream(std::stoi(*rows.first()[1]));
@@ -197,7 +201,7 @@ Datum sync_wait(PG_FUNCTION_ARGS) {
             }
             TimestampTz now = GetCurrentTimestamp();
             if (now >= deadline)
-                throw pg::Error(ERRCODE_QUERY_CANCELED,
+                throw pg::Error(ERRCODE_OBJECT_IN_USE,
                                 "run " + run_id + " of stream \"" + stream->name + "\" is still " + status, "",
                                 "The run goes on; sync_wait() can be called again.");
             long left = static_cast<long>((deadline - now) / 1000 + 1);

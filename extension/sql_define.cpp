@@ -83,7 +83,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         if (auto key = text_argument(fcinfo, 4)) stream.key = parse_name_list(*key);
         if (auto watermark = text_argument(fcinfo, 5)) stream.watermark = parse_name_list(*watermark);
         stream.schedule = text_argument(fcinfo, 6);
-        stream.options = json_argument(fcinfo, 7);
+        stream.options = with_objects(json_argument(fcinfo, 7));
         const Server server = load_server(stream.server, GetUserId());
         const bool made = create_stream(stream, server, target_name, !target_name.empty());
         tell_how_it_runs(stream);
@@ -100,7 +100,7 @@ Datum sync_create_all(PG_FUNCTION_ARGS) {
         const Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
         const std::string pattern = text_argument(fcinfo, 1).value_or("%");
         const pg::Value schema = text_argument(fcinfo, 2);
-        const auto options = json_argument(fcinfo, 3);
+        const auto options = with_objects(json_argument(fcinfo, 3));
         const pg::Value schedule = text_argument(fcinfo, 4);
         check_stream_options(options, server.kind);
         SourceSession session;

@@ -37,7 +37,7 @@ class Check {
     // `summary` comes before the list, with the number of findings before it; `hint` says what to do.
     void add_to(ResultSet& result, const std::string& summary, const std::string& hint) const {
         bool well = severity_ == Severity::ok;
-        std::string list = list_ + (count_ > most_names ? "; …" : "");
+        std::string list = list_ + (count_ > most_names ? "; ..." : "");
         std::string message = summary.empty() ? list : std::to_string(count_) + " " + summary + ": " + list;
         result.add({name_, std::string(name_of(severity_)), well ? all_well_ : message,
                     well || hint.empty() ? pg::Value() : pg::Value(hint)});
@@ -169,10 +169,10 @@ void check_runs(ResultSet& result) {
         if (*row[3] != "0") rejects.find(Severity::warning, stream + " (" + *row[3] + ")");
     }
     runs.add_to(result, "of " + all + " failing",
-                "SELECT * FROM sync_status() shows when they are tried again; SELECT sync_trigger('…') does it now.");
-    paused.add_to(result, "of " + all + " paused", "SELECT sync_resume('…') lets one go on.");
+                "SELECT * FROM sync_status() shows when they are tried again; SELECT sync_trigger('...') does it now.");
+    paused.add_to(result, "of " + all + " paused", "SELECT sync_resume('...') lets one go on.");
     rejects.add_to(result, "of " + all + " with rejected rows",
-                   "SELECT * FROM insync.error says why; SELECT sync_replay('…') applies them again.");
+                   "SELECT * FROM insync.error says why; SELECT sync_replay('...') applies them again.");
 }
 
 void check_gaps(ResultSet& result, const GapQuestion& question) {

@@ -12,6 +12,7 @@ extern "C" {
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "bgworker/apply.hpp"
 #include "bgworker/installation.hpp"
@@ -69,7 +70,6 @@ class Records {
         : stream_(stream), text_(std::move(text)), columns_(stream.source_columns) {
         pg::PinnedSettings settings;
         pg::Spi spi;
-        count_ = std::stoll(*pg::query(std::string("SELECT count(*)") + records_source, {text_}).first()[0]);
         for (auto& row : pg::query(std::string("SELECT DISTINCT m.name COLLATE \"C\"") + records_source +
                                        ", jsonb_object_keys(CASE jsonb_typeof(i.item) WHEN 'object' THEN i.item ELSE "
                                        "'{}' END) AS m (name) ORDER BY 1",
@@ -93,19 +93,18 @@ class Records {
         encode_ = "SELECT " + record_values(columns_) + records_source + ", jsonb_to_record(" + record_ + ") AS r (" +
                   record_types(columns_) + ") WHERE jsonb_typeof(i.item) = 'object' AND NOT (" + misspelt() +
                   ") ORDER BY i.number";
+        split();
     }
 
-    std::int64_t count() const { return count_; }
+    // Batches of records, in their order.
+    std::size_t parts() const { return parts_.size(); }
     const std::vector<SourceColumn>& columns() const { return columns_; }
 
-    // The records behind `first`, up to `last`.
-    void read(std::int64_t first, std::int64_t last, Batch& batch) const {
+    // Appends the records of a part; it can be read once.
+    void read(std::size_t number, Batch& batch) {
         pg::PinnedSettings settings;
         pg::Spi spi;
-        const auto part = pg::query(std::string("SELECT jsonb_agg(i.item ORDER BY i.number)") + records_source +
-                                        " WHERE i.number > $2::bigint AND i.number <= $3::bigint",
-                                    {text_, std::to_string(first), std::to_string(last)});
-        const std::string records = *part.first()[0];
+        const std::string records = std::exchange(parts_[number].records, {});
         auto others = pg::query(
             std::string("SELECT i.item") + records_source + " WHERE jsonb_typeof(i.item) <> 'object' ORDER BY i.number",
             {records});
@@ -115,10 +114,23 @@ class Records {
                                  {"message", "the record is not a JSON object"}});
         }
         reject_typos(records, batch);
-        encode(records, last - first, batch);
+        encode(records, parts_[number].count, batch);
     }
 
   private:
+    struct Part {
+        std::string records;  // a JSON array
+        std::int64_t count;
+    };
+
+    // Once for all batches: to find those of each among all of them would take the square of their number.
+    void split() {
+        const auto rows = pg::query(std::string("SELECT jsonb_agg(i.item ORDER BY i.number), count(*)") +
+                                        records_source + " GROUP BY (i.number - 1) / $2::bigint ORDER BY min(i.number)",
+                                    {std::exchange(text_, {}), std::to_string(settings::batch_rows())});
+        for (const auto& row : rows.rows) parts_.push_back({*row[0], std::stoll(*row[1])});
+    }
+
     // Appends records. Where one can't be converted, both halves for themselves, until it is alone: it is rejected.
     void encode(const std::string& records, std::int64_t count, Batch& batch) const {
         pg::check_interrupts();
@@ -322,7 +334,7 @@ class Records {
 
     const Stream& stream_;
     std::string text_;
-    std::int64_t count_ = 0;
+    std::vector<Part> parts_;
     std::vector<Typo> typos_;
     std::vector<std::string> members_;
     std::vector<std::string> known_members_;  // that are a column, or hold what one points to
@@ -371,13 +383,11 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
             return run_id;
         };
         Batch batch;
-        for (std::int64_t first = 0; first < records.count();) {
-            std::int64_t last = std::min<std::int64_t>(records.count(), first + settings::batch_rows());
+        for (std::size_t part = 0; part < records.parts(); part++) {
             batch.clear();
-            records.read(first, last, batch);
+            records.read(part, batch);
             counts.add(applier.apply(batch, run));
             applier.committed();
-            first = last;
         }
         if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, applier.notes());
         std::int64_t rejected = applier.rejected_rows();  // those included that were known already

@@ -44,7 +44,7 @@ void require_superuser(Where where, Kind kind, const OptionMap& options) {
         throw pg::Error(
             ERRCODE_INSUFFICIENT_PRIVILEGE,
             "only a superuser may set option \"" + std::string(option.name) + "\" of a " + name_of(where), "",
-            "A superuser creates the server; GRANT USAGE ON FOREIGN SERVER … TO … lets others make streams on it.");
+            "A superuser creates the server; GRANT USAGE ON FOREIGN SERVER ... TO ... lets others make streams on it.");
     }
 }
 

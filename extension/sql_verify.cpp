@@ -106,7 +106,7 @@ Datum sync_verify(PG_FUNCTION_ARGS) {
                             "stream \"" + stream.name + "\" has no slices, so that all of it can be compared only",
                             "No date or time of its target tells when its rows are of.",
                             "Leave out \"from\" and \"to\", or name a column: SELECT sync_alter(" +
-                                pg::quote_literal(stream.name) + ", '{\"slice_column\": \"…\"}').");
+                                pg::quote_literal(stream.name) + ", '{\"slice_column\": \"...\"}').");
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
         if (!lock.held())
             throw pg::Error(ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",

@@ -32,6 +32,20 @@ void check_zone(const nlohmann::json& options, const char* name) {
 
 }  // namespace
 
+nlohmann::json with_objects(nlohmann::json options) {
+    if (!options.is_object()) return options;
+    for (auto& [name, value] : options.items()) {
+        const Option* option = value.is_string() ? find_option(Where::stream, name) : nullptr;
+        const bool is_object =
+            option != nullptr && (option->type == ValueType::json_object || option->type == ValueType::text_map ||
+                                  option->type == ValueType::json_options);
+        if (!is_object) continue;
+        auto parsed = nlohmann::json::parse(value.get_ref<const std::string&>(), nullptr, false);
+        if (parsed.is_object()) value = std::move(parsed);
+    }
+    return options;
+}
+
 void check_stream_options(const nlohmann::json& options, Kind kind) {
     if (!options.is_object())
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", "",

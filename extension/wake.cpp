@@ -99,10 +99,10 @@ void require_workers() {
         throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run, because pg_insync is not preloaded",
                         "",
                         "Add pg_insync to shared_preload_libraries and restart the server, or run in this session: "
-                        "CALL sync_run('…').");
+                        "CALL sync_run('...').");
     }
     throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no workers run for this database", "",
-                    "Add it to the setting insync.databases, or run in this session: CALL sync_run('…').");
+                    "Add it to the setting insync.databases, or run in this session: CALL sync_run('...').");
 }
 
 }  // namespace insync

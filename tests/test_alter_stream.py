@@ -36,6 +36,18 @@ def history(db):
     return db.query("SELECT id, status, inserted FROM insync.run ORDER BY id")
 
 
+@pytest.mark.parametrize("how", ["create", "alter"])
+def test_an_object_may_be_written_as_a_text(db, shop, how):
+    """As options of servers are, which have no other form."""
+    text = '{"doble": "cantidad * 2"}'
+    db.create_stream("ventas", "tienda", "ventas", target="ventas", watermark="actualizado", options={"columns": text} if how == "create" else {})
+    if how == "alter":
+        alter(db, "ventas", columns=text)
+    db.run("ventas")
+    assert db.value("SELECT options -> 'columns' ->> 'doble' FROM insync.stream") == "cantidad * 2"
+    assert db.value("SELECT bool_and(doble = 2 * cantidad) FROM ventas") is True
+
+
 @pytest.fixture
 def replica(db):
     """Another server with the same table, which has what the first one has, and a row more."""

@@ -368,3 +368,19 @@ def test_an_api_is_verified(db, api):
     assert tuple(sum(row[name] for row in rows) for name in ("missing", "extra", "changed")) == (1, 1, 1)
     assert db.dicts("SELECT * FROM sync_verify('items')") == []
     assert db.query("SELECT id, name FROM items ORDER BY id") == sorted((row["id"], row["name"]) for row in api.rows())
+
+
+def test_more_keys_than_a_request_holds_are_looked_up_in_parts(db, sqlite):
+    """What vanished from a slice is looked up by its keys; here they are 68 MiB, and a request takes 64."""
+    size, rows = 2000, 36_000
+    sqlite.execute("CREATE TABLE ventas (id VARCHAR(2100) PRIMARY KEY, fecha DATE, tocado TIMESTAMP)")
+    sqlite.execute(
+        f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
+        f" INSERT INTO ventas SELECT printf('%.*c', {size}, 'x') || i, '{FIRST}', '{FIRST} 12:00:00' FROM n"
+    )
+    db.create_server("tienda", **sqlite.server_options())
+    create(db, max_deletes="100%")
+    sqlite.execute("DELETE FROM ventas WHERE rowid > 10")
+    run, _ = backfill(db, FIRST, FIRST)
+    assert run["deleted"] == rows - 10
+    assert db.value("SELECT count(*) FROM ventas") == 10

@@ -65,6 +65,35 @@ def test_two_triggers_at_once_are_one_run_after_another(stream):
     assert stream.value("SELECT count(*) FROM insync.run WHERE status NOT IN ('succeeded')") == 0
 
 
+# --------------------------------------------------------------------------------------------------------- sync_wait
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_a_wait_sees_the_end_of_a_run_in_every_isolation(stream, level):
+    with stream.connect(autocommit=False) as blocker, stream.connect(autocommit=False) as session:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        run = stream.trigger("ventas")
+        session.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+        assert session.execute("SELECT count(*) FROM insync.run WHERE status IN ('queued', 'running')").fetchone() == (1,)
+        blocker.rollback()
+        assert session.execute("SELECT sync_wait(%s, '60 s')", (run,)).fetchone() == ("succeeded",)
+
+
+def test_a_wait_that_takes_too_long_can_be_caught(stream):
+    """`WHEN OTHERS` catches all but cancels and failed assertions."""
+    with stream.connect(autocommit=False) as blocker:
+        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (1, '', 0)")
+        run = stream.trigger("ventas")
+        with pytest.raises(psycopg.errors.ObjectInUse, match="is still"):
+            stream.execute("SELECT sync_wait(%s, '0 s')", run)
+        stream.execute(
+            f"DO $$ BEGIN PERFORM sync_wait({run}, '0 s'); RAISE 'it ended'; EXCEPTION WHEN OTHERS THEN"
+            " IF SQLSTATE <> '55006' THEN RAISE; END IF; END $$"
+        )
+        blocker.rollback()
+    assert stream.wait(run) == "succeeded"
+
+
 # ------------------------------------------------------------------------------------------------------ CALL sync_run
 
 

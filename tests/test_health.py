@@ -67,7 +67,7 @@ def test_each_trouble_is_told_with_what_to_do(db, shop, health):
     assert message.startswith("2 of 6 streams failing: guardada (") and "; rota (target public.rota does not exist)" in message, message
     assert "max_deletes" in message or "would" in message, message
     assert found["runs"][2].startswith("SELECT * FROM sync_status()")
-    assert found["paused"] == ("warning", "1 of 6 streams paused: parada", "SELECT sync_resume('…') lets one go on.")
+    assert found["paused"] == ("warning", "1 of 6 streams paused: parada", "SELECT sync_resume('...') lets one go on.")
     assert found["rejects"][1] == "1 of 6 streams with rejected rows: rechazos (2)"
     assert found["gaps"] == ("warning", "1 with gaps: huecos (0 critical, 2 warnings)",
                              "SELECT * FROM sync_gaps() shows them; SELECT fix FROM sync_gaps() \\gexec repairs them.")  # fmt: skip

@@ -127,7 +127,7 @@ def test_a_stream_without_its_owner_does_nothing(db, owner, loss, function):
     with pytest.raises(psycopg.Error) as raised:
         db.execute(function)
     assert name in str(raised.value) and raised.value.sqlstate == "42704", raised.value
-    assert '\'{"owner": "…"}\'' in raised.value.diag.message_hint
+    assert '\'{"owner": "..."}\'' in raised.value.diag.message_hint
     assert db.value("SELECT count(*) FROM propia.ventas") == 0
     run = db.run("suya", expect="failed")
     assert name in run["message"]

@@ -199,9 +199,10 @@ bool RequestLoop::run() {
     // The exception's own text would quote the request, which may hold a password.
     const Failure unknown_form(FailureClass::config, "the request isn't valid JSON of a known form");
     std::string line;
-    while (read_line(line)) {
-        if (line.empty()) continue;
+    while (true) {
         try {
+            if (!read_line(line)) break;
+            if (line.empty()) continue;
             const json request = parse_json(line);
             if (request.value("verb", "") == "close") return true;
             serve(request);
@@ -276,7 +277,10 @@ bool RequestLoop::read_line(std::string& line) {
             pending_.erase(0, end + 1);
             return true;
         }
-        if (pending_.size() > longest_line) return false;
+        if (pending_.size() > longest_line) {
+            pending_.clear();
+            throw Failure(FailureClass::source, "a request is longer than the connector takes (64 MiB)");
+        }
         char buffer[64 * 1024];
         const ssize_t count = ::read(input_, buffer, sizeof buffer);
         if (count < 0 && errno == EINTR) continue;

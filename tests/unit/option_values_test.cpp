@@ -309,7 +309,7 @@ TEST(ConnectionString, KnowsKeywordsInTheirSpellings) {
 
 TEST(QuoteForMessage, ClipsAtAWholeCharacter) {
     std::string text = std::string(59, 'a') + "éé";
-    EXPECT_EQ(quote_for_message(text), "\"" + std::string(59, 'a') + "…\"");
+    EXPECT_EQ(quote_for_message(text), "\"" + std::string(59, 'a') + "...\"");
 }
 
 TEST(QuoteForMessage, ReplacesControlCharacters) {

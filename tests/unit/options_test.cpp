@@ -103,8 +103,8 @@ TEST(OptionName, SuggestsWhatOtherWrappersCallDifferently) {
     EXPECT_EQ(problem(Where::server, "dbname", "x").hint, "Perhaps you meant the option \"database\".");
     EXPECT_EQ(problem(Where::mapping, "username", "x").hint, "Perhaps you meant the option \"user\".");
     EXPECT_EQ(problem(Where::server, "PWD", "x").hint,
-              "Perhaps you meant the option \"password\". Put it in the user mapping: CREATE USER MAPPING FOR … "
-              "SERVER … OPTIONS (password '…').");
+              "Perhaps you meant the option \"password\". Put it in the user mapping: CREATE USER MAPPING FOR ... "
+              "SERVER ... OPTIONS (password '...').");
 }
 
 TEST(OptionName, ListsTheValidOnesWhenNothingIsNear) {
@@ -120,11 +120,12 @@ TEST(OptionName, TellsWhereAKnownOptionBelongs) {
     auto password = problem(Where::server, "password", "hunter2");
     EXPECT_EQ(password.message, "invalid option \"password\"");
     EXPECT_EQ(password.detail, "\"password\" is an option of a user mapping, not of a server.");
-    EXPECT_EQ(password.hint, "Put it in the user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (password '…').");
+    EXPECT_EQ(password.hint,
+              "Put it in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (password '...').");
     EXPECT_EQ(problem(Where::mapping, "host", "x").hint,
-              "Put it in the server: ALTER SERVER … OPTIONS (ADD host '…').");
+              "Put it in the server: ALTER SERVER ... OPTIONS (ADD host '...').");
     EXPECT_EQ(problem(Where::server, "lookback", "1").hint,
-              "Put it in the stream: sync_create(…, options => '{\"lookback\": \"…\"}').");
+              "Put it in the stream: sync_create(..., options => '{\"lookback\": \"...\"}').");
     EXPECT_EQ(problem(Where::other, "host", "x").detail,
               "\"host\" is an option of a server, not of a foreign-data wrapper or foreign table.");
 }
@@ -136,7 +137,7 @@ TEST(OptionName, TellsThatNoneIsValidOnAForeignTable) {
 TEST(OptionName, PointsOutArgumentsOfSyncCreate) {
     auto found = problem(Where::stream, "schedule", "1 min");
     EXPECT_EQ(found.detail, "\"schedule\" is an argument of sync_create() of its own.");
-    EXPECT_EQ(found.hint, "Write sync_create(…, schedule => '…').");
+    EXPECT_EQ(found.hint, "Write sync_create(..., schedule => '...').");
 }
 
 TEST(OptionName, SurvivesHostileNames) {
@@ -501,6 +502,10 @@ TEST(RestOptions, HeadersThatNoRequestCanSend) {
         EXPECT_EQ(problem_of(Where::server, "headers", "{\"" + std::string(name) + "\": \"x\"}"), "") << name;
     }
     // What may hold a secret isn't repeated.
+    EXPECT_EQ(
+        problem_of(Where::server, "headers", R"({"X-Shop": "a", "x-shop": "b"})"),
+        "invalid value for option \"headers\" | It has the header \"x-shop\" twice. | Upper and lower case are the "
+        "same.");
     EXPECT_EQ(problem_of(Where::server, "headers", R"({"X-Token": "s3cr3t {sinze}"})").find("s3cr3t"),
               std::string::npos);
     EXPECT_EQ(problem_of(Where::server, "key_scan", R"({"headers": {"X-Token": "s3cr3t\n"}})").find("s3cr3t"),

@@ -35,7 +35,7 @@ std::string record_text(const SourceColumn& column, const Cell& cell) {
     std::string literal = literal_of(column, cell);
     if (column.is_key && !is_valid_utf8(literal)) literal = escaped(literal);
     if (literal.size() <= max_record_bytes) return replaced_utf8(literal);
-    return replaced_utf8(utf8_prefix(literal, max_record_bytes)) + "…";
+    return replaced_utf8(utf8_prefix(literal, max_record_bytes)) + "...";
 }
 
 }  // namespace

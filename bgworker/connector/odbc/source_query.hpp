@@ -27,9 +27,9 @@ class MarkedText {
 };
 
 struct SourceQuery {
-    MarkedText with;     // SQL Server: "WITH a AS (…)", which it doesn't take in parentheses
+    MarkedText with;     // SQL Server: "WITH a AS (...)", which it doesn't take in parentheses
     MarkedText select;   // what stands in parentheses behind FROM
-    MarkedText options;  // SQL Server: "OPTION (…)", with which a statement ends
+    MarkedText options;  // SQL Server: "OPTION (...)", with which a statement ends
 
     std::size_t markers() const { return with.markers() + select.markers() + options.markers(); }
 };

@@ -87,7 +87,7 @@ std::string quoted_text(std::string_view text) {
         if (is_blank && !line.empty() && line.back() != ' ') line += ' ';
     }
     const std::string_view shown = trim(utf8_prefix(line, longest_quote));
-    return std::string(shown) + (is_cut || shown.size() < trim(line).size() ? "…" : "");
+    return std::string(shown) + (is_cut || shown.size() < trim(line).size() ? "..." : "");
 }
 
 std::string status_text(long status) {

@@ -75,7 +75,7 @@ Auth::Auth(const OpenRequest& request, const Settings& settings)
         std::string value = member(request.credentials, name);
         if (value.empty()) {
             throw Failure(FailureClass::config, "auth \"" + auth + "\" needs " + name + " in the user mapping", "",
-                          std::string("CREATE USER MAPPING FOR … SERVER … OPTIONS (") + name + " '…');");
+                          std::string("CREATE USER MAPPING FOR ... SERVER ... OPTIONS (") + name + " '...');");
         }
         return value;
     };

@@ -140,7 +140,7 @@ void look_at_children(Explorer& explorer, Session& session, const Settings& sett
                 const Value value = field ? parents.page().value(row, *field) : Value();
                 if (value.kind == Value::Kind::absent) {
                     throw Failure(FailureClass::config, "the parent's rows have no field \"" + names[i] + "\"", "",
-                                  "Check the placeholders {parent.…} and the option parent.");
+                                  "Check the placeholders {parent....} and the option parent.");
                 }
                 guesses[i].add(value);
                 values.texts["parent." + names[i]] = value.text;

@@ -91,7 +91,7 @@ HttpRequest Endpoint::request(const Values& given) const {
     if (values.order.empty()) values.order = constants.order;
     auto missing = [](const char* what) {
         return Failure(FailureClass::config, std::string("a placeholder in the option ") + what + " has no value here",
-                       "", "Put it into an optional part: [[…]].");
+                       "", "Put it into an optional part: [[...]].");
     };
     HttpRequest request;
     request.method = method;
@@ -126,10 +126,8 @@ HttpRequest Endpoint::request(const Values& given) const {
             if (!json.is_discarded() && render_texts(json, values)) request.body = json.dump();
         }
         if (!request.body) throw missing("body");
-        const bool has_type = std::any_of(request.headers.begin(), request.headers.end(), [](const auto& header) {
-            return header.first.size() == 12 && (header.first[0] | 0x20) == 'c' && header.first.ends_with("ype");
-        });
-        if (!has_type && body_place == Place::json) request.headers.emplace_back("Content-Type", "application/json");
+        if (body_place == Place::json && !has_header(request.headers, "content-type"))
+            request.headers.emplace_back("Content-Type", "application/json");
     }
     return request;
 }

@@ -217,6 +217,11 @@ std::string words_of(CURLcode code, const char* buffer) {
 
 }  // namespace
 
+bool has_header(const Headers& headers, std::string_view name) {
+    return std::any_of(headers.begin(), headers.end(),
+                       [&](const auto& header) { return to_lower(header.first) == name; });
+}
+
 std::optional<std::string> HttpResponse::header(std::string_view name) const {
     for (const auto& [each, value] : headers) {
         if (each == name) return value;

@@ -7,12 +7,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace insync::rest {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
+
+// Whether there is a header of that name (in lower case), however it is written.
+bool has_header(const Headers& headers, std::string_view name);
 
 struct HttpRequest {
     std::string method = "GET";

@@ -16,7 +16,7 @@ std::string excerpt(std::string_view text) {
     for (char& c : out) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
     }
-    return "\"" + out + (text.size() > limit ? "…\"" : "\"");
+    return "\"" + out + (text.size() > limit ? "...\"" : "\"");
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ std::string names_in(std::string_view object) {
         if (count < most) names += (names.empty() ? "" : ", ") + std::string(utf8_prefix(name.text, 60));
         count++;
     } while (cursor.next_or_close('}'));
-    return replaced_utf8(names) + (count > most ? ", …" : "");
+    return replaced_utf8(names) + (count > most ? ", ..." : "");
 }
 
 }  // namespace insync::rest

@@ -142,7 +142,7 @@ std::string storable_json(std::string_view json) {
     if (depth.deepest <= max_json_depth) return out;
     std::string text = "\"";
     append_escaped(text, utf8_prefix(out, beginning));
-    return text + "…\"";
+    return text + "...\"";
 }
 
 }  // namespace insync::rest

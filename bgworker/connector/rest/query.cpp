@@ -28,7 +28,7 @@ constexpr int most_restarts = 5;
 std::string clip(std::string_view text) {
     constexpr std::size_t longest = 200;
     std::string clipped = replaced_utf8(utf8_prefix(text, longest));
-    return text.size() > longest ? clipped + "…" : clipped;
+    return text.size() > longest ? clipped + "..." : clipped;
 }
 
 // What a GraphQL answer says of an error: its first message, and in how many seconds a throttled request may come
@@ -215,7 +215,7 @@ bool Query::next() {
             if (++restarts_ > most_restarts) {
                 throw Failure(FailureClass::transient, "the source's rows move while they are read",
                               "No page continues the one before it.",
-                              "Ask for an order that is unique: {order:…} in the request, with paging keyset.");
+                              "Ask for an order that is unique: {order:...} in the request, with paging keyset.");
             }
             pager_.set_offset(0);
             tail_.clear();

@@ -19,7 +19,7 @@ constexpr std::size_t max_row_bytes = wire::max_payload - (1u << 20);
 nlohmann::json shown(const Value& value) {
     if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) return nullptr;
     if (value.text.size() > max_record_bytes) {
-        return replaced_utf8(utf8_prefix(value.text, max_record_bytes)) + "…";
+        return replaced_utf8(utf8_prefix(value.text, max_record_bytes)) + "...";
     }
     if (value.kind == Value::Kind::boolean) return value.text == "true";
     return replaced_utf8(value.text);

@@ -114,7 +114,7 @@ std::vector<std::string> RestSource::catalog() {
     const Settings server = settings(nlohmann::json::object());
     if (!server.has("catalog_path")) {
         throw Failure(FailureClass::config, "this kind of API has no list of its sources", "",
-                      "Name one: SELECT * FROM sync_discover('…', 'path/of/the/source').");
+                      "Name one: SELECT * FROM sync_discover('...', 'path/of/the/source').");
     }
     HttpRequest request;
     request.url = join_url(server.text("base_url"), server.text("catalog"));

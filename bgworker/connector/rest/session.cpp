@@ -36,16 +36,11 @@ HttpLimits limits_of(const OpenRequest& request, const Settings& settings) {
     return limits;
 }
 
-bool has_header(const HttpRequest& request, std::string_view name) {
-    return std::any_of(request.headers.begin(), request.headers.end(),
-                       [&](const auto& header) { return to_lower(header.first) == name; });
-}
-
 // With the headers that every request has.
 HttpRequest completed(HttpRequest request) {
-    if (!has_header(request, "accept")) request.headers.emplace_back("Accept", "application/json");
-    if (!has_header(request, "user-agent")) request.headers.emplace_back("User-Agent", "pg_insync");
-    if (request.body && !has_header(request, "content-type")) {
+    if (!has_header(request.headers, "accept")) request.headers.emplace_back("Accept", "application/json");
+    if (!has_header(request.headers, "user-agent")) request.headers.emplace_back("User-Agent", "pg_insync");
+    if (request.body && !has_header(request.headers, "content-type")) {
         request.headers.emplace_back("Content-Type", "application/json");
     }
     return request;
@@ -305,7 +300,7 @@ struct Session::State {
     std::string shown_request(const HttpRequest& request) const {
         constexpr std::size_t longest = 500;
         std::string shown = request.method + " " + auth.masked(shown_url(request.url, auth.secret_parameters()));
-        return shown.size() > longest ? shown.substr(0, longest) + "…" : shown;
+        return shown.size() > longest ? shown.substr(0, longest) + "..." : shown;
     }
 
     [[noreturn]] void throw_unavailable(long status, const std::string& message, const std::string& detail,

@@ -1,0 +1,33 @@
+"""What is said to people: words that every client can show."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+
+
+def test_texts_of_the_sources_are_ascii():
+    """A client whose encoding lacks a character gets an error about that, and not the message."""
+    files = [file for folder in ("bgworker", "extension") for file in (CHECKOUT / folder).rglob("*.[ch]*")]
+    assert len(files) > 100
+    found = []
+    for file in files:
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if not line.lstrip().startswith("//"):
+                found += [f"{file.name}:{number}: {text}" for text in LITERAL.findall(line) if not text.isascii()]
+    for file in (CHECKOUT / "sql").glob("*.sql"):
+        found += [f"{file.name}:{number}" for number, line in enumerate(file.read_text().splitlines(), 1) if not line.isascii()]
+    assert found == []
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "sql_ascii", "win1252"])
+def test_a_message_arrives_whatever_the_encoding_of_the_client(db, encoding):
+    with db.connect() as session:
+        session.execute(f"SET client_encoding = '{encoding}'")
+        with pytest.raises(psycopg.Error) as raised:
+            session.execute("CREATE SERVER a FOREIGN DATA WRAPPER insync_rest OPTIONS (auth 'basic')")
+    assert "base_url" in str(raised.value), raised.value
