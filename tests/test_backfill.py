@@ -379,8 +379,8 @@ def test_more_keys_than_a_request_holds_are_looked_up_in_parts(db, sqlite):
         f" INSERT INTO ventas SELECT printf('%.*c', {size}, 'x') || i, '{FIRST}', '{FIRST} 12:00:00' FROM n"
     )
     db.create_server("tienda", **sqlite.server_options())
-    create(db, max_deletes="100%")
+    create(db, deletes="hard", max_deletes="100%")
     sqlite.execute("DELETE FROM ventas WHERE rowid > 10")
-    run, _ = backfill(db, FIRST, FIRST)
+    run, _ = backfill(db, FIRST, FIRST + timedelta(1))
     assert run["deleted"] == rows - 10
     assert db.value("SELECT count(*) FROM ventas") == 10

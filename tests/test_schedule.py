@@ -202,21 +202,29 @@ def test_a_new_extension_knows_nothing_of_the_streams_before(db, shop):
     wait_for(lambda: db.query("SELECT FROM nueva"), "the first run of the new stream")
 
 
-def test_settings_are_read_again_between_the_batches_of_a_run(own_cluster, own_db, shop):
+def test_settings_are_read_again_between_the_batches_of_a_run(own_cluster, own_db, sqlite):
     """A first load can take hours, and what the server was told meanwhile holds for the rest of it."""
-    own_db.create_stream("ventas", "tienda", "ventas", watermark="actualizado", options={"batch_rows": 1})
+    sqlite.script("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')")
+    own_db.create_server("tienda", **sqlite.server_options())
+    own_db.create_stream("t", "tienda", "t", options={"batch_rows": 1})
     own_db.execute("CREATE TABLE seen (id integer, linger text)")
     own_db.execute(
         "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (NEW.id,"
         " current_setting('insync.linger')); RETURN NEW; END $$"
     )
-    own_db.execute("CREATE TRIGGER look BEFORE INSERT ON ventas FOR EACH ROW WHEN (NEW.cantidad <> 0) EXECUTE FUNCTION look()")
+    own_db.execute("CREATE TRIGGER look BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.v <> '') EXECUTE FUNCTION look()")
     with own_db.connect(autocommit=False) as blocker:
-        blocker.execute("INSERT INTO ventas (id, producto, cantidad) VALUES (3, '', 0)")
-        run = own_db.trigger("ventas")
+        blocker.execute("INSERT INTO t VALUES (3, '')")
+        run = own_db.trigger("t")
         wait_for(lambda: own_db.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), "the third row to wait")
         own_cluster.write_settings(**{"insync.linger": "1234ms"})
         own_cluster.reload()
+
+        def is_told():
+            with own_db.connect() as session:
+                return session.execute("SHOW insync.linger").fetchone() == ("1234ms",)
+
+        wait_for(is_told, "the server to read its configuration")
         blocker.rollback()
     assert own_db.wait(run) == "succeeded"
     seen = dict(own_db.query("SELECT id, linger FROM seen"))
