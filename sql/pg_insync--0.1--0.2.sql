@@ -259,6 +259,8 @@ ALTER TABLE insync.run DROP CONSTRAINT run_mode_check;
 ALTER TABLE insync.run ADD CONSTRAINT run_mode_check
     CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys', 'backfill', 'verify', 'profile', 'replay', 'ingest']));
 COMMENT ON COLUMN insync.run.mode IS 'incremental, full, keys (only those, to find what vanished), backfill, verify, profile (counting the target''s rows), replay of rejected rows, or ingest of pushed ones';
+COMMENT ON FUNCTION sync_wait(bigint, interval) IS
+    'waits until a run has ended; returns its status; SQLSTATE 55006 if it still runs at the time-out, after which it goes on';
 COMMENT ON FUNCTION sync_trigger(text, text) IS
     'asks the workers to run the caller''s streams whose name matches the LIKE pattern, at commit; mode incremental, full or keys overrides the stream''s own';
 
