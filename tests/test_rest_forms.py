@@ -91,9 +91,12 @@ def test_rows_as_csv(db, text):
 
 
 def test_csv_that_is_broken_fails(db):
-    with Says(items=('id,name\n1,"a\n', "text/csv"), more=("id\n1,2\n", "text/csv")) as server:
+    """A record that was cut off would be one whose last values are gone."""
+    texts = {"items": 'id,name\n1,"a\n', "more": "id\n1,2\n", "fewer": "id,name\n1,a\n2\n", "twice": "id,name,name\n1,a,b\n"}
+    words = {"items": "has no end", "more": "another number of fields", "fewer": "another number of fields", "twice": "a name twice"}
+    with Says(**{source: (text, "text/csv") for source, text in texts.items()}) as server:
         db.create_rest_server("api", server.url)
-        for source, word in (("items", "has no end"), ("more", "more fields than its header")):
+        for source, word in words.items():
             with pytest.raises(psycopg.Error, match=word):
                 db.create_stream("s", "api", source, key="id")
 

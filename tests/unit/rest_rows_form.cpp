@@ -54,6 +54,8 @@ TEST(RestRowsForm, Csv) {
     EXPECT_EQ(objects("1;2", RowsForm::csv, std::nullopt, {"x", "y"}), R"([{"x":1,"y":2}])");
     EXPECT_THROW(objects("a\n\"b", RowsForm::csv), Failure);
     EXPECT_THROW(objects("a\nb,c", RowsForm::csv), Failure);
+    EXPECT_THROW(objects("a,b\nc", RowsForm::csv), Failure);
+    EXPECT_THROW(objects("a,a\nb,c", RowsForm::csv), Failure);
 }
 
 TEST(RestRowsForm, WhatIsNoJsonIsAnError) {

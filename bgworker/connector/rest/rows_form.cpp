@@ -234,10 +234,16 @@ std::string csv_rows(std::string_view text, const std::vector<std::string>& give
     if (names.empty() && reader.next(record)) {
         for (const auto& field : record) names.push_back(field.text);
     }
+    for (std::size_t i = 0; i < names.size(); i++) {
+        if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
+            names.begin() + static_cast<std::ptrdiff_t>(i))
+            throw Failure(FailureClass::config, "the header of the CSV has a name twice",
+                          "It is \"" + replaced_utf8(names[i]) + "\".");
+    }
     while (reader.next(record)) {
-        if (record.size() > names.size())
+        if (record.size() != names.size())
             throw Failure(
-                FailureClass::source, "a record of the CSV has more fields than its header",
+                FailureClass::source, "a record of the CSV has another number of fields than its header",
                 "It has " + std::to_string(record.size()) + ", the header " + std::to_string(names.size()) + ".");
         std::string members;
         for (std::size_t i = 0; i < record.size(); i++) {
