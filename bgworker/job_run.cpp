@@ -35,11 +35,14 @@ void backfill(const Stream& asked, const Job& job, SourceSession& session, Trans
 
 // What differs is read again by a run of its own, if the workers are to repair.
 void repair(const Stream& stream, Verification& verification, Transactions& transactions) {
-    if (!stream.is_on("auto_repair")) return;
+    if (!stream.is_on("auto_repair") || verification.is_whole()) return;
     const auto windows = verification.broken_windows();
     transactions.run([&] {
-        if (!windows.empty()) queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");
-        if (!verification.ledger() && !verification.is_whole()) insert_run(stream, "full", "queued", "request");
+        if (!verification.can_read_again_by_time()) {
+            insert_run(stream, "full", "queued", "request");
+        } else if (!windows.empty()) {
+            queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");
+        }
     });
 }
 

@@ -62,7 +62,7 @@ bool can_ask_for_windows(const Stream& stream, const SourceColumn& column) {
         if (options["preset"] == row.preset) options.emplace(row.option, row.value);
     }
     for (const auto& [name, value] : stream.options.items()) options[name] = value.dump();
-    if (options.contains("slice_query")) return true;
+    if (options.contains("slice_query") || options.contains("slice_body")) return true;
     const bool asks_since = stream.source.find("{since") != std::string::npos ||
                             std::any_of(options.begin(), options.end(), [](const auto& option) {
                                 return option.second.find("{since") != std::string::npos;

@@ -12,6 +12,7 @@ extern "C" {
 #include "bgworker/ledger.hpp"
 #include "bgworker/outcome.hpp"
 #include "bgworker/schedule.hpp"
+#include "bgworker/slice_window.hpp"
 #include "bgworker/zone_clock.hpp"
 #include "bgworker/zone_name.hpp"
 #include "extension/stream_gaps.hpp"
@@ -53,9 +54,10 @@ std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger
 void plan_verification(const Stream& stream) {
     if (open_run(stream, JobKind::verify) || stream.source_columns.empty()) return;
     const auto ledger = load_ledger(stream.id);
-    // Without slices there are no parts.
+    // Without slices there are no parts, and of an API that can't be asked for them only the whole.
     std::vector<SliceWindow> windows{{}};
-    if (ledger) windows = next_windows(stream, *ledger);
+    const SourceColumn* column = ledger ? slice_source(stream, *ledger) : nullptr;
+    if (ledger && (column == nullptr || can_ask_for_windows(stream, *column))) windows = next_windows(stream, *ledger);
     if (windows.empty()) return;
     queue_jobs(stream, JobKind::verify, windows, {{"depth", stream.option("verify_depth")}}, "schedule");
 }

@@ -301,6 +301,13 @@ bool Verification::differs_without_time() const {
            });
 }
 
+bool Verification::can_read_again_by_time() const {
+    if (!ledger_) return false;
+    if (is_odbc_) return true;
+    const SourceColumn* column = slice_source(stream_, *ledger_);
+    return column != nullptr && can_ask_for_windows(stream_, *column) && !differs_without_time();
+}
+
 bool Verification::is_whole() const {
     return std::all_of(verdicts_.begin(), verdicts_.end(), [](const SliceVerdict& found) { return found.is_whole(); });
 }

@@ -42,6 +42,10 @@ class Verification {
     // Rows without a time are in none of these.
     bool differs_without_time() const;
 
+    // False where the source can't be asked for these stretches, so that only a full run makes right what differs.
+    // Makes its own Spi.
+    bool can_read_again_by_time() const;
+
     const std::optional<Ledger>& ledger() const { return ledger_; }
     bool is_whole() const;
     std::int64_t source_rows() const;

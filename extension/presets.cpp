@@ -149,6 +149,7 @@ constexpr PresetRow rows[] = {
      R"({"filters[{watermark}][$gte]": "[[{since:iso_ms}]][[{since:day}]][[{since:number}]]", "sort": "{order:colon}", "pagination[start]": "{offset}", "pagination[limit]": "{limit}"})"},
     {"strapi", "slice_query",
      R"({"filters[{slice_column}][$gte]": "[[{from:iso_ms}]][[{from:day}]]", "filters[{slice_column}][$lt]": "[[{to:iso_ms}]][[{to:day}]]"})"},
+    {"strapi", "null_query", R"({"filters[{watermark}][$null]": "true"})"},
     {"strapi", "rows_path", "/data"},
     {"strapi", "flatten", "attributes"},
     {"strapi", "key_scan", R"({"params": {"fields": "{keys}"}})"},

@@ -33,7 +33,8 @@ void warn(const std::string& message, const std::string& detail, const std::stri
 // Reads again what differs, by slices where there are any. Says what it couldn't make right.
 void repair(const Stream& stream, Verification& verification, SourceSession& session,
             CallerTransactions& transactions) {
-    if (!verification.ledger()) {
+    if (verification.is_whole()) return;
+    if (!transactions.run([&] { return verification.can_read_again_by_time(); })) {
         RunRequest request;
         request.trigger = "call";
         request.mode = "full";

@@ -24,6 +24,7 @@ numbers = itertools.count(1)
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=None, help="seed of the random tests (default: a new one)")
+    parser.addoption("--servers", default=None, help="products from npm to test against: names with commas between, or all (default: the light ones)")
     parser.addoption("--runs", type=int, default=100, help="how often test_leaks.py does what must not leak (./dev leaks: 10000)")
 
 

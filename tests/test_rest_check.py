@@ -1,7 +1,7 @@
 """sync_test(): what answers is connected, and only reading a source tells whether the credentials are accepted."""
 
 import pytest
-from harness.rest import Plain, Refusal, Table, bearer
+from harness.rest import Plain, Refusal, Relay, Table, bearer
 
 ROWS = [{"id": id, "name": f"n{id}"} for id in range(1, 4)]
 
@@ -54,6 +54,15 @@ def test_a_root_that_refuses_the_token(db):
         db.create_rest_server("api", server.url, {"token": "wrong"}, auth="bearer")
         found = steps(db, "api")
         assert found["connect"][0] and not found["login"][0]
+
+
+def test_fields_that_nobody_named_are_asked_for_by_their_option(db):
+    with Relay(Table("items", ROWS, changed=None)) as server:
+        db.create_rest_server("api", server.base_url, preset="graphql")
+        ok, message = steps(db, "api", "items")["read"]
+        assert not ok and 'option "select" is not set' in message and server.requests[-1].method == "GET", "it sends half a query"
+        db.execute("ALTER SERVER api OPTIONS (ADD select 'id name')")
+        assert steps(db, "api", "items")["read"][0]
 
 
 def test_a_table_is_read(db, shop):

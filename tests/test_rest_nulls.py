@@ -5,7 +5,7 @@ import datetime
 import psycopg
 import pytest
 from harness import assert_equal_tables
-from harness.rest import ClientCredentials, Directus, NocoDB, OData, Ords, Plain, PostgREST, Table, faults
+from harness.rest import ClientCredentials, Directus, NocoDB, OData, Ords, Plain, PostgREST, Strapi, Table, faults
 from harness.rest.table import UTC
 
 START = datetime.datetime(2025, 1, 1, tzinfo=UTC)
@@ -38,6 +38,7 @@ PRESETS = {
     "odata": (lambda table: (OData(table, page_rows=50), None), {"preset": "odata"}),
     "nocodb": (with_token(NocoDB), {"preset": "nocodb"}),
     "directus": (with_token(Directus), {"preset": "directus", "page_size": "50"}),
+    "strapi": (with_token(Strapi), {"preset": "strapi", "page_size": "50"}),
 }
 SORTED = {"since": "[[{since:iso_ms}]]", "sort": "updated_at,id"}
 OWN = {

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from harness import wait_for
-from harness.rest import PostgREST, Table
+from harness.rest import JsonApi, PostgREST, Table
 from harness.rest.table import UTC
 from test_backfill import FIRST, create, shop, target  # noqa: F401
 from test_ledger import held, ledger
@@ -393,3 +393,25 @@ def test_an_api_with_a_watermark_is_verified_by_its_totals(db, depth):
         assert found(verify(db, "2025-01-01", "2025-01-15", name="s", depth=depth)) == {"2025-01-04": (2, 0, 0), "2025-01-06": (0, 1, 0)}
         if depth == "counts":
             assert len([request for request in server.requests if request.query["limit"] != "1"]) <= 2, "no rows of slices that are whole"
+
+
+@pytest.mark.parametrize("kind, by", [("no windows", "call"), ("no windows", "workers"), ("no time", "call")])
+def test_what_an_api_cannot_be_asked_for_by_time_is_repaired_in_full(db, kind, by):
+    """It has no filter, or rows without a time."""
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    rows = [{"id": id, "n": 1, "made_at": start + timedelta(days=id // 10) if id % 7 else None, "updated_at": start} for id in range(1, 101)]
+    with (JsonApi if kind == "no windows" else PostgREST)(Table("items", rows)) as server:
+        options = {"preset": "jsonapi"} if kind == "no windows" else {"preset": "supabase", "path": "{source}", "auth": "none"}
+        db.create_rest_server("api", server.base_url, **options)
+        given = {"slice_column": "made_at", "deletes": "hard", "fields": {"made_at": "timestamptz"}}
+        given |= {"auto_repair": True, "verify_schedule": "1 second"} if by == "workers" else {}
+        db.create_stream("s", "api", "items", target="s", key="id", options=given)
+        db.run("s")
+        db.execute("DELETE FROM s WHERE id::text IN ('14', '31')")
+        db.execute("UPDATE s SET n = 2 WHERE id::text = '40'")
+        if by == "call":
+            db.query("SELECT count(*) FROM sync_verify('s', repair => true)")
+        wait_for(lambda: db.query("SELECT count(*), sum(n) FROM s") == [(100, 100)], "the repair", timeout=60 if by == "workers" else 1)
+        if by == "workers":
+            assert db.query("SELECT DISTINCT status FROM insync.run WHERE mode = 'verify' AND status NOT IN ('running', 'queued')") == [("succeeded",)]
+            db.alter_stream("s", verify_schedule=None)

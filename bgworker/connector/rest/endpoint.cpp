@@ -119,6 +119,11 @@ HttpRequest Endpoint::request(const Values& given) const {
         request.headers.emplace_back(*rendered_name, std::move(*rendered));
     }
     if (body) {
+        if (body->needs("select") && !values.texts.contains("select")) {
+            throw Failure(FailureClass::config,
+                          "the request names the fields to read, and option \"select\" is not set", "",
+                          "Set it, such as select 'id name updatedAt'.");
+        }
         request.body = body->render(values, body_place);
         if (!request.body && body_place == Place::json) {
             // An object has no place for an optional part around a member.

@@ -177,6 +177,12 @@ bool Template::uses(std::string_view name) const {
                        [&](const TemplatePart& part) { return part.is_placeholder && part.text == name; });
 }
 
+bool Template::needs(std::string_view name) const {
+    return std::any_of(parts_.begin(), parts_.end(), [&](const TemplatePart& part) {
+        return part.is_placeholder && part.optional == 0 && part.text == name;
+    });
+}
+
 std::vector<std::string> Template::parent_fields() const {
     std::vector<std::string> fields;
     for (const TemplatePart& part : parts_) {

@@ -39,6 +39,8 @@ class Template {
 
     // True if the placeholder `name` occurs, in an optional part or not.
     bool uses(std::string_view name) const;
+    // True if it occurs outside of optional parts.
+    bool needs(std::string_view name) const;
     // True if the text is JSON: it begins as an object or array.
     bool is_json() const { return is_json_; }
     // The names x of the {parent.x} in it.

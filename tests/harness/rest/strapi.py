@@ -35,7 +35,9 @@ class Strapi(Server):
         self.chance.shuffle(rows)
         try:
             for parameter, value in query.items():
-                if match := re.fullmatch(r"filters\[(\w+)\]\[(\$\w+)\]", parameter):
+                if match := re.fullmatch(r"filters\[(\w+)\]\[\$null\]", parameter):
+                    rows = [row for row in rows if (row[match[1]] is None) == (value == "true")]
+                elif match := re.fullmatch(r"filters\[(\w+)\]\[(\$\w+)\]", parameter):
                     rows = where(rows, match[1], WORDS[match[2]], value)
             order = [part.partition(":") for part in query.get("sort", "id:asc").split(",")]
             rows = sort_rows(rows, [(column, word == "desc") for column, _, word in order])
