@@ -148,8 +148,9 @@ def test_verification_finds_what_differs_and_repairs_it(shop):
     shop.check()
 
 
-def test_the_catalog_names_the_source(product, db):
+def test_the_catalog_names_the_source(product, db, seed):
     if not product.discovers:
         pytest.skip("it has no catalog")
+    product.fill([row(id, random.Random(seed)) for id in range(1, 4)])
     product.create_server(db)
     assert product.source in [line["source"] for line in db.dicts("SELECT * FROM sync_discover('api')")]

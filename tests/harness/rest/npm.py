@@ -13,7 +13,7 @@ import pytest
 from ..environment import CLEAN_ENVIRONMENT, RUN, free_port, locked, new_directory, remove, wait_for
 
 SCRIPTS = Path(__file__).parent / "servers"
-PACKAGES = {
+PACKAGES = {  # Strapi with its minor version, as the parts of the next one didn't fit together
     "json-server": ["json-server@0.17"],
     "oauth2-mock-server": ["oauth2-mock-server@7"],
     "feathers": ["@feathersjs/feathers@5", "@feathersjs/express@5", "@feathersjs/memory@5"],
