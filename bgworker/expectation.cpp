@@ -24,7 +24,7 @@ constexpr std::size_t enough_stretches = 5;
 constexpr double enough_empty = 0.02;
 // A stretch that comes this often by chance, in all the time that is known, is unusual: by the empty slices that are
 // seen, and by the rows of the others.
-constexpr double by_chance_as_seen = 0.002, by_chance_of_rows = 0.02;
+constexpr double by_chance_as_seen = 0.002, by_chance_of_rows = 0.005;
 constexpr std::size_t longest_by_chance = 30;
 constexpr WallUs years[] = {364, 365, 366};  // days
 

@@ -191,7 +191,7 @@ class World:
             lambda day, chance: 1 if chance.random() < 0.02 else 0])]  # fmt: skip
         kinds += [
             Remote(self, "repartos", 6, ahead=12, changed=3, watermark="updated_at", options=since), Remote(self, "articulos", 0.1, changed=0.2),
-            Remote(self, "avisos", 6, watermark="updated_at", options=since), Remote(self, "fichas", 2, changed=4, watermark="updated_at", options=since),
+            Remote(self, "avisos", 7, watermark="updated_at", options=since), Remote(self, "fichas", 2, changed=4, watermark="updated_at", options=since),
             Remote(self, "entregas", 5, ahead=0),
         ]  # fmt: skip
         return kinds

@@ -216,6 +216,15 @@ TEST(Habits, FewDaysAreNoHabit) {
     EXPECT_FALSE(habits.usually_empty(monday + 6 * wall_day));
 }
 
+TEST(Habits, DaysThatAreEmptyByChanceAreUsual) {
+    // Of 400 days with 5 rows each, two in a row are empty in one stream of 55, three in one of 8,000; a day with 12 is
+    // empty in one of 400.
+    Habits habits(SliceUnit::day, days(400, [](int) { return false; }));
+    EXPECT_EQ(habits.usual_stretch(5), 2u);
+    EXPECT_EQ(habits.usual_stretch(11), 1u);
+    EXPECT_EQ(habits.usual_stretch(12), 0u);
+}
+
 TEST(Habits, NightsOfHours) {
     std::vector<Habits::Day> hours;
     for (int hour = 0; hour < 24 * 7 * 8; hour++) {

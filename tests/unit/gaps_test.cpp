@@ -325,7 +325,7 @@ TEST(Coverage, DaysOfLateHoursAndMonths) {
     EXPECT_EQ(count_coverage(judge(hours)).days_behind, 2);  // 23:00 and 0:00
     Series months;
     months.unit = SliceUnit::month;
-    slice.begin = monday;
+    slice.begin = monday, slice.rows = 50;
     months.slices = {slice};
     months.now = months.due = monday + (31 + 29) * wall_day;
     EXPECT_EQ(count_coverage(judge(months)).days_behind, 29);
