@@ -1,7 +1,7 @@
 // Dropping streams: what sync_drop() and DROP SERVER ... CASCADE share.
 #pragma once
 
-#include "bgworker/stream.hpp"
+#include "bgworker/catalog/stream.hpp"
 
 namespace insync {
 

@@ -1,5 +1,5 @@
 // Loading the library: settings, hooks, shared memory, and the launcher where it is preloaded.
-#include "extension/pg/guard.hpp"
+#include "bgworker/pg/guard.hpp"
 
 extern "C" {
 #include "fmgr.h"
@@ -9,12 +9,12 @@ extern "C" {
 
 #include <cstring>
 
-#include "bgworker/merge_counter.hpp"
-#include "bgworker/trigger_settings.hpp"
-#include "bgworker/shared_state.hpp"
-#include "bgworker/worker.hpp"
-#include "extension/settings.hpp"
-#include "extension/wake.hpp"
+#include "bgworker/apply/merge_counter.hpp"
+#include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/trigger_settings.hpp"
+#include "bgworker/schedule/worker.hpp"
+#include "bgworker/shmem/shared_state.hpp"
+#include "bgworker/shmem/wake_at_commit.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;

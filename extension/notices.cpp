@@ -1,10 +1,10 @@
 // Tells the client; see notices.hpp.
 #include "extension/notices.hpp"
 
-#include "bgworker/stream.hpp"
-#include "extension/option_values.hpp"
-#include "extension/pg/guard.hpp"
-#include "extension/wake.hpp"
+#include "bgworker/catalog/stream.hpp"
+#include "bgworker/options/values.hpp"
+#include "bgworker/pg/guard.hpp"
+#include "bgworker/shmem/wake_at_commit.hpp"
 
 namespace insync {
 

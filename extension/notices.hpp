@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bgworker/stream.hpp"
+#include "bgworker/catalog/stream.hpp"
 
 namespace insync {
 

@@ -1,8 +1,8 @@
 // Warns of targets; see target_warnings.hpp.
 #include "extension/target_warnings.hpp"
 
-#include "bgworker/target_kind.hpp"
-#include "extension/pg/spi.hpp"
+#include "bgworker/pg/spi.hpp"
+#include "bgworker/target/target_kind.hpp"
 
 namespace insync {
 

@@ -15,7 +15,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-#include "bgworker/connector/outbox.hpp"
+#include "bgworker/connector/output/frame_queue.hpp"
 #include "bgworker/connector/request_loop.hpp"
 
 int main() {

@@ -12,10 +12,10 @@
 
 #include <unistd.h>
 
-#include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/odbc_source.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/rest_source.hpp"
-#include "bgworker/frame.hpp"
+#include "bgworker/protocol/frame.hpp"
 #include "build_id.hpp"
 
 namespace insync {

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "bgworker/connector/source.hpp"
+#include "bgworker/connector/output/source.hpp"
 
 namespace insync {
 

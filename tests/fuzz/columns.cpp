@@ -2,8 +2,8 @@
 // in SQL.
 #include <set>
 
-#include "bgworker/batch.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/protocol/batch.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/odbc/dialect.hpp"
-#include "extension/connection_string.hpp"
-#include "extension/options.hpp"
+#include "bgworker/connector/odbc/sql/dialect.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/options/connection_string.hpp"
+#include "bgworker/options/table.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

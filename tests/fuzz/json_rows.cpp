@@ -3,10 +3,10 @@
 // JSON.
 #include <nlohmann/json.hpp>
 
-#include "bgworker/batch.hpp"
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/columns.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/columns.hpp"
+#include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/protocol/batch.hpp"
 #include "tests/fuzz/support/frames.hpp"
 #include "tests/fuzz/support/target.hpp"
 

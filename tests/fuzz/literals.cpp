@@ -1,9 +1,9 @@
 // Watermark literals: they are ordered, a lookback never moves one forward, and none changes its layout.
-#include "bgworker/connector/literal.hpp"
+#include "bgworker/clock/watermark_literal.hpp"
 
 #include <cmath>
 
-#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/clock/civil_time.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

@@ -1,11 +1,11 @@
 // The word that was probably meant: one of the candidates or none, as near as promised, and the word itself if it is
 // one.
-#include "extension/near_miss.hpp"
+#include "bgworker/options/near_miss.hpp"
 
 #include <algorithm>
 #include <vector>
 
-#include "extension/option_values.hpp"
+#include "bgworker/options/values.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

@@ -1,13 +1,13 @@
 // Options of servers, user mappings and streams: any name and value is accepted or refused with a reason; what is
 // accepted can be used as its type says; no reason shows a secret.
-#include "extension/options.hpp"
+#include "bgworker/options/table.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "extension/connection_string.hpp"
-#include "extension/rest_values.hpp"
-#include "extension/weekdays.hpp"
+#include "bgworker/options/connection_string.hpp"
+#include "bgworker/options/values_rest.hpp"
+#include "bgworker/options/weekdays.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

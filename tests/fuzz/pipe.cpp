@@ -1,7 +1,7 @@
 // The worker's end of the pipe: bytes in random pieces become the same frames as all at once, none larger than allowed,
 // and what they say is read or refused with a ProtocolError.
-#include "bgworker/connector/utf8.hpp"
-#include "bgworker/frame.hpp"
+#include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/protocol/frame.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

@@ -1,11 +1,11 @@
 // The statements that read a source, in every dialect: names stay in their quotes, whatever they are; each parameter
 // has its marker; a page begins behind the row that it is told.
-#include "bgworker/connector/odbc/read_plan.hpp"
+#include "bgworker/connector/odbc/sql/read_plan.hpp"
 
 #include <map>
 #include <set>
 
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "tests/fuzz/support/sql_tokens.hpp"
 #include "tests/fuzz/support/target.hpp"
 

@@ -4,8 +4,8 @@
 #include <new>
 #include <set>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/outbox.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/output/frame_queue.hpp"
 #include "bgworker/connector/request_loop.hpp"
 #include "tests/fuzz/support/frames.hpp"
 #include "tests/fuzz/support/target.hpp"

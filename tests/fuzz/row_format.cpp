@@ -1,6 +1,6 @@
 // Formats of hashed rows, as anybody may write them: what is read is written and read as the same; and any type's name
 // gives a format that can be written.
-#include "bgworker/value_format.hpp"
+#include "bgworker/protocol/canonical_text.hpp"
 
 #include "tests/fuzz/support/target.hpp"
 

@@ -1,6 +1,6 @@
 // Rows frames: what Batch takes is whole and safe to decode, what it refuses leaves it as it was, and rows that the
 // protocol allows are never refused.
-#include "bgworker/batch.hpp"
+#include "bgworker/protocol/batch.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

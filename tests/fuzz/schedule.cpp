@@ -1,6 +1,6 @@
 // Schedules in any time zone: the next run is never before now, is a match of the cron expression or the end of a gap
 // in the clock, comes no later when more time has passed, and is found in bounded time.
-#include "bgworker/schedule.hpp"
+#include "bgworker/clock/schedule.hpp"
 
 #include <chrono>
 

@@ -1,12 +1,12 @@
 // Names of sources and queries: names come back as they were written, and no query ends before the end that it is
 // given.
-#include "bgworker/source_name.hpp"
+#include "bgworker/options/source_name.hpp"
 
 #include <algorithm>
 
-#include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/catalog.hpp"
-#include "bgworker/connector/odbc/sql_tokens.hpp"
+#include "bgworker/connector/odbc/sql/sql_tokens.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync {

@@ -1,6 +1,6 @@
 // The statements that apply a batch: whatever the names are, each stays in its quotes and the rest of the statement is
 // the same as with harmless names; no expression, comments in it included, swallows what follows it.
-#include "bgworker/statement.hpp"
+#include "bgworker/target/statement.hpp"
 
 #include <map>
 #include <set>

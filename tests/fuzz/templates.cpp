@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/json_text.hpp"
-#include "bgworker/connector/rest/template.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/json_scanner.hpp"
+#include "bgworker/connector/rest/request/template.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync::rest {

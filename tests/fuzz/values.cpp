@@ -1,9 +1,9 @@
 // The connector's encoding of texts: every value becomes a field that the worker takes, or a fault; what can be read
 // back is the value that was written.
-#include "bgworker/batch.hpp"
-#include "bgworker/connector/decimal.hpp"
-#include "bgworker/connector/row_encoder.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/decimal.hpp"
+#include "bgworker/connector/values/row_encoder.hpp"
+#include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/protocol/batch.hpp"
 #include "tests/fuzz/support/frames.hpp"
 #include "tests/fuzz/support/target.hpp"
 

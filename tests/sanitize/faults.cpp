@@ -1,6 +1,6 @@
 // Errors made on purpose: SQL functions with which the self checks of ./dev sanitize and ./dev valgrind see that
 // errors get reported.
-#include "extension/pg/guard.hpp"
+#include "bgworker/pg/guard.hpp"
 
 extern "C" {
 #include "fmgr.h"

@@ -1,5 +1,5 @@
 // Pauses after failures.
-#include "bgworker/back_off.hpp"
+#include "bgworker/clock/back_off.hpp"
 
 #include <gtest/gtest.h>
 

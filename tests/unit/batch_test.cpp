@@ -1,9 +1,9 @@
 // A batch takes what the connector sends only where it is whole, and names columns so that SQL can use them.
-#include "bgworker/batch.hpp"
+#include "bgworker/protocol/batch.hpp"
 
 #include <gtest/gtest.h>
 
-#include "bgworker/wire.hpp"
+#include "bgworker/protocol/wire.hpp"
 
 namespace insync {
 namespace {

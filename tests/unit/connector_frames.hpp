@@ -11,9 +11,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/frame_writer.hpp"
-#include "bgworker/connector/outbox.hpp"
-#include "bgworker/wire.hpp"
+#include "bgworker/connector/output/frame_queue.hpp"
+#include "bgworker/connector/output/frame_writer.hpp"
+#include "bgworker/protocol/wire.hpp"
 
 namespace insync::test {
 

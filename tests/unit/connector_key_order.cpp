@@ -1,8 +1,9 @@
 // ORDER BY and the condition of a page use one comparison: the statements of engines, those that aren't at hand too.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/odbc/key_order.hpp"
-#include "bgworker/connector/odbc/statement_builder.hpp"
+#include "bgworker/connector/odbc/sql/key_order.hpp"
+#include "bgworker/connector/odbc/sql/statement_builder.hpp"
+#include "bgworker/connector/output/failure.hpp"
 
 namespace insync::odbc {
 namespace {

@@ -1,7 +1,7 @@
 // Watermark literals: lookback, order, layouts.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/literal.hpp"
+#include "bgworker/clock/watermark_literal.hpp"
 
 namespace insync {
 namespace {

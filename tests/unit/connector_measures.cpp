@@ -1,8 +1,8 @@
 // Grouped statements and the hashes of rows in every dialect, as text.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/odbc/measures.hpp"
+#include "bgworker/connector/odbc/sql/checksum_statements.hpp"
+#include "bgworker/connector/output/failure.hpp"
 
 namespace insync::odbc {
 namespace {

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bgworker/connector/outbox.hpp"
+#include "bgworker/connector/output/frame_queue.hpp"
 
 namespace insync {
 namespace {

@@ -1,8 +1,8 @@
 // Queries as sources: they are read to their end by each engine's rules, and what could end elsewhere is refused.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/odbc/source_query.hpp"
+#include "bgworker/connector/odbc/sql/source_query.hpp"
+#include "bgworker/connector/output/failure.hpp"
 
 namespace insync::odbc {
 namespace {

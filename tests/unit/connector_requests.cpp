@@ -3,9 +3,9 @@
 
 #include <limits>
 
-#include "bgworker/connector/outbox.hpp"
+#include "bgworker/connector/output/frame_queue.hpp"
 #include "bgworker/connector/request_loop.hpp"
-#include "bgworker/frame.hpp"
+#include "bgworker/protocol/frame.hpp"
 #include "tests/fuzz/support/frames.hpp"
 
 namespace insync {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "bgworker/connector/row_identity.hpp"
+#include "bgworker/connector/values/row_identity.hpp"
 
 namespace insync {
 namespace {

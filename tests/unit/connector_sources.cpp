@@ -3,9 +3,9 @@
 
 #include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/connect_string.hpp"
-#include "bgworker/connector/odbc/tls.hpp"
 #include "bgworker/connector/odbc/diagnostics.hpp"
-#include "bgworker/source_name.hpp"
+#include "bgworker/connector/odbc/tls.hpp"
+#include "bgworker/options/source_name.hpp"
 
 namespace insync {
 namespace {

@@ -1,5 +1,5 @@
 // Windows and reads by keys of real SQLite files, whose times are texts in whatever layout they were written.
-#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/clock/civil_time.hpp"
 #include "tests/unit/sqlite_test.hpp"
 
 namespace insync::odbc {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "bgworker/connector/odbc/catalog_statements.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
-#include "bgworker/connector/odbc/read_plan.hpp"
+#include "bgworker/connector/odbc/sql/catalog_statements.hpp"
+#include "bgworker/connector/odbc/sql/read_plan.hpp"
 #include "tests/unit/connector_frames.hpp"
 
 namespace insync::odbc {

@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/decimal.hpp"
-#include "bgworker/connector/row_encoder.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/decimal.hpp"
+#include "bgworker/connector/values/row_encoder.hpp"
+#include "bgworker/connector/values/utf8.hpp"
 #include "tests/unit/connector_frames.hpp"
 
 namespace insync {

@@ -1,8 +1,8 @@
 // Windows of time and reads by keys: their conditions in every dialect, as text.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/odbc/read_plan.hpp"
+#include "bgworker/connector/odbc/sql/read_plan.hpp"
+#include "bgworker/connector/output/failure.hpp"
 
 namespace insync::odbc {
 namespace {

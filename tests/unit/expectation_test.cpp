@@ -1,12 +1,12 @@
 // What a slice usually holds, learned from its neighbours: noise, seasons and growth aren't short, a day cut to 1% is.
-#include "bgworker/expectation.hpp"
+#include "bgworker/gaps/expected_volume.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <random>
 
-#include "bgworker/gaps.hpp"
+#include "bgworker/gaps/gaps.hpp"
 
 namespace insync {
 namespace {

@@ -1,5 +1,5 @@
 // What is told of SQL expressions by their words.
-#include "bgworker/expression.hpp"
+#include "bgworker/options/expression_words.hpp"
 
 #include <gtest/gtest.h>
 

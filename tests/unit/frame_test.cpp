@@ -1,5 +1,5 @@
 // Frames are cut from whatever pieces the pipe brings, and what they say is read without trust.
-#include "bgworker/frame.hpp"
+#include "bgworker/protocol/frame.hpp"
 
 #include <gtest/gtest.h>
 

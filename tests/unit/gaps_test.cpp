@@ -1,12 +1,12 @@
 // The verdict on each slice, and the ranges that they make.
-#include "bgworker/gaps.hpp"
+#include "bgworker/gaps/gaps.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <string>
 
-#include "extension/weekdays.hpp"
+#include "bgworker/options/weekdays.hpp"
 
 namespace insync {
 namespace {

@@ -1,5 +1,5 @@
 // Which word is suggested for a misspelt one, and when none is.
-#include "extension/near_miss.hpp"
+#include "bgworker/options/near_miss.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 // How durations, sizes, shares and connection strings are read and written.
-#include "extension/option_values.hpp"
+#include "bgworker/options/values.hpp"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "extension/connection_string.hpp"
+#include "bgworker/options/connection_string.hpp"
 
 namespace insync {
 namespace {

@@ -1,12 +1,12 @@
 // The table of options is sound, and what is wrong with an option or a set of them is said in PostgreSQL's style.
-#include "extension/options.hpp"
+#include "bgworker/options/table.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cctype>
 #include <set>
 
-#include "extension/presets.hpp"
+#include "bgworker/options/presets.hpp"
 
 namespace insync {
 namespace {

@@ -1,5 +1,5 @@
 // Requests to a server follow each other at its pace, whoever asks; servers don't wait for each other.
-#include "bgworker/pace.hpp"
+#include "bgworker/clock/rate_limiter.hpp"
 
 #include <gtest/gtest.h>
 

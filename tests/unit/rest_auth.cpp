@@ -1,8 +1,8 @@
 // Credentials in requests, and tokens in answers.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/auth.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/auth.hpp"
 
 namespace insync::rest {
 namespace {

@@ -1,8 +1,8 @@
 // Encodings of answers.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/charset.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/charset.hpp"
 
 namespace insync::rest {
 namespace {

@@ -1,8 +1,8 @@
 // Types of a JSON source's columns, discovered and declared, and values on their way into frames.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/columns.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/columns.hpp"
 #include "tests/unit/connector_frames.hpp"
 
 namespace insync::rest {

@@ -1,8 +1,8 @@
 // Exchanges over HTTP with a server that answers well, badly or not at all.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/http.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/http.hpp"
 #include "tests/unit/rest_server.hpp"
 
 namespace insync::rest {

@@ -1,7 +1,7 @@
 // What sources say about waiting, and what is made of it.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/rest/manners.hpp"
+#include "bgworker/connector/rest/http/retry_policy.hpp"
 
 namespace insync::rest {
 namespace {

@@ -1,8 +1,8 @@
 // Answers of JSON APIs: where the rows are, what stands around them, and what can be wrong with either.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/page.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/page.hpp"
 
 namespace insync::rest {
 namespace {

@@ -1,8 +1,8 @@
 // Rows of other forms: what becomes of the answer's text.
 #include <gtest/gtest.h>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/rows_form.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/rows_form.hpp"
 
 namespace insync::rest {
 namespace {

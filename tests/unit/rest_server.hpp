@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bgworker/connector/rest/http.hpp"
+#include "bgworker/connector/rest/http/http.hpp"
 
 namespace insync::test {
 

@@ -3,8 +3,8 @@
 
 #include <atomic>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/session.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/session.hpp"
 #include "tests/unit/connector_frames.hpp"
 #include "tests/unit/rest_server.hpp"
 

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/template.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/request/template.hpp"
 
 namespace insync::rest {
 namespace {

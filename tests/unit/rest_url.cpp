@@ -3,8 +3,8 @@
 
 #include <cctype>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/url.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/url.hpp"
 
 namespace insync::rest {
 namespace {

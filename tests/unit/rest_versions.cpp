@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/versions.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/newest_versions.hpp"
 
 namespace insync::rest {
 namespace {

@@ -1,5 +1,5 @@
 // Which schedules are understood, and when they run, changes of the clock included.
-#include "bgworker/schedule.hpp"
+#include "bgworker/clock/schedule.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The statements that apply a batch: what each shape of a stream turns into.
-#include "bgworker/statement.hpp"
+#include "bgworker/target/statement.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Which columns' days are filled so steadily that an empty one means something.
-#include "bgworker/steadiness.hpp"
+#include "bgworker/gaps/steadiness.hpp"
 
 #include <gtest/gtest.h>
 

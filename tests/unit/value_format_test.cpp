@@ -1,8 +1,8 @@
 // The text by which rows are hashed: formats, the pairs of columns that have the same, and CRC-32.
 #include <gtest/gtest.h>
 
-#include "bgworker/crc32.hpp"
-#include "bgworker/value_format.hpp"
+#include "bgworker/protocol/canonical_text.hpp"
+#include "bgworker/protocol/crc32.hpp"
 
 namespace insync {
 namespace {

@@ -1,5 +1,5 @@
 // Names of time zones: ISO 8601 offsets mean what people mean, and what only POSIX reads so is refused.
-#include "bgworker/zone_name.hpp"
+#include "bgworker/clock/zone_name.hpp"
 
 #include <gtest/gtest.h>
 

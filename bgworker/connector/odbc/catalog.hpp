@@ -4,14 +4,12 @@
 // otherwise.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "bgworker/connector/odbc/connection.hpp"
-#include "bgworker/connector/odbc/source_query.hpp"
-#include "bgworker/connector/odbc/types.hpp"
+#include "bgworker/connector/odbc/sql/relation.hpp"
 
 namespace insync::odbc {
 
@@ -21,25 +19,6 @@ struct TableName {
     std::optional<std::int64_t> estimated_rows;
 };
 
-struct Relation {
-    bool is_query = false;
-    bool is_view = false;
-    std::string from;                // of a table: its quoted name
-    std::vector<std::string> parts;  // of a table: its name
-    SourceQuery query;
-    std::string text;         // the source as the user wrote it
-    bool has_marker = false;  // a query with :watermark
-    std::vector<SourceColumn> columns;
-    std::vector<std::string> primary_key;
-    std::vector<std::vector<std::string>> unique_keys;
-    // Of the columns of each unique key, those of its index (SQLite).
-    std::map<std::vector<std::string>, std::vector<std::string>> collations;
-    std::optional<std::int64_t> estimated_rows;
-};
-
-// The name as a user would write it as a source: parts joined by dots, quoted where they have to be.
-std::string source_text(const std::vector<std::string>& parts);
-
 // Tables and views whose name matches the LIKE pattern.
 std::vector<TableName> list_tables(Connection& connection, const std::string& pattern);
 
@@ -48,12 +27,5 @@ Relation load_relation(Connection& connection, const std::string& source);
 
 // The same for a table that list_tables() found.
 Relation load_table(Connection& connection, const TableName& table);
-
-// The index of the column called `name`: exactly, or else the only one that differs in case alone. Raises Failure
-// (config) where there is none, with the nearest name as a hint. `role` says what the column was meant for.
-std::size_t find_column(const std::vector<SourceColumn>& columns, const std::string& name, const std::string& role);
-
-// Whether a table's own keys say that no two rows have the same in these columns.
-bool is_unique_key(const Relation& relation, const std::vector<std::string>& columns);
 
 }  // namespace insync::odbc

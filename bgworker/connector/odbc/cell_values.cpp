@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/clock/civil_time.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
 
 namespace insync::odbc {

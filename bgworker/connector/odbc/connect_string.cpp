@@ -5,11 +5,11 @@
 #include <cctype>
 #include <tuple>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/sql/dialect.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
-#include "extension/connection_string.hpp"
-#include "extension/option_values.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/options/connection_string.hpp"
+#include "bgworker/options/values.hpp"
 
 #include <odbcinst.h>
 

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/source.hpp"
+#include "bgworker/connector/output/source.hpp"
 
 namespace insync::odbc {
 

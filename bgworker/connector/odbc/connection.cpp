@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "bgworker/connector/odbc/connect_string.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/utf8.hpp"
 
 namespace insync::odbc {
 

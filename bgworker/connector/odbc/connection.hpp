@@ -11,11 +11,11 @@
 #include <sql.h>
 #include <sqlext.h>
 
-#include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/diagnostics.hpp"
-#include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/sql/dialect.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
-#include "bgworker/connector/source.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/output/source.hpp"
 
 namespace insync::odbc {
 

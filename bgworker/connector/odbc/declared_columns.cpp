@@ -1,11 +1,11 @@
 // Applies option fields to columns of an ODBC source; see declared_columns.hpp.
 #include "bgworker/connector/odbc/declared_columns.hpp"
 
-#include "bgworker/connector/declared_type.hpp"
-#include "bgworker/connector/failure.hpp"
 #include "bgworker/connector/odbc/catalog.hpp"
-#include "bgworker/value_format.hpp"
-#include "extension/option_values.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/values/declared_type.hpp"
+#include "bgworker/options/values.hpp"
+#include "bgworker/protocol/canonical_text.hpp"
 
 namespace insync::odbc {
 

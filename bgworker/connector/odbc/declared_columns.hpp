@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/odbc/types.hpp"
+#include "bgworker/connector/odbc/sql/types.hpp"
 
 namespace insync::odbc {
 

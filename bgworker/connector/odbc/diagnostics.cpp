@@ -5,7 +5,7 @@
 #include <cctype>
 #include <string_view>
 
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/utf8.hpp"
 
 namespace insync::odbc {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/sql/dialect.hpp"
+#include "bgworker/connector/output/failure.hpp"
 
 namespace insync::odbc {
 

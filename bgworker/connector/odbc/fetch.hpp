@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "bgworker/connector/odbc/connection.hpp"
-#include "bgworker/connector/odbc/types.hpp"
-#include "bgworker/connector/row_encoder.hpp"
+#include "bgworker/connector/odbc/sql/types.hpp"
+#include "bgworker/connector/values/row_encoder.hpp"
 
 namespace insync::odbc {
 

@@ -1,7 +1,7 @@
 // Finds the lowest :watermark; see marker.hpp.
 #include "bgworker/connector/odbc/marker.hpp"
 
-#include "bgworker/connector/odbc/statement_builder.hpp"
+#include "bgworker/connector/odbc/sql/statement_builder.hpp"
 
 namespace insync::odbc {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bgworker/connector/odbc/connection.hpp"
-#include "bgworker/connector/odbc/read_plan.hpp"
+#include "bgworker/connector/odbc/sql/read_plan.hpp"
 
 namespace insync::odbc {
 

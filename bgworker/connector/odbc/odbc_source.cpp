@@ -12,12 +12,12 @@
 #include "bgworker/connector/odbc/declared_columns.hpp"
 #include "bgworker/connector/odbc/marker.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
-#include "bgworker/connector/odbc/row_hash_text.hpp"
+#include "bgworker/connector/odbc/sql/row_hash_text.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
-#include "bgworker/connector/text_form.hpp"
-#include "bgworker/source_name.hpp"
-#include "bgworker/connector/watermark_names.hpp"
-#include "extension/near_miss.hpp"
+#include "bgworker/connector/values/text_form.hpp"
+#include "bgworker/connector/values/watermark_names.hpp"
+#include "bgworker/options/near_miss.hpp"
+#include "bgworker/options/source_name.hpp"
 
 namespace insync::odbc {
 

@@ -6,7 +6,7 @@
 #include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/connection.hpp"
 #include "bgworker/connector/odbc/plan_cache.hpp"
-#include "bgworker/connector/source.hpp"
+#include "bgworker/connector/output/source.hpp"
 
 namespace insync::odbc {
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "bgworker/connector/odbc/fetch.hpp"
-#include "bgworker/connector/odbc/read_plan.hpp"
+#include "bgworker/connector/odbc/sql/read_plan.hpp"
 
 namespace insync::odbc {
 

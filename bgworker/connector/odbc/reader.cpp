@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
-#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/declared_columns.hpp"
-#include "bgworker/connector/odbc/key_order.hpp"
 #include "bgworker/connector/odbc/marker.hpp"
 #include "bgworker/connector/odbc/plan_cache.hpp"
 #include "bgworker/connector/odbc/read_position.hpp"
+#include "bgworker/connector/odbc/sql/key_order.hpp"
 
 namespace insync::odbc {
 

@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "bgworker/connector/frame_writer.hpp"
 #include "bgworker/connector/odbc/fetch.hpp"
-#include "bgworker/connector/odbc/measures.hpp"
 #include "bgworker/connector/odbc/plan_cache.hpp"
-#include "bgworker/connector/odbc/read_plan.hpp"
-#include "bgworker/connector/row_identity.hpp"
+#include "bgworker/connector/odbc/sql/checksum_statements.hpp"
+#include "bgworker/connector/odbc/sql/read_plan.hpp"
+#include "bgworker/connector/output/frame_writer.hpp"
+#include "bgworker/connector/values/row_identity.hpp"
 
 namespace insync::odbc {
 

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/clock/civil_time.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
-#include "bgworker/connector/odbc/watermark_form.hpp"
-#include "bgworker/connector/text_form.hpp"
+#include "bgworker/connector/odbc/sql/watermark_form.hpp"
+#include "bgworker/connector/values/text_form.hpp"
 
 namespace insync::odbc {
 

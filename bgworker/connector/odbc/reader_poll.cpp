@@ -7,10 +7,10 @@
 // sent by then; of a source that is always busy, or has long values, some rows may be sent again.
 #include <algorithm>
 
-#include "bgworker/connector/odbc/catalog_statements.hpp"
 #include "bgworker/connector/odbc/read_position.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
-#include "bgworker/source_name.hpp"
+#include "bgworker/connector/odbc/sql/catalog_statements.hpp"
+#include "bgworker/options/source_name.hpp"
 
 namespace insync::odbc {
 

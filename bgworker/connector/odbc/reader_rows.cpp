@@ -2,9 +2,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bgworker/connector/civil_time.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/odbc/catalog.hpp"
 #include "bgworker/connector/odbc/reader.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/utf8.hpp"
 
 namespace insync::odbc {
 

@@ -6,8 +6,8 @@
 #include <cctype>
 #include <string_view>
 
-#include "bgworker/connector/failure.hpp"
-#include "extension/connection_string.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/options/connection_string.hpp"
 
 namespace insync::odbc {
 

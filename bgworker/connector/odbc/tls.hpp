@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "bgworker/connector/odbc/dialect.hpp"
+#include "bgworker/connector/odbc/sql/dialect.hpp"
 
 namespace insync::odbc {
 

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/literal.hpp"
-#include "bgworker/connector/utf8.hpp"
-#include "extension/option_values.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/watermark_literal.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/options/values.hpp"
 
 namespace insync::rest {
 

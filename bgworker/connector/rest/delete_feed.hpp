@@ -21,7 +21,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/rest/query.hpp"
+#include "bgworker/connector/rest/page_sequence.hpp"
 
 namespace insync::rest {
 

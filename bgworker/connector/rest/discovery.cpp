@@ -6,11 +6,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/text_form.hpp"
-#include "bgworker/connector/watermark_names.hpp"
-#include "extension/near_miss.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/values/text_form.hpp"
+#include "bgworker/connector/values/watermark_names.hpp"
+#include "bgworker/options/near_miss.hpp"
 
 namespace insync::rest {
 

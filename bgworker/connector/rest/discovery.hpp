@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "bgworker/connector/rest/columns.hpp"
-#include "bgworker/connector/rest/query.hpp"
-#include "bgworker/connector/rest/session.hpp"
+#include "bgworker/connector/rest/answer/columns.hpp"
+#include "bgworker/connector/rest/http/session.hpp"
+#include "bgworker/connector/rest/page_sequence.hpp"
 
 namespace insync::rest {
 

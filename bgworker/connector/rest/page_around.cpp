@@ -1,6 +1,6 @@
 // What stands around the rows of an answer; see page.hpp.
-#include "bgworker/connector/rest/json_failure.hpp"
-#include "bgworker/connector/rest/page.hpp"
+#include "bgworker/connector/rest/answer/json_failure.hpp"
+#include "bgworker/connector/rest/answer/page.hpp"
 
 namespace insync::rest {
 

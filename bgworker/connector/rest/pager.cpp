@@ -5,8 +5,8 @@
 #include <array>
 #include <charconv>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/url.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/url.hpp"
 
 namespace insync::rest {
 

@@ -10,9 +10,9 @@
 #include <unordered_set>
 #include <vector>
 
-#include "bgworker/connector/failure.hpp"
-#include "bgworker/connector/rest/endpoint.hpp"
-#include "bgworker/connector/rest/signs.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/signs.hpp"
+#include "bgworker/connector/rest/request/endpoint.hpp"
 
 namespace insync::rest {
 

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <utility>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
 
 namespace insync::rest {
 

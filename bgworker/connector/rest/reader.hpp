@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "bgworker/connector/frame_writer.hpp"
-#include "bgworker/connector/literal.hpp"
-#include "bgworker/connector/rest/columns.hpp"
+#include "bgworker/clock/watermark_literal.hpp"
+#include "bgworker/connector/output/frame_writer.hpp"
+#include "bgworker/connector/output/source.hpp"
+#include "bgworker/connector/rest/answer/columns.hpp"
 #include "bgworker/connector/rest/delete_feed.hpp"
-#include "bgworker/connector/rest/query.hpp"
-#include "bgworker/connector/rest/versions.hpp"
-#include "bgworker/connector/source.hpp"
+#include "bgworker/connector/rest/newest_versions.hpp"
+#include "bgworker/connector/rest/page_sequence.hpp"
 
 namespace insync::rest {
 

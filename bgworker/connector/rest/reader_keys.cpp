@@ -2,10 +2,10 @@
 // reader.hpp.
 #include <algorithm>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
-#include "bgworker/connector/utf8.hpp"
+#include "bgworker/connector/values/utf8.hpp"
 
 namespace insync::rest {
 

@@ -5,7 +5,7 @@
 // come up later are found by full reads only, and the run says so.
 #include <algorithm>
 
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 
 namespace insync::rest {

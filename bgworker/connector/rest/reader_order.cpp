@@ -1,8 +1,8 @@
 // What changed, in the order of the watermark: each page from the last row of the one before; see reader.hpp.
 #include <algorithm>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 
 namespace insync::rest {

@@ -5,8 +5,8 @@
 // that lies behind the window.
 #include <utility>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 
 namespace insync::rest {

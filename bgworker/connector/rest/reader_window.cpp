@@ -1,8 +1,8 @@
 // Closed windows: what changed between two points in time, where the source gives it in any order; see reader.hpp.
 #include <algorithm>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 
 namespace insync::rest {

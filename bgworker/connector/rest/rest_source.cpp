@@ -5,11 +5,11 @@
 #include <chrono>
 #include <utility>
 
-#include "bgworker/connector/civil_time.hpp"
-#include "bgworker/connector/failure.hpp"
+#include "bgworker/clock/civil_time.hpp"
+#include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/http/url.hpp"
 #include "bgworker/connector/rest/reader.hpp"
-#include "bgworker/connector/rest/template.hpp"
-#include "bgworker/connector/rest/url.hpp"
+#include "bgworker/connector/rest/request/template.hpp"
 
 namespace insync::rest {
 

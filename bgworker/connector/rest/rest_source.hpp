@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "bgworker/connector/permits.hpp"
+#include "bgworker/connector/output/rate_permits.hpp"
+#include "bgworker/connector/output/source.hpp"
 #include "bgworker/connector/rest/discovery.hpp"
-#include "bgworker/connector/rest/session.hpp"
-#include "bgworker/connector/source.hpp"
+#include "bgworker/connector/rest/http/session.hpp"
 
 namespace insync::rest {
 

@@ -6,9 +6,9 @@
 
 #include <vector>
 
-#include "bgworker/connector/frame_writer.hpp"
-#include "bgworker/connector/outbox.hpp"
-#include "bgworker/frame.hpp"
+#include "bgworker/connector/output/frame_queue.hpp"
+#include "bgworker/connector/output/frame_writer.hpp"
+#include "bgworker/protocol/frame.hpp"
 #include "tests/fuzz/support/target.hpp"
 
 namespace insync::fuzz {

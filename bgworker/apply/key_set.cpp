@@ -1,0 +1,50 @@
+// Collects keys across transactions; see key_set.hpp.
+#include "bgworker/apply/key_set.hpp"
+
+#include <algorithm>
+
+namespace insync {
+
+namespace {
+constexpr int memory_kilobytes = 64 * 1024;
+}
+
+SeenKeys::SeenKeys(pg::Plan& keys) : context_(nullptr), descriptor_(nullptr), store_(nullptr) {
+    context_ =
+        pg::call([] { return AllocSetContextCreate(TopMemoryContext, "insync seen keys", ALLOCSET_DEFAULT_SIZES); });
+    MemoryContext outer = MemoryContextSwitchTo(context_);
+    try {
+        descriptor_ = keys.descriptor();
+        // Its file, if it comes to one, outlives the transactions of the batches.
+        store_ = pg::call([] { return tuplestore_begin_heap(false, true, memory_kilobytes); });
+    } catch (...) {
+        MemoryContextSwitchTo(outer);
+        MemoryContextDelete(context_);
+        throw;
+    }
+    MemoryContextSwitchTo(outer);
+}
+
+SeenKeys::~SeenKeys() {
+    (void)insync_try(
+        [](void* self) noexcept {
+            auto* keys = static_cast<SeenKeys*>(self);
+            tuplestore_end(keys->store_);
+            MemoryContextDelete(keys->context_);
+        },
+        this);
+}
+
+void SeenKeys::add(pg::Plan& keys) {
+    keys.execute_into(store_, descriptor_);
+}
+
+std::int64_t SeenKeys::count() const {
+    return tuplestore_tuple_count(store_);
+}
+
+void SeenKeys::register_relation(const char* name) {
+    pg::register_relation(name, descriptor_, store_, std::max<double>(1, static_cast<double>(count())));
+}
+
+}  // namespace insync

@@ -1,0 +1,31 @@
+// The keys that a full read has seen, over all of its batches: in memory up to a limit, then in a temporary file.
+#pragma once
+
+#include <cstdint>
+
+#include "bgworker/pg/spi.hpp"
+
+namespace insync {
+
+class SeenKeys {
+  public:
+    // `keys` is the plan whose result rows are keys; its row type is that of the relation.
+    explicit SeenKeys(pg::Plan& keys);
+    ~SeenKeys();
+    SeenKeys(const SeenKeys&) = delete;
+    SeenKeys& operator=(const SeenKeys&) = delete;
+
+    // Adds the keys of the batch that is registered now.
+    void add(pg::Plan& keys);
+    std::int64_t count() const;
+
+    // Makes the keys readable as the relation of this name in the current Spi, until the Spi ends.
+    void register_relation(const char* name);
+
+  private:
+    MemoryContext context_;
+    TupleDesc descriptor_;
+    Tuplestorestate* store_;
+};
+
+}  // namespace insync

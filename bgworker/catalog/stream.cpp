@@ -1,0 +1,371 @@
+// Stream definitions and bookkeeping; see stream.hpp.
+#include "bgworker/catalog/stream.hpp"
+
+extern "C" {
+#include "catalog/pg_authid.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/options/near_miss.hpp"
+#include "bgworker/options/table.hpp"
+
+namespace insync {
+
+namespace {
+
+std::string select_stream(const char* condition) {
+    return std::string(
+               "SELECT s.id, s.name, s.owner, s.server, s.source, s.target_schema, s.target_table, "
+               "array_to_json(s.key),"
+               " array_to_json(s.watermark), array_to_json(s.source_key), s.source_key_unique, s.mode, s.schedule, "
+               "s.options,"
+               " s.source_columns, s.watermark_kind, s.paused, r.oid FROM insync.stream AS s ") +
+           join_owner + condition;
+}
+
+Stream to_stream(const std::vector<pg::Value>& row) {
+    Stream stream;
+    stream.id = std::stoi(*row[0]);
+    stream.name = *row[1];
+    stream.owner = *row[2];
+    stream.server = *row[3];
+    stream.source = *row[4];
+    stream.target_schema = *row[5];
+    stream.target_table = *row[6];
+    stream.key = from_array_json(*row[7]);
+    stream.watermark = from_array_json(*row[8]);
+    stream.source_key = from_array_json(*row[9]);
+    stream.source_key_unique = *row[10] == "t";
+    stream.mode = *row[11];
+    stream.schedule = row[12];
+    stream.options = with_objects(nlohmann::json::parse(*row[13]));
+    // None are known of a source that has never been reached.
+    if (const auto columns = nlohmann::json::parse(*row[14]); !columns.empty())
+        stream.source_columns = parse_columns(columns);
+    stream.watermark_kind = row[15].value_or("");
+    stream.paused = *row[16] == "t";
+    stream.owner_oid = row[17] ? static_cast<Oid>(std::stoul(*row[17])) : InvalidOid;
+    return stream;
+}
+
+std::string number(std::int64_t value) {
+    return std::to_string(value);
+}
+
+}  // namespace
+
+ExtensionIdentity::ExtensionIdentity() : identity_(usable_extension(), false) {}
+
+std::string Stream::option(const char* name) const {
+    if (has_option(name)) return options[name].is_string() ? options[name].get<std::string>() : options[name].dump();
+    const Option* option = find_option(Where::stream, name);
+    return option != nullptr ? std::string(option->default_text) : std::string();
+}
+
+bool Stream::is_on(const char* name) const {
+    return parse_boolean(option(name)).value.value_or(false);
+}
+
+bool Stream::compares_whole_rows() const {
+    return !source_key_unique && source_key.size() == 2 && is_row_identity(source_key[0]) &&
+           is_row_identity(source_key[1]);
+}
+
+bool Stream::is_row_identity(const std::string& field) const {
+    const SourceColumn* column = find_field(source_columns, field);
+    return column != nullptr && column->source_type == row_identity_type;
+}
+
+bool can_read_changes(const Stream& stream) {
+    if (!stream.watermark.empty() || stream.has_option("response_watermark")) return true;
+    if (!stream.has_option("parent")) return false;
+    auto parent = nlohmann::json::parse(stream.option("parent"), nullptr, false);
+    return parent.is_object() && (parent.contains("watermark") || parent.contains("response_watermark"));
+}
+
+void record_owner(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner AND s.id = "
+        "$1::integer",
+        {number(stream_id)});
+}
+
+void adopt_streams(bool from_another_system) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner"
+        " AND s.owner_id <> r.oid AND (s.owner_id = 0 OR $1::boolean)",
+        {from_another_system ? "true" : "false"});
+}
+
+bool is_owner(const Stream& stream) {
+    Oid caller = GetUserId();
+    return pg::call([&] {
+        return OidIsValid(stream.owner_oid) ? has_privs_of_role(caller, stream.owner_oid) : superuser_arg(caller);
+    });
+}
+
+namespace {
+
+// Told by a right, so that GRANT and REVOKE are all that there is to it.
+bool is_operator() {
+    Oid caller = GetUserId();
+    Bookkeeping bookkeeping;
+    return pg::query("SELECT has_function_privilege($1::oid, to_regprocedure('insync.operate()')::oid, 'EXECUTE')",
+                     {std::to_string(caller)})
+               .first()[0] == "t";
+}
+
+}  // namespace
+
+bool sees_all_streams() {
+    Oid caller = GetUserId();
+    return pg::call([&] { return has_privs_of_role(caller, ROLE_PG_MONITOR) || has_bypassrls_privilege(caller); }) ||
+           is_operator();
+}
+
+bool may_operate(const Stream& stream) {
+    return is_owner(stream) || is_operator();
+}
+
+void require_owner(const Stream& stream) {
+    if (OidIsValid(stream.owner_oid)) return;
+    const char* name = stream.owner.c_str();
+    bool another = OidIsValid(pg::call([&] { return get_role_oid(name, true); }));
+    pg::Error error(ERRCODE_UNDEFINED_OBJECT,
+                    another ? "role \"" + stream.owner + "\" is not the one that owned stream \"" + stream.name + "\""
+                            : "the owner of the stream, role \"" + stream.owner + "\", does not exist",
+                    another ? "The owner was dropped, and its name given to another role." : "",
+                    "A superuser can give it another: SELECT sync_alter(" + pg::quote_literal(stream.name) +
+                        ", '{\"owner\": \"...\"}').");
+    error.error_class = pg::ErrorClass::config;
+    throw error;
+}
+
+void already_running(const Stream& stream) {
+    throw pg::Error(
+        ERRCODE_OBJECT_IN_USE, "stream \"" + stream.name + "\" is running", "",
+        "SELECT * FROM insync.progress shows it; SELECT sync_cancel(" + pg::quote_literal(stream.name) + ") ends it.");
+}
+
+Stream load_stream(const std::string& name, Access access) {
+    pg::Rows rows;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query(select_stream(" WHERE s.name = $1"), {name});
+    }
+    if (!rows.empty()) {
+        Stream stream = to_stream(rows.first());
+        const bool is_let_in =
+            (access == Access::look && sees_all_streams()) || (access == Access::operate && is_operator());
+        if (is_owner(stream) || is_let_in) return stream;
+        throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream " + stream.name);
+    }
+    std::vector<std::string> own = matching_streams("%", access);  // others' names are not to be told
+    std::string near = closest(name, std::vector<std::string_view>(own.begin(), own.end()));
+    throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "stream \"" + name + "\" does not exist", "",
+                    near.empty() ? "SELECT stream FROM sync_status() lists the streams."
+                                 : "Perhaps you meant the stream \"" + near + "\".");
+}
+
+std::optional<Stream> load_stream(int id) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(select_stream(" WHERE s.id = $1::integer"), {number(id)});
+    if (rows.empty()) return std::nullopt;
+    return to_stream(rows.first());
+}
+
+std::vector<std::string> matching_streams(const std::string& pattern, Access access) {
+    Oid caller = GetUserId();
+    const bool sees_all =
+        (access == Access::look && sees_all_streams()) || (access == Access::operate && is_operator());
+    pg::Rows rows;
+    {
+        Bookkeeping bookkeeping;
+        rows = pg::query(std::string("SELECT s.name, r.oid FROM insync.stream AS s ") + join_owner +
+                             " WHERE s.name LIKE $1 OR s.name = $1 AND strpos($1, '%') = 0 ORDER BY s.name",
+                         {pattern});
+    }
+    std::vector<std::string> names;
+    for (auto& row : rows.rows) {
+        Oid owner = row[1] ? static_cast<Oid>(std::stoul(*row[1])) : InvalidOid;
+        if (sees_all ||
+            pg::call([&] { return OidIsValid(owner) ? has_privs_of_role(caller, owner) : superuser_arg(caller); }))
+            names.push_back(*row[0]);
+    }
+    if (pattern.find('%') != std::string::npos) return names;
+    if (std::find(names.begin(), names.end(), pattern) != names.end()) return {pattern};
+    // A plain name that matches nothing is a mistake, and gets the error with near misses.
+    if (names.empty()) (void)load_stream(pattern, access);
+    return names;
+}
+
+StreamState load_state(int stream_id) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "SELECT w.position, w.watermark, w.failures, EXISTS (SELECT FROM insync.error AS e WHERE e.stream_id = "
+        "$1::integer)"
+        " OR EXISTS (SELECT FROM insync.mended AS d WHERE d.stream_id = $1::integer),"
+        " (extract(epoch FROM w.last_run_at) * 1000000)::bigint, w.last_success_at = w.last_run_at"
+        " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
+        {number(stream_id)});
+    StreamState state;
+    const auto& row = rows.first();
+    if (row[0]) state.position = nlohmann::json::parse(*row[0]);
+    state.watermark = row[1];
+    state.failures = row[2] ? std::stoi(*row[2]) : 0;
+    state.has_errors = *row[3] == "t";
+    if (row[4]) state.last_run_us = std::stoll(*row[4]);
+    state.last_run_succeeded = row[5] == "t";
+    return state;
+}
+
+void RunCounts::add(const RunCounts& other) {
+    batches += other.batches;
+    rows_read += other.rows_read;
+    inserted += other.inserted;
+    updated += other.updated;
+    deleted += other.deleted;
+    vanished += other.vanished;
+    rejected += other.rejected;
+    filtered += other.filtered;
+    bytes += other.bytes;
+}
+
+std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status,
+                        const std::string& trigger, std::optional<std::int64_t> began_us) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, queued_at, started_at)"
+        " VALUES ($1::integer, $2, $3, $4, $5, CASE WHEN $4 = 'queued' THEN clock_timestamp() END,"
+        " CASE WHEN $4 = 'running' THEN coalesce(to_timestamp($6::bigint / 1000000.0), clock_timestamp()) END) "
+        "RETURNING r.id",
+        {number(stream.id), stream.name, mode, status, trigger,
+         began_us ? pg::Value(number(*began_us)) : std::nullopt});
+    return std::stoll(*rows.first()[0]);
+}
+
+void start_queued_run(std::int64_t run_id, const std::string& mode, std::int64_t began_us) {
+    Bookkeeping bookkeeping;
+    auto started = pg::query(
+        "UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = to_timestamp($3::bigint / 1000000.0), "
+        "message = NULL, sqlstate = NULL WHERE r.id = $1::bigint AND r.status = 'queued'",
+        {number(run_id), mode, number(began_us)});
+    if (started.processed > 0) return;
+    pg::Error error(ERRCODE_QUERY_CANCELED, "the run was cancelled before it began");
+    error.recorded = true;
+    throw error;
+}
+
+void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
+                        std::int64_t last_us) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, polls, started_at, ended_at, message)"
+        " VALUES ($1::integer, $2, $3, 'succeeded', 'schedule', $4::bigint,"
+        " to_timestamp($5::bigint / 1000000.0), to_timestamp($6::bigint / 1000000.0), 'nothing new')",
+        {number(stream.id), stream.name, mode, number(polls), number(since_us), number(last_us)});
+}
+
+void save_progress(std::int64_t run_id, const RunCounts& counts) {
+    Bookkeeping bookkeeping;
+    auto saved = pg::query(
+        "UPDATE insync.run AS r SET batches = $2::bigint, rows_read = $3::bigint, inserted = $4::bigint, updated = "
+        "$5::bigint,"
+        " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint, filtered = "
+        "$10::bigint WHERE r.id = $1::bigint",
+        {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
+         number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
+         number(counts.rejected), number(counts.bytes), number(counts.filtered)});
+    // Runs go with their stream; nothing else may come after it.
+    if (saved.processed == 0)
+        throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "the stream was dropped while it ran, or its run deleted");
+}
+
+void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.stream AS s SET source_columns = $2::jsonb WHERE s.id = $1::integer",
+              {number(stream_id), to_json(columns).dump()});
+}
+
+void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, nullif($3, "
+        "''))"
+        " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
+        " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
+        {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+}
+
+void reset_position(int stream_id, const std::optional<std::string>& watermark) {
+    Bookkeeping bookkeeping;
+    nlohmann::json position;
+    if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
+    pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
+        // Reading everything again doesn't show what was deleted meanwhile: a feed of deletes goes on where it was.
+        " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
+        " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
+        " ELSE excluded.position END, watermark = excluded.watermark, updated_at = clock_timestamp()",
+        {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+}
+
+void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
+                const std::string& message) {
+    save_progress(run_id, counts);
+    Bookkeeping bookkeeping;
+    pg::query(
+        "UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id "
+        "= $1::bigint",
+        {number(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(),
+         message.empty() ? pg::Value() : pg::Value(message)});
+}
+
+bool repeat_failure(int stream_id, const std::string& message) {
+    Bookkeeping bookkeeping;
+    auto rows = pg::query(
+        "UPDATE insync.run AS r SET polls = r.polls + 1, ended_at = clock_timestamp()"
+        " WHERE r.id = (SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $1::integer)"
+        " AND r.status = 'failed' AND r.trigger = 'schedule' AND r.message = $2 RETURNING r.id",
+        {number(stream_id), message});
+    return !rows.empty();
+}
+
+void record_reconciled(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "INSERT INTO insync.watermark AS w (stream_id, reconciled_at) VALUES ($1::integer, clock_timestamp())"
+        " ON CONFLICT (stream_id) DO UPDATE SET reconciled_at = excluded.reconciled_at",
+        {number(stream_id)});
+}
+
+std::string to_array(const std::vector<std::string>& items) {
+    std::string text = "{";
+    for (const auto& item : items) {
+        if (text.size() > 1) text += ',';
+        text += '"';
+        for (char c : item) {
+            if (c == '"' || c == '\\') text += '\\';
+            text += c;
+        }
+        text += '"';
+    }
+    return text + "}";
+}
+
+std::vector<std::string> from_array_json(const std::string& json_array) {
+    std::vector<std::string> items;
+    for (const auto& item : nlohmann::json::parse(json_array)) items.push_back(item.get<std::string>());
+    return items;
+}
+
+}  // namespace insync

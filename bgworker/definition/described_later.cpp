@@ -1,0 +1,62 @@
+// Streams that were made while their source was away; see define_stream.hpp.
+#include "bgworker/apply/applier.hpp"
+#include "bgworker/apply/key_only_rows.hpp"
+#include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/catalog/job.hpp"
+#include "bgworker/definition/define_stream.hpp"
+#include "bgworker/ledger/ledger.hpp"
+#include "bgworker/pg/owner_scope.hpp"
+#include "bgworker/shmem/wake_at_commit.hpp"
+
+namespace insync {
+
+namespace {
+
+void save_definition(const Stream& stream) {
+    Bookkeeping bookkeeping;
+    pg::query(
+        "UPDATE insync.stream AS s SET key = $2::text[], watermark = $3::text[], mode = $4, source_key = $5::text[],"
+        " source_key_unique = $6::boolean, source_columns = $7::jsonb, watermark_kind = nullif($8, '')"
+        " WHERE s.id = $1::integer",
+        {std::to_string(stream.id), to_array(stream.key), to_array(stream.watermark), stream.mode,
+         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
+         to_json(stream.source_columns).dump(), stream.watermark_kind});
+}
+
+}  // namespace
+
+bool is_described(const Stream& stream) {
+    return !stream.source_columns.empty();
+}
+
+void require_described(const Stream& stream) {
+    if (is_described(stream)) return;
+    throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "the source of stream \"" + stream.name + "\" has never been reached", "",
+                    "Run the stream first: SELECT sync_trigger(" + pg::quote_literal(stream.name) + ").");
+}
+
+void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& transactions) {
+    const Kind kind = transactions.run([&] { return kind_of_server(stream.server).value_or(Kind::odbc); });
+    const SourceDescription description = describe_source(connector, kind, stream);
+    transactions.run([&] {
+        stream.source_columns = description.columns;
+        stream.watermark_kind = description.watermark_kind;
+        std::optional<Target> target;
+        {
+            const pg::OwnerScope scope(stream.owner_oid);
+            target = describe_target(stream.target_schema, stream.target_table);
+        }
+        if (!target) throw pg::Error(ERRCODE_UNDEFINED_TABLE, "target \"" + stream.target_table + "\" does not exist");
+        complete_stream(stream, description, target, stream.option("mode"));
+        if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
+        note_filled_columns(stream, check_expressions(stream), target, {});
+        save_definition(stream);
+        const bool uncounted = settle_ledger(stream);
+        Applier(stream, stream.source_columns, false).check();
+        check_key_rows(stream);
+        if (uncounted) queue_profile(stream);
+    });
+}
+
+}  // namespace insync

@@ -1,0 +1,493 @@
+// A run, readable top to bottom; see run.hpp.
+#include "bgworker/run/run.hpp"
+
+extern "C" {
+#include "pgstat.h"
+#include "utils/timestamp.h"
+}
+
+#include <algorithm>
+#include <cmath>
+
+#include "bgworker/apply/key_only_rows.hpp"
+#include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/catalog/dependencies.hpp"
+#include "bgworker/catalog/notify.hpp"
+#include "bgworker/catalog/outcome.hpp"
+#include "bgworker/catalog/remake.hpp"
+#include "bgworker/catalog/server.hpp"
+#include "bgworker/clock/zone_name.hpp"
+#include "bgworker/ledger/ledger_choice.hpp"
+#include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/time_zone.hpp"
+#include "bgworker/shmem/shared_state.hpp"
+#include "bgworker/target/target_rights.hpp"
+
+namespace insync {
+
+namespace {
+
+std::int64_t to_unix_us(TimestampTz time) {
+    return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+void report_activity(const std::string& text) {
+    const char* activity = text.c_str();
+    pg::call([&] { pgstat_report_activity(STATE_RUNNING, activity); });
+}
+
+void set_live_state(int stream_id, LiveState state) {
+    shared::update_live(stream_id, [&](LiveStream& live) { live.state = state; });
+}
+
+// In a zone with daylight saving the hour before the clocks go back happens twice: a naive watermark then repeats, and
+// rows of its second pass are older than what was read. The overlap grows by as much as the clocks went back.
+std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, std::int64_t lookback_s) {
+    std::string zone = server_zone(stream.option("source_time_zone"));
+    if (zone.empty() || stream.watermark_kind != "time" || !state.watermark) return 0;
+    Bookkeeping bookkeeping;
+    pg::Subtransaction subtransaction;
+    try {
+        auto rows = pg::query(
+            "SELECT greatest(0, extract(epoch FROM (b - b_utc) - (a - a_utc)))::bigint FROM ("
+            " SELECT b, b AT TIME ZONE $2 AT TIME ZONE 'UTC' AS b_utc, a, a AT TIME ZONE $2 AT TIME ZONE 'UTC' AS "
+            "a_utc FROM ("
+            " SELECT w - interval '1 hour' - $3::bigint * interval '1 second' AS b, w + interval '1 hour' AS a"
+            " FROM (SELECT $1::timestamp AS w) AS x) AS y) AS z",
+            {*state.watermark, zone, std::to_string(lookback_s)});
+        subtransaction.commit();
+        return rows.first()[0] ? std::stoll(*rows.first()[0]) : 0;
+    } catch (const pg::Error& error) {
+        if (error.is_interrupt()) throw;
+        return 0;  // a watermark that PostgreSQL can't read as a time has no hour that repeats
+    }
+}
+
+// By how much the clock of the source's times is ahead of UTC, where the stream says it.
+nlohmann::json zone_offset(const Stream& stream) {
+    const std::string zone = server_zone(stream.option("source_time_zone"));
+    if (zone.empty()) return nullptr;
+    return offset_at(to_unix_us(GetCurrentTimestamp()), clock_of(zone)) / 1'000'000;
+}
+
+// In a transaction. `run` is SQL, with $2.
+void save_reread(const std::string& run, std::int64_t value, std::int64_t rows) {
+    Bookkeeping bookkeeping;
+    pg::query("UPDATE insync.run AS r SET reread = $1::bigint WHERE r.id = " + run,
+              {std::to_string(rows), std::to_string(value)});
+}
+
+constexpr const char* rare_logins =
+    "Until the server or the user mapping is changed, the workers log in rarely, because refused logins can lock an "
+    "account: next_run of sync_status() says when.";
+
+std::int64_t lookback_seconds(const Stream& stream) {
+    auto lookback = parse_lookback(stream.option("lookback"));
+    if (!lookback) return 600;
+    if (auto* time = std::get_if<std::chrono::milliseconds>(&*lookback)) return time->count() / 1000;
+    return std::get<std::int64_t>(*lookback);
+}
+
+}  // namespace
+
+nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position,
+                                 std::int64_t extra_lookback_s) {
+    std::string lookback;
+    if (stream.watermark_kind == "time" || stream.watermark_kind == "text") {
+        lookback = std::to_string(lookback_seconds(stream) + extra_lookback_s);
+    } else if (stream.has_option("lookback")) {
+        lookback = std::to_string(lookback_seconds(stream));
+    } else {
+        lookback = stream.watermark_kind == "integer" ? "1000" : "0";
+    }
+    auto size = parse_size(stream.option("batch_bytes"));
+    auto rows = parse_integer(stream.option("batch_rows"));
+    bool keys = mode == "keys", full = mode == "full" || keys;
+    auto optional = [&](const char* name) {
+        return stream.has_option(name) ? nlohmann::json(stream.option(name)) : nlohmann::json();
+    };
+    const bool whole = stream.compares_whole_rows();
+    return {{"verb", "read"},
+            {"source", stream.source},
+            {"mode", mode},
+            {"key", whole ? std::vector<std::string>{} : stream.source_key},
+            {"row_identity", whole ? nlohmann::json(stream.source_key) : nlohmann::json()},
+            {"key_is_unique", stream.source_key_unique},
+            {"remake", stream.source_key_unique ? nlohmann::json(remaking_statements(stream)) : nlohmann::json()},
+            {"is_change_log", !full && stream.has_option("operation_column") && !stream.source_key_unique},
+            {"watermark", full ? std::vector<std::string>{} : stream.watermark},
+            {"version", stream.watermark},
+            {"version_key", whole ? std::vector<std::string>{} : version_key(stream)},
+            {"lookback", lookback},
+            {"initial_watermark", optional("initial_watermark")},
+            {"zone_offset_s", zone_offset(stream)},
+            {"position", position},
+            {"batch_rows", rows ? *rows : settings::batch_rows()},
+            {"batch_bytes", size ? *size : settings::batch_bytes()},
+            {"page_rows", std::stoll(stream.option("page_rows"))},
+            {"null_watermark", stream.option("null_watermark")},
+            {"text_policy", stream.option("text_policy")},
+            {"zero_dates", stream.option("zero_dates")},
+            {"key_columns", whole ? std::vector<std::string>{} : key_column_names(stream)},
+            {"columns", keys ? nlohmann::json(key_column_names(stream)) : nlohmann::json()},
+            {"options", stream.options},
+            {"known_columns", to_json(stream.source_columns)}};
+}
+
+// A transaction that may begin the run's row; without its commit there is none.
+template <typename Body>
+auto Run::in_transaction(Body&& body) {
+    std::int64_t before = run_id_;
+    try {
+        return transactions_.run(body);
+    } catch (...) {
+        run_id_ = before;
+        throw;
+    }
+}
+
+Run::Run(const Stream& stream, const RunRequest& request, Transactions& transactions)
+    : stream_(stream),
+      request_(request),
+      transactions_(transactions),
+      mode_(request.mode.empty() ? stream.mode : request.mode),
+      reader_(stream, [this](const nlohmann::json& frame) { use_columns(frame); }),
+      run_id_(0),
+      started_at_(GetCurrentTimestamp()),
+      retry_at_(DT_NOEND) {
+    shared::update_live(stream.id, [&](LiveStream& live) {
+        if (live.polls > 0) quiet_reread_ = live.rows_read;  // all that a quiet poll reads is of the overlap
+        live.state = LiveState::starting;
+        live.pid = MyProcPid;
+        live.started_at = started_at_;
+        live.run_id = request.run_id;
+        live.batches = live.rows_read = live.written = live.bytes = 0;
+    });
+}
+
+Run::~Run() {
+    // However it ended, this process is no longer at it: sync_cancel() must not meet whoever comes next.
+    shared::release_live();
+}
+
+void Run::begin() {
+    in_transaction([&] {
+        met_ = server_version(stream_.server, stream_.owner_oid);
+        require_owner(stream_);
+        if (request_.trigger == "request" || request_.trigger == "call") record_start();
+    });
+}
+
+RunCounts Run::execute(ConnectorProcess& connector) {
+    try {
+        return with_protocol_errors(connector, [&] {
+            load(connector);
+            Batch batch;
+            while (reader_.next(batch)) apply(batch);
+            finish();
+            return counts_;
+        });
+    } catch (pg::Error& error) {
+        // Instead of PostgreSQL's own context, which may quote the rows.
+        error.context = "stream " + stream_.name + (run_id_ != 0 ? ", run " + std::to_string(run_id_) : "") +
+                        ", after " + std::to_string(counts_.batches) + " batches with " +
+                        std::to_string(counts_.rows_read) + " rows" +
+                        (watermark_.empty() ? "" : ", watermark " + watermark_);
+        transactions_.rollback();
+        if (!error.is_interrupt()) transactions_.run([&] { name_lacking_rights(error, stream_); });
+        fail(error);
+        error.recorded = true;
+        throw;
+    }
+}
+
+// Reads where the stream stands, asks the connector to read on from there, and builds the statements for what it sends.
+void Run::load(ConnectorProcess& connector) {
+    std::int64_t repeated = 0;
+    in_transaction([&] {
+        state_ = load_state(stream_.id);
+        require_same_target(stream_, mode_ == "full" || state_.position.is_null());
+        repeated = repeated_seconds(stream_, state_, lookback_seconds(stream_));
+        // What can only be told afterwards (polls) is recorded with their first batch; a first load now, so that a
+        // crash shows.
+        if (state_.position.is_null()) record_start();
+    });
+    position_ = state_.position;
+    compares_keys_ = (mode_ == "full" || mode_ == "keys") && stream_.option("deletes") != "ignore" &&
+                     !stream_.has_option("operation_column");
+    if (mode_ == "keys") check_key_scan(stream_);
+    saves_position_ = mode_ == stream_.mode;
+    // The keys seen so far are lost with the process that saw them, so a read that compares keys starts over.
+    bool inside_full = position_.is_object() && position_.value("phase", "") == "full";
+    bool resumes = saves_position_ && !(compares_keys_ && inside_full);
+    report_activity(stream_.name + ": reading " + stream_.source);
+    set_live_state(stream_.id, LiveState::running);
+    reader_.request(connector, read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));
+}
+
+void Run::use_columns(const nlohmann::json& frame) {
+    const RowKind kind = row_kind_of(frame);
+    if ((kind == RowKind::present) != (mode_ == "keys") ||
+        (kind == RowKind::gone && !stream_.has_option("delete_feed")))
+        throw ProtocolError("rows of a kind that nobody asked for");
+    use_columns(kind);
+}
+
+void Run::use_columns(RowKind kind) {
+    has_new_columns_ = true;
+    transactions_.run([&] {
+        if (applier_) {
+            applier_->use(reader_.columns(), kind);
+        } else {
+            applier_.emplace(stream_, reader_.columns(), state_.has_errors, kind);
+            if (compares_keys_) applier_->collect_keys();
+        }
+        if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
+    });
+    if (!applier_->added_columns().empty()) tell_added_columns();
+}
+
+// Rows that were read before the source had a column have nothing in it until they are read again.
+void Run::tell_added_columns() {
+    if (mode_ == "full" || state_.position.is_null()) return;
+    note_ += (note_.empty() ? "" : "; ") + ("new in the target: " + applier_->added_columns()) +
+             ", which is NULL in rows that were read before; to fill it: SELECT sync_trigger(" +
+             pg::quote_literal(stream_.name) + ", 'full')";
+    in_transaction([&] { record_start(); });
+}
+
+bool Run::keeps_position(const Batch& batch) const {
+    return !saves_position_ || batch.position.is_null() || batch.position == position_;
+}
+
+// One batch, one transaction; again if somebody was in the way.
+void Run::apply(const Batch& batch) {
+    if (batch.position.is_object()) reached_ = batch.position;
+    if (batch.rows() + batch.rejects.size() == 0 && keeps_position(batch)) return;
+    if (!applier_) throw ProtocolError("rows without columns");
+    if (applier_->is_locked_out() && !has_new_columns_) use_columns(RowKind::whole);
+    has_new_columns_ = false;
+    report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " +
+                    std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");
+    set_live_state(stream_.id, LiveState::processing);
+    for (int attempt = 0;; attempt++) {
+        try {
+            RunCounts total = in_transaction([&] { return apply_once(batch); });
+            applier_->committed();
+            counts_ = total;
+            if (!keeps_position(batch)) {
+                position_ = batch.position;
+                watermark_ = batch.watermark;
+            }
+            break;
+        } catch (const TooManyRejects&) {
+            keep_rejects(batch);
+            throw;
+        } catch (const pg::Error& error) {
+            if (!error.is_transient() || attempt + 1 == batch_attempts) throw;
+        }
+        wait_before_retry(attempt);
+    }
+    shared::update_live(stream_.id, [&](LiveStream& live) {
+        live.state = LiveState::running;
+        live.run_id = run_id_;
+        live.batches = counts_.batches;
+        live.rows_read = counts_.rows_read;
+        live.written = counts_.inserted + counts_.updated + counts_.deleted + counts_.vanished;
+        live.bytes = counts_.bytes;
+    });
+    if (request_.notices) {
+        std::string text = stream_.name + ": " + std::to_string(counts_.rows_read) + " rows read, " +
+                           std::to_string(counts_.inserted) + " inserted, " + std::to_string(counts_.updated) +
+                           " updated, " + std::to_string(counts_.rejected) + " rejected" +
+                           (counts_.filtered > 0 ? ", " + std::to_string(counts_.filtered) + " filtered out" : "");
+        const char* notice = text.c_str();
+        pg::call([&] { ereport(NOTICE, (errmsg_internal("%s", notice))); });
+    }
+}
+
+void Run::keep_rejects(const Batch& batch) {
+    counts_.rejected += in_transaction([&] {
+        return applier_->keep_rejects(batch, [&] {
+            record_start();
+            return run_id_;
+        });
+    });
+}
+
+// Changes nothing of the run but its id, as the commit may fail. Returns the counts that the run then has.
+RunCounts Run::apply_once(const Batch& batch) {
+    RunCounts counts = applier_->apply(batch, [&] {
+        record_start();
+        return run_id_;
+    });
+    RunCounts total = counts_;
+    total.add(counts);
+    bool moved = !keeps_position(batch);
+    if (counts.wrote() || moved) {
+        record_start();
+        save_progress(run_id_, total);
+        if (moved) save_position(stream_.id, batch.position, batch.watermark);
+    }
+    return total;
+}
+
+void Run::record_start() {
+    if (run_id_ != 0) return;
+    if (auto live = shared::read_live(stream_.id); live && live->polls > 0) {
+        record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since),
+                           to_unix_us(live->last_poll));
+        save_reread("(SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $2::integer)", stream_.id,
+                    quiet_reread_);
+        shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
+    }
+    if (request_.run_id != 0) {
+        start_queued_run(request_.run_id, mode_, to_unix_us(started_at_));
+        run_id_ = request_.run_id;
+    } else {
+        run_id_ = insert_run(stream_, mode_, "running", request_.trigger, to_unix_us(started_at_));
+    }
+    note_run(stream_.id, to_unix_us(started_at_));
+}
+
+// Deletes what vanished, if the stream does that, and closes the run; a quiet poll is only counted.
+void Run::finish() {
+    // What the source says that it hasn't changed, it hasn't sent: nothing of it has vanished.
+    if (compares_keys_ && applier_ && !done_flag("unchanged")) {
+        auto run_id = [&] {
+            record_start();
+            return run_id_;
+        };
+        try {
+            counts_ = in_transaction([&] {
+                RunCounts total = counts_;
+                total.add(applier_->delete_vanished(run_id));
+                total.updated += applier_->revive_seen();
+                if (total.vanished + total.updated > counts_.vanished + counts_.updated) record_start();
+                if (run_id_ != 0) save_progress(run_id_, total);
+                save_feed_position();
+                return total;
+            });
+        } catch (const TooManyRejects&) {
+            counts_.rejected += in_transaction([&] { return applier_->keep_refused(run_id); });
+            throw;
+        }
+        if (applier_->unreadable_rows() > 0) {
+            note_ = "nothing was deleted, because " + std::to_string(applier_->unreadable_rows()) +
+                    " rows of the source could not be read";
+        }
+    }
+    const auto told_lag = reader_.done().find("lag_seconds");
+    double lag = told_lag != reader_.done().end() && told_lag->is_number() ? told_lag->get<double>() : NAN;
+    if (const auto reread = reader_.done().find("reread_rows"); reread != reader_.done().end())
+        reread_ = reread->is_number_integer() ? reread->get<std::int64_t>() : 0;
+    std::string message = closing_message();
+    // After a run that failed or was cancelled, a good one is told.
+    const bool quiet = run_id_ == 0 && !(applier_ && applier_->has_altered_target()) && state_.failures == 0 &&
+                       state_.last_run_succeeded && request_.trigger == "schedule" &&
+                       shared::read_live(stream_.id).has_value();
+    if (!quiet && counts_.wrote()) in_transaction([&] { judge_ledger(stream_); });
+    const std::int64_t started_us = to_unix_us(started_at_);
+    if (!quiet || started_us - state_.last_run_us.value_or(0) >= note_interval_us) {
+        in_transaction([&] {
+            if (!quiet) {
+                record_start();
+                finish_run(run_id_, "succeeded", counts_, nullptr, message);
+                if (reread_ > 0) save_reread("$2::bigint", run_id_, reread_);
+            }
+            record_success(stream_.id, started_us, mode_ != "keys", state_.failures > 0, met_);
+        });
+    }
+    if ((mode_ == "full" || mode_ == "keys") && stream_.has_option("reconcile"))
+        in_transaction([&] { record_reconciled(stream_.id); });
+    std::string shown = shared::clip_message(message);
+    shared::update_live(stream_.id, [&](LiveStream& live) {
+        live.state = LiveState::idle;
+        live.pid = 0;
+        live.lag_seconds = lag;
+        live.last_poll = started_at_;
+        live.next_run = retry_at_;  // until the schedule is looked at again
+        strlcpy(live.message, shown.c_str(), sizeof live.message);
+        if (quiet && live.polls++ == 0) live.quiet_since = started_at_;
+    });
+    shared::announce_run_end();
+}
+
+// What was deleted before everything was read has vanished with it: the stream's feed of deletes goes on from there.
+void Run::save_feed_position() {
+    const auto deletes = reached_.find("deletes");
+    if (saves_position_ || deletes == reached_.end() || !position_.is_object() || applier_->unreadable_rows() > 0)
+        return;
+    position_["deletes"] = *deletes;
+    save_position(stream_.id, position_, state_.watermark.value_or(""));
+}
+
+std::string Run::closing_message() const {
+    std::string text = note_;
+    if (applier_) {
+        const std::string notes = applier_->notes();
+        text += (text.empty() || notes.empty() ? "" : "; ") + notes;
+    }
+    auto add = [&](const char* member, const char* what) {
+        auto found = reader_.done().find(member);
+        if (found == reader_.done().end() || !found->is_number_integer() || found->get<std::int64_t>() == 0) return;
+        text += (text.empty() ? "" : "; ") + std::to_string(found->get<std::int64_t>()) + what;
+    };
+    add("future_rows", " rows have a watermark beyond the source's clock, which doesn't move the stream's");
+    add("null_watermarks", " rows without a watermark");
+    add("superseded_rows", " rows are older than another one with the same key");
+    if (std::string warning = text_member(reader_.done(), "warning"); !warning.empty())
+        text += (text.empty() ? "" : "; ") + warning;
+    return text;
+}
+
+bool Run::done_flag(const char* member) const {
+    auto found = reader_.done().find(member);
+    return found != reader_.done().end() && found->is_boolean() && found->get<bool>();
+}
+
+// Counts of rows that were written alone could be the same rows each time.
+bool Run::has_progressed() const {
+    if (counts_.inserted + counts_.updated + counts_.deleted + counts_.vanished == 0) return false;
+    return saves_position_ ? position_ != state_.position : counts_.inserted + counts_.deleted + counts_.vanished > 0;
+}
+
+void Run::fail(const pg::Error& error) {
+    transactions_.rollback();
+    if (error.recorded) return;
+    bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
+    // By whom, or by which time-out, stands in PostgreSQL's own words.
+    std::string hint = error.hint;
+    if (error.error_class == pg::ErrorClass::auth && stream_.schedule)
+        hint += (hint.empty() ? "" : " ") + std::string(rare_logins);
+    std::string message = (cancelled ? "cancelled: " : "") + error.message +
+                          (error.detail.empty() ? "" : "\nDETAIL: " + error.detail) +
+                          (hint.empty() ? "" : "\nHINT: " + hint);
+    transactions_.run([&] {
+        // The stream may have been dropped meanwhile; then there is nothing to keep books about.
+        if (!load_stream(stream_.id)) return;
+        bool repeated =
+            run_id_ == 0 && request_.trigger == "schedule" && !cancelled && repeat_failure(stream_.id, message);
+        if (!repeated) {
+            record_start();
+            finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, message);
+            if (dynamic_cast<const DeletesRefused*>(&error) != nullptr)
+                send_alert(stream_, "deletes_refused", error.message);
+        }
+        const FailedRun failed{to_unix_us(started_at_), request_.trigger != "call", has_progressed(), met_};
+        if (cancelled) return note_cancelled_run(stream_.id, failed);
+        if (auto retry = record_failure(stream_, error, failed))
+            retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+    });
+    std::string shown = shared::clip_message(message);
+    shared::update_live(stream_.id, [&](LiveStream& live) {
+        live.state = LiveState::idle;
+        live.pid = 0;
+        live.last_poll = started_at_;
+        live.next_run = retry_at_;  // until the schedule is looked at again
+        strlcpy(live.message, shown.c_str(), sizeof live.message);
+    });
+    shared::announce_run_end();
+}
+
+}  // namespace insync

@@ -1,0 +1,70 @@
+// Runs streams on sources; see run_stream.hpp.
+#include "bgworker/run/run_stream.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+#include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/definition/define_stream.hpp"
+
+namespace insync {
+
+namespace {
+
+// When a run was asked for that sync_trigger() queued; else the end of time.
+TimestampTz asked_at(const RunRequest& request, Transactions& transactions) {
+    if (request.trigger != "request" || request.run_id == 0 || shared::open_breakers().empty()) return DT_NOEND;
+    return transactions.run([&] {
+        Bookkeeping bookkeeping;
+        auto rows = pg::query(
+            "SELECT (extract(epoch FROM r.queued_at) * 1000000)::bigint FROM insync.run AS r WHERE r.id = $1::bigint",
+            {std::to_string(request.run_id)});
+        if (rows.empty() || !rows.first()[0]) return TimestampTz{DT_NOEND};
+        return TimestampTz{std::stoll(*rows.first()[0]) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY};
+    });
+}
+
+}  // namespace
+
+RunCounts run_stream(const Stream& given, const RunRequest& request, SourceSession& session,
+                     Transactions& transactions) {
+    Stream stream = given;
+    Run run(stream, request, transactions);
+    ConnectorProcess* connector = nullptr;
+    try {
+        run.begin();
+        connector = &session.open(stream, transactions, asked_at(request, transactions));
+        // Made while its source was away: what the source says completes it.
+        if (!is_described(stream)) describe_now(stream, *connector, transactions);
+    } catch (pg::Error& error) {
+        session.close();
+        run.fail(error);
+        error.recorded = true;
+        throw;
+    }
+    try {
+        return run.execute(*connector);
+    } catch (const pg::Error&) {
+        // In the middle of an answer, or dead: a new one costs ten milliseconds and is in a known state.
+        session.close();
+        throw;
+    }
+}
+
+void close_interrupted_runs(int stream_id) {
+    Bookkeeping bookkeeping;
+    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT "
+                  "IN ('backfill', 'verify', 'profile')",
+                  {std::to_string(stream_id)})
+            .empty())
+        return;
+    pg::query(
+        "UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
+        " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on "
+        "from there'"
+        " WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT IN ('backfill', 'verify', 'profile')",
+        {std::to_string(stream_id)});
+}
+
+}  // namespace insync

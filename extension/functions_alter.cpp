@@ -1,0 +1,330 @@
+// Changing streams: sync_alter.
+//
+// What a stream reads and writes (server, source, target, key, watermark) can be changed as well as its options. How
+// far the stream has read is kept where that still means the same; else everything is read again, and that is said.
+#include "bgworker/pg/guard.hpp"
+
+extern "C" {
+#include "fmgr.h"
+#include "utils/acl.h"
+}
+
+#include <algorithm>
+
+#include "bgworker/apply/applier.hpp"
+#include "bgworker/apply/key_only_rows.hpp"
+#include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/catalog/dependencies.hpp"
+#include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/job.hpp"
+#include "bgworker/catalog/outcome.hpp"
+#include "bgworker/catalog/stream_lock.hpp"
+#include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/definition/define_stream.hpp"
+#include "bgworker/definition/target_choice.hpp"
+#include "bgworker/definition/watermark_check.hpp"
+#include "bgworker/ledger/ledger.hpp"
+#include "bgworker/pg/compat.hpp"
+#include "bgworker/pg/function_call.hpp"
+#include "bgworker/pg/owner_scope.hpp"
+#include "bgworker/shmem/wake_at_commit.hpp"
+#include "bgworker/target/key_origins.hpp"
+#include "bgworker/target/target_rights.hpp"
+#include "extension/notices.hpp"
+
+using namespace insync;
+
+namespace {
+
+// What sync_alter() was asked for, beside options.
+struct Changes {
+    std::optional<std::string> name, owner, target;
+    bool source = false;       // its server, name, key or watermark
+    bool shapes_rows = false;  // an option by which rows become something else
+    bool reread = false;
+
+    // Does what the stream reads or writes change, so that no run may be under way?
+    bool needs_lock() const { return source || target || reread; }
+};
+
+std::string text_of(const std::string& member, const nlohmann::json& value) {
+    if (!value.is_string() || value.get<std::string>().empty())
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, member + " must be a text");
+    return value.get<std::string>();
+}
+
+void check_options(const nlohmann::json& options, std::optional<Kind> kind) {
+    if (kind) return check_stream_options(options, *kind);
+    // Where the server is gone, its kind is, too.
+    try {
+        check_stream_options(options, Kind::odbc);
+    } catch (const pg::Error&) {
+        check_stream_options(options, Kind::rest);
+    }
+}
+
+// Sets in `stream` what is asked for. The target's name is left to the caller, as it is looked up.
+Changes set_members(Stream& stream, const nlohmann::json& members) {
+    Changes changes;
+    for (const auto& [name, value] : members.items()) {
+        if (name == "schedule") {
+            stream.schedule = value.is_null() ? std::nullopt : std::optional(text_of(name, value));
+            if (stream.schedule) check_schedule(*stream.schedule);
+        } else if (name == "name") {
+            changes.name = text_of(name, value);
+        } else if (name == "owner") {
+            changes.owner = text_of(name, value);
+        } else if (name == "server") {
+            stream.server = text_of(name, value);
+            changes.source = true;
+        } else if (name == "source") {
+            stream.source = text_of(name, value);
+            changes.source = true;
+        } else if (name == "target") {
+            changes.target = text_of(name, value);
+        } else if (name == "key" || name == "watermark") {
+            auto& columns = name == "key" ? stream.key : stream.watermark;
+            columns = value.is_null() ? std::vector<std::string>{} : parse_name_list(text_of(name, value));
+            if (name == "key") stream.source_key_unique = false;
+            changes.source = true;
+        } else {
+            const Option* option = find_option(Where::stream, name);
+            changes.shapes_rows |= option != nullptr && option->shapes_rows;
+            if (!value.is_null()) {
+                stream.options[name] = value;
+                continue;
+            }
+            if (option == nullptr) check_options({{name, ""}}, kind_of_server(stream.server));
+            stream.options.erase(name);
+        }
+    }
+    return changes;
+}
+
+// Asks the source what it has, as sync_create() does. Makes the target where the stream gets one that isn't there; true
+// if it did.
+bool define_again(Stream& stream, const Changes& changes) {
+    Server server = load_server(stream.server, stream.owner_oid);
+    check_stream_options(stream.options, server.kind);
+    SourceDescription description = describe_source(server, stream);
+    // What tells rows without a key apart is no column of the source.
+    if (stream.compares_whole_rows() &&
+        std::find(stream.key.begin(), stream.key.end(), stream.source_key[0]) != stream.key.end())
+        stream.key.clear();
+    const auto known_columns = std::move(stream.source_columns);
+    stream.source_columns = description.columns;
+    stream.watermark_kind = description.watermark_kind;
+    if (changes.target) {
+        stream.target_schema.clear();
+        resolve_target(stream, *changes.target, server.kind);
+    }
+    std::optional<Target> existing;
+    {
+        pg::PinnedSettings settings;
+        pg::Spi spi;
+        existing = describe_target(stream.target_schema, stream.target_table);
+    }
+    complete_stream(stream, description, existing, stream.option("mode"));
+    auto types = check_expressions(stream);
+    note_filled_columns(stream, types, existing, changes.target ? std::vector<SourceColumn>() : known_columns);
+    if (existing && changes.target) lock_target(*existing);
+    if (existing || !changes.target) return false;
+    const pg::OwnerScope scope(stream.owner_oid, pg::Plans::any, false);
+    create_stream_target(stream, types);
+    return true;
+}
+
+// Whose times were altered begins to count them now: it doesn't make up for those before. In an Spi.
+void restart_schedules(const Stream& stream, const Stream& before) {
+    auto differs = [&](const char* option) { return stream.option(option) != before.option(option); };
+    const bool zone = differs("time_zone");
+    if (stream.schedule != before.schedule || zone)
+        pg::query("UPDATE insync.stream AS s SET schedule_since = clock_timestamp() WHERE s.id = $1::integer",
+                  {std::to_string(stream.id)});
+    if (stream.has_option("verify_schedule") && (zone || differs("verify_schedule")))
+        pg::query(
+            "INSERT INTO insync.watermark AS w (stream_id, verify_planned_at) VALUES ($1::integer, clock_timestamp()) "
+            "ON "
+            "CONFLICT (stream_id) DO UPDATE SET verify_planned_at = excluded.verify_planned_at",
+            {std::to_string(stream.id)});
+}
+
+void save(const Stream& stream, const Stream& before, const std::string& new_name) {
+    Bookkeeping bookkeeping;
+    const std::string id = std::to_string(stream.id);
+    pg::query(
+        "UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6, server = "
+        "$7, source = $8, target_schema = $9, target_table = $10, key = $11::text[], watermark = $12::text[], "
+        "source_key "
+        "= $13::text[], source_key_unique = $14::boolean, source_columns = $15::jsonb, watermark_kind = nullif($16, "
+        "'') "
+        "WHERE s.id = $1::integer",
+        {id, new_name, stream.owner, stream.schedule, stream.options.dump(), stream.mode, stream.server, stream.source,
+         stream.target_schema, stream.target_table, to_array(stream.key), to_array(stream.watermark),
+         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
+         to_json(stream.source_columns).dump(), stream.watermark_kind});
+    restart_schedules(stream, before);
+    if (new_name == stream.name) return;
+    for (const char* table : {"error", "run"})
+        pg::query(std::string("UPDATE insync.") + table + " AS x SET stream = $2 WHERE x.stream_id = $1::integer",
+                  {id, new_name});
+}
+
+// What was counted and verified is about another table, or another source.
+void forget_measures(int stream_id, bool target_changed) {
+    Bookkeeping bookkeeping;
+    const std::string id = std::to_string(stream_id);
+    pg::query("DELETE FROM insync.difference AS x WHERE x.stream_id = $1::integer", {id});
+    if (!target_changed) {
+        pg::query(
+            "UPDATE insync.slice AS x SET verified_at = NULL, source_rows = NULL, differences = NULL WHERE x.stream_id "
+            "= $1::integer",
+            {id});
+        return;
+    }
+    for (const char* table : {"slice", "ledger", "mended"})
+        pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
+}
+
+// Rejected rows are told apart by the source's key: under another one they would stay for ever. They are read again.
+std::uint64_t forget_rejects(int stream_id) {
+    Bookkeeping bookkeeping;
+    const std::string id = std::to_string(stream_id);
+    pg::query("DELETE FROM insync.mended AS x WHERE x.stream_id = $1::integer", {id});
+    return pg::query("DELETE FROM insync.error AS x WHERE x.stream_id = $1::integer", {id}).processed;
+}
+
+bool same_columns(std::vector<std::string> a, std::vector<std::string> b) {
+    std::sort(a.begin(), a.end());
+    std::sort(b.begin(), b.end());
+    return a == b;
+}
+
+// Why the position can't be kept, in a word or two; empty: it can.
+std::string why_reread(const Stream& before, const Stream& now, bool target_changed) {
+    if (target_changed) return "target";
+    if (before.watermark != now.watermark || before.watermark_kind != now.watermark_kind) return "watermark";
+    if (!same_columns(before.key, now.key) || before.source_key != now.source_key) return "key";
+    if (kind_of_server(before.server) != kind_of_server(now.server)) return "kind of server";
+    return "";
+}
+
+// Keeps the position, or resets it, and says what that means for rows that were read before.
+void settle_position(const Stream& before, const Stream& now, const Changes& changes, bool target_changed) {
+    const bool has_read = !load_state(now.id).position.is_null();
+    const std::string full =
+        "SELECT sync_trigger(" + pg::quote_literal(now.name) + ", 'full'); reads all of them again";
+    const std::string lost = why_reread(before, now, target_changed);
+    if (before.source_key != now.source_key) {
+        if (auto count = forget_rejects(now.id); count > 0)
+            notice(std::to_string(count) + " rejected rows of stream \"" + now.name +
+                   "\" were forgotten, as they are told by the key; they are read again");
+    }
+    const bool moved = before.source != now.source || before.server != now.server;
+    if (moved || !lost.empty() || changes.reread) {
+        // Which row of the source a row is of, as it was written there.
+        Bookkeeping bookkeeping;
+        forget_origins(now.id);
+    }
+    if (!lost.empty() || changes.reread) {
+        reset_position(now.id);
+        if (has_read && !changes.reread)
+            notice("stream \"" + now.name + "\" reads all of its source again, as its " + lost + " has changed",
+                   target_changed ? "The rows that it has written to the target of before stay there." : "");
+        return;
+    }
+    if (!has_read || now.mode == "full") return;
+    if (moved) {
+        notice("stream \"" + now.name + "\" goes on in the new source from where it stood in the one of before",
+               "Rows that the new source has of before are not read by that. " + full + ".");
+    } else if (changes.shapes_rows) {
+        notice("rows that stream \"" + now.name + "\" has read already stay as they are",
+               full + ", and so does sync_alter() with reread => true.");
+    }
+}
+
+}  // namespace
+
+extern "C" {
+INSYNC_SQL_FUNCTION(sync_alter);
+
+// Also as sync_alter(name, options, reread).
+Datum sync_alter(PG_FUNCTION_ARGS) {
+    return pg::entry([&] {
+        begin_change("sync_alter()");
+        const std::string name = required_text(fcinfo, 0, "name");
+        nlohmann::json members = with_objects(json_argument(fcinfo, 1));
+        if (!members.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
+        Stream stream = load_stream(name);
+        Changes changes = set_members(stream, members);
+        changes.reread = PG_NARGS() > 2 && PG_GETARG_BOOL(2);
+        std::optional<StreamLock> lock;
+        if (changes.needs_lock()) {
+            lock.emplace(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
+            if (!lock->held()) already_running(stream);
+            stream = load_stream(name);  // as the run that was waited for has left it
+            (void)set_members(stream, members);
+        }
+        const Stream before = load_stream(name);
+        if (changes.reread && !can_read_changes(stream))
+            notice("stream \"" + stream.name + "\" reads all of its source in each run anyway");
+        const std::string new_name = changes.name.value_or(stream.name);
+        if (new_name != stream.name) require_new_name(new_name);
+        check_options(stream.options, kind_of_server(stream.server));
+        if (changes.owner) {
+            const char* role = changes.owner->c_str();
+            stream.owner_oid = pg::call([&] {
+                Oid oid = get_role_oid(role, false);
+                compat::check_may_become(GetUserId(), oid);
+                return oid;
+            });
+            stream.owner = *changes.owner;
+        }
+        bool made = false;
+        if (changes.source || changes.target) {
+            made = define_again(stream, changes);
+        } else {
+            std::string mode = stream.option("mode");
+            stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
+            if (mode == "incremental" && !can_read_changes(stream))
+                throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                                "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
+            if (members.contains("initial_watermark") && stream.has_option("initial_watermark") && is_described(stream))
+                check_watermark(stream, stream.option("initial_watermark"));
+            if (stream.compares_whole_rows()) check_whole_rows(stream);
+            if (is_described(stream)) (void)check_expressions(stream);
+        }
+        const bool target_changed =
+            before.target_schema != stream.target_schema || before.target_table != stream.target_table;
+        save(stream, before, new_name);
+        forget_failures(stream.id, stream.schedule.has_value());
+        stream.name = new_name;
+        if (members.contains("schedule")) tell_how_it_runs(stream);
+        if (changes.owner) record_owner(stream.id);
+        if (target_changed) {
+            rebind_objects(stream.id);
+            if (made) record_created_target(stream.id);
+            record_shared_target(stream);
+            warn_of_shared_rows(stream);
+        } else if (before.server != stream.server) {
+            rebind_server(stream.id);
+        }
+        if (target_changed || before.server != stream.server || before.source != stream.source)
+            forget_measures(stream.id, target_changed);
+        settle_position(before, stream, changes, target_changed);
+        if (is_described(stream)) {
+            if (settle_ledger(stream)) {
+                queue_profile(stream);
+                wake_all_at_commit();
+            }
+            require_target_rights(stream);
+            Applier applier(stream, stream.source_columns, false);
+            applier.check();
+            applier.save_names();
+            check_key_rows(stream);
+        }
+        wake_at_commit(stream.server);
+        return Datum(0);
+    });
+}
+}

@@ -1,0 +1,81 @@
+"""The folders of the code are in one order, and each includes only what stands before it: see bgworker/README.md."""
+
+import re
+
+import pytest
+from harness.environment import CHECKOUT
+
+# Of the extension's library, and of the connector, which is another program and shares the first ones.
+LIBRARY = "protocol options clock gaps pg shmem catalog batch source target ledger apply definition run completeness schedule extension".split()
+CONNECTOR = "protocol options clock output values odbc/sql odbc rest/options rest/http rest/answer rest/request rest connector".split()
+PURE = "protocol options clock gaps".split()
+FOREIGN = re.compile(r'#include [<"](postgres\.h|access/|catalog/|utils/|nodes/|storage/|executor/|miscadmin\.h|fmgr\.h|sql(ext|types|ucode)?\.h|curl/)')
+
+
+def sources():
+    for folder in ("bgworker", "extension"):
+        for suffix in ("*.cpp", "*.hpp", "*.c", "*.h"):
+            yield from sorted((CHECKOUT / folder).rglob(suffix))
+
+
+def room_of(path):
+    """The folder of a source as the orders name it, and the order that holds there."""
+    parts = path.split("/")[:-1]
+    if parts[0] == "extension":
+        return "extension", LIBRARY
+    if parts[1:2] == ["connector"]:
+        return "/".join(parts[2:]) or "connector", CONNECTOR
+    return "/".join(parts[1:]), LIBRARY
+
+
+def upward_includes(path, text):
+    room, order = room_of(path)
+    for line, target in re.findall(r'^(#include "((?:bgworker|extension)/[^"]+)")', text, re.M):
+        other, _ = room_of(target)
+        if other not in order or order.index(other) > order.index(room):
+            yield f"{path}: {line}: {room} may not include {other}"
+        if {room.split("/")[0], other.split("/")[0]} == {"odbc", "rest"}:
+            yield f"{path}: {line}: odbc and rest do not know each other"
+
+
+def test_includes_go_one_way():
+    found = []
+    for path in sources():
+        name = str(path.relative_to(CHECKOUT))
+        assert room_of(name)[0] in room_of(name)[1], f"{name} is in a folder that has no place in the order"
+        found += upward_includes(name, path.read_text())
+    assert not found, "\n".join(found)
+
+
+def test_pure_folders_include_neither_postgresql_nor_drivers():
+    found = []
+    for path in sources():
+        name = str(path.relative_to(CHECKOUT))
+        if room_of(name)[0] in PURE:
+            found += [f"{name}: {match.group(0)}" for match in FOREIGN.finditer(path.read_text())]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "path, include",
+    [
+        ("bgworker/target/a.cpp", "bgworker/run/run.hpp"),
+        ("bgworker/pg/a.hpp", "extension/notices.hpp"),
+        ("bgworker/protocol/a.hpp", "bgworker/connector/values/column.hpp"),
+        ("bgworker/connector/odbc/sql/a.cpp", "bgworker/connector/odbc/reader.hpp"),
+        ("bgworker/connector/rest/a.cpp", "bgworker/connector/odbc/sql/types.hpp"),
+        ("bgworker/connector/values/a.cpp", "bgworker/pg/guard.hpp"),
+    ],
+)
+def test_the_check_names_an_include_that_goes_back(path, include):
+    (found,) = list(upward_includes(path, f'#include "{include}"\n'))[:1]
+    assert path in found and include in found
+
+
+def test_files_are_short():
+    """One concept a file; what is longer than this has two."""
+    long = {str(path.relative_to(CHECKOUT)): count for path in sources() if (count := path.read_text().count("\n")) > MOST_LINES}
+    assert not long, long
+
+
+MOST_LINES = 540
