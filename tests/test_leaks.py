@@ -161,6 +161,30 @@ def test_runs_of_workers(shop, sqlite, runs):
     launcher.assert_flat()
 
 
+def test_runs_leave_nothing_in_the_top_memory_context_of_a_worker(shop, sqlite):
+    """What is allocated there between two transactions stays for the life of the process."""
+    shop.create_stream("t", "shop", "t", watermark="m", schedule="1 second")
+
+    def used():
+        (pid,) = {pid for (pid,) in shop.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_insync worker'")}
+        with shop.cluster.log_of() as log:
+            shop.execute("SELECT pg_log_backend_memory_contexts(%s)", pid)
+            wait_for(lambda: re.search(rf"\[{pid}\].*Grand total: ", log()), "the worker to log its memory contexts")
+            return pid, int(re.search(rf"\[{pid}\].* TopMemoryContext: .* (\d+) used", log()).group(1))
+
+    def run(times):
+        for number in range(times):
+            change(sqlite, number)
+            shop.run("t")
+
+    run(40)
+    before = used()
+    run(100)
+    after = used()
+    assert after[0] == before[0]
+    assert after[1] - before[1] < 5000, "bytes in 100 runs"
+
+
 def test_starts_of_workers(own_cluster, shop, runs):
     """Without lingering each run has a worker of its own: what the launcher keeps of it goes when it goes."""
     own_cluster.write_settings(**{"insync.linger": "0"})

@@ -8,6 +8,7 @@ extern "C" {
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 }
 
@@ -18,6 +19,20 @@ void reload_settings() {
     ConfigReloadPending = false;
     pg::call([] { ProcessConfigFile(PGC_SIGHUP); });
 }
+
+namespace {
+
+// A transaction leaves the process in TopMemoryContext, where all that PostgreSQL's functions allocate until the next
+// one would stay for the worker's life. So a context of our own is current in between, and emptied each time.
+void leave_top_memory_context() {
+    static MemoryContext between;
+    if (between == nullptr)
+        between = AllocSetContextCreate(TopMemoryContext, "pg_insync between transactions", ALLOCSET_SMALL_SIZES);
+    MemoryContextReset(between);
+    MemoryContextSwitchTo(between);
+}
+
+}  // namespace
 
 void WorkerTransactions::begin() {
     reload_settings();
@@ -34,12 +49,14 @@ void WorkerTransactions::commit() {
         PopActiveSnapshot();
         CommitTransactionCommand();
         pgstat_report_stat(true);
+        leave_top_memory_context();
     });
 }
 
 void WorkerTransactions::rollback() {
     pg::call([] {
         AbortCurrentTransaction();
+        leave_top_memory_context();
     });
 }
 

@@ -178,12 +178,18 @@ void rollback_and_chain() {
 
 std::string quote_identifier(const std::string& name) {
     const char* text = name.c_str();
-    return call([&] { return ::quote_identifier(text); });
+    const char* quoted = call([&] { return ::quote_identifier(text); });
+    std::string result = quoted;
+    if (quoted != text) pfree(const_cast<char*>(quoted));
+    return result;
 }
 
 std::string quote_literal(const std::string& text) {
     const char* raw = text.c_str();
-    return call([&] { return ::quote_literal_cstr(raw); });
+    char* quoted = call([&] { return ::quote_literal_cstr(raw); });
+    std::string result = quoted;
+    pfree(quoted);
+    return result;
 }
 
 }  // namespace insync::pg
