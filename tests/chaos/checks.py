@@ -1,5 +1,5 @@
 """What must hold when everything is quiet: exactly the source's rows, each bad row once, books that add up, and nothing left
-behind. Each check raises AssertionError; tests/test_chaos.py spoils what each of them looks at, and expects that."""
+behind. Each check raises AssertionError; tests/system/faults/test_chaos.py spoils what each of them looks at, and expects that."""
 
 import os
 from collections import Counter

@@ -1,5 +1,5 @@
 // Reads of real SQLite files through the real driver: phases, positions, rejects.
-#include "tests/unit/sqlite_test.hpp"
+#include "tests/unit/connector/odbc/sqlite_database.hpp"
 
 namespace insync::odbc {
 namespace {

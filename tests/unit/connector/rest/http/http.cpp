@@ -3,7 +3,7 @@
 
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/http/http.hpp"
-#include "tests/unit/rest_server.hpp"
+#include "tests/unit/connector/rest/http/http_server.hpp"
 
 namespace insync::rest {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/http/session.hpp"
-#include "tests/unit/connector_frames.hpp"
-#include "tests/unit/rest_server.hpp"
+#include "tests/unit/connector/frames.hpp"
+#include "tests/unit/connector/rest/http/http_server.hpp"
 
 namespace insync::rest {
 namespace {

@@ -6,7 +6,7 @@
 #include "bgworker/connector/odbc/fetch.hpp"
 #include "bgworker/connector/odbc/sql/catalog_statements.hpp"
 #include "bgworker/connector/odbc/sql/read_plan.hpp"
-#include "tests/unit/connector_frames.hpp"
+#include "tests/unit/connector/frames.hpp"
 
 namespace insync::odbc {
 namespace {

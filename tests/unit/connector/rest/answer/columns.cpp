@@ -3,7 +3,7 @@
 
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/answer/columns.hpp"
-#include "tests/unit/connector_frames.hpp"
+#include "tests/unit/connector/frames.hpp"
 
 namespace insync::rest {
 namespace {

@@ -6,7 +6,7 @@
 #include "bgworker/connector/values/decimal.hpp"
 #include "bgworker/connector/values/row_encoder.hpp"
 #include "bgworker/connector/values/utf8.hpp"
-#include "tests/unit/connector_frames.hpp"
+#include "tests/unit/connector/frames.hpp"
 
 namespace insync {
 namespace {

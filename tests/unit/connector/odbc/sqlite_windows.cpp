@@ -1,6 +1,6 @@
 // Windows and reads by keys of real SQLite files, whose times are texts in whatever layout they were written.
 #include "bgworker/clock/civil_time.hpp"
-#include "tests/unit/sqlite_test.hpp"
+#include "tests/unit/connector/odbc/sqlite_database.hpp"
 
 namespace insync::odbc {
 namespace {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "bgworker/connector/odbc/odbc_source.hpp"
-#include "tests/unit/connector_frames.hpp"
+#include "tests/unit/connector/frames.hpp"
 
 namespace insync::odbc {
 namespace {

@@ -1,12 +1,11 @@
 """What is said to people: words that every client can show."""
 
 import re
-from pathlib import Path
 
 import psycopg
 import pytest
+from harness.environment import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 

@@ -1,5 +1,5 @@
 // Describing, checking and explaining real SQLite files through the real driver.
-#include "tests/unit/sqlite_test.hpp"
+#include "tests/unit/connector/odbc/sqlite_database.hpp"
 
 namespace insync::odbc {
 namespace {

@@ -1,5 +1,5 @@
 // Values of real SQLite files that the driver damages, or that fit no column.
-#include "tests/unit/sqlite_test.hpp"
+#include "tests/unit/connector/odbc/sqlite_database.hpp"
 
 namespace insync::odbc {
 namespace {
