@@ -10,6 +10,7 @@ extern "C" {
 #include <cstring>
 
 #include "bgworker/apply/merge_counter.hpp"
+#include "bgworker/pg/planner.hpp"
 #include "bgworker/pg/settings.hpp"
 #include "bgworker/pg/trigger_settings.hpp"
 #include "bgworker/schedule/worker.hpp"
@@ -45,6 +46,7 @@ void _PG_init(void) {
             insync::settings::define(preloaded);
             insync::install_merge_counter();
             insync::install_trigger_settings();
+            insync::pg::install_planner();
             insync::install_wake();
             if (!preloaded) return;
             insync::shared::request();

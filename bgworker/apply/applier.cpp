@@ -141,8 +141,8 @@ void Applier::find_key_fields() {
 }
 
 Applier::~Applier() {
-    (void)insync_try([](void* context) noexcept { MemoryContextDelete(static_cast<MemoryContext>(context)); },
-                     context_);
+    insync_free_error(
+        insync_try([](void* context) noexcept { MemoryContextDelete(static_cast<MemoryContext>(context)); }, context_));
 }
 
 pg::Plan& Applier::plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql) {

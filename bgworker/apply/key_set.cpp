@@ -26,13 +26,13 @@ SeenKeys::SeenKeys(pg::Plan& keys) : context_(nullptr), descriptor_(nullptr), st
 }
 
 SeenKeys::~SeenKeys() {
-    (void)insync_try(
+    insync_free_error(insync_try(
         [](void* self) noexcept {
             auto* keys = static_cast<SeenKeys*>(self);
             tuplestore_end(keys->store_);
             MemoryContextDelete(keys->context_);
         },
-        this);
+        this));
 }
 
 void SeenKeys::add(pg::Plan& keys) {

@@ -44,7 +44,7 @@ std::int64_t Applier::count_buckets(const pg::Rows& rows) {
 void Applier::move_rows(RunCounts& counts) {
     if (!has_moves(shape_)) return;
     // Where no index begins with the source's key, only scans find the rows.
-    pg::PinnedSettings settings(pg::Plans::scans);
+    const pg::PlanChoice plans(pg::Plans::scans);
     const std::string bucket = notes_ ? bucket_ : "'-infinity'::timestamp";
     counts.updated += count_buckets(plan(moves_, move_statement(shape_, bucket, bucket_number)).fetch());
     if (shape_.delete_condition.empty() || shape_.deletes == DeleteMode::ignore) return;

@@ -113,11 +113,16 @@ void Applier::count_copied(const Batch& batch) {
                                      [&](const SourceColumn& item) { return item.field == column->field; });
     const auto index = static_cast<std::size_t>(source - columns_.begin());
     std::vector<Field> fields(columns_.size());
-    for (std::size_t row = 0; row < batch.rows(); row++) {
-        batch.read_row(row, fields.data());
-        const Field& field = fields[index];
-        slices_[field.length < 0 ? SliceRule::no_time : notes_->rule().bucket_of(datum_of(source->transport, field))]++;
-    }
+    std::vector<Timestamp> buckets(batch.rows());
+    SliceRule& rule = notes_->rule();
+    pg::call([&] {
+        for (std::size_t row = 0; row < buckets.size(); row++) {
+            batch.read_row(row, fields.data());
+            const Field& field = fields[index];
+            buckets[row] = field.length < 0 ? SliceRule::no_time : rule.bucket_of(datum_of(source->transport, field));
+        }
+    });
+    for (const Timestamp bucket : buckets) slices_[bucket]++;
 }
 
 void Applier::count_source_slices() {

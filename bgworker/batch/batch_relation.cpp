@@ -14,7 +14,9 @@ extern "C" {
 #include "utils/uuid.h"
 }
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "bgworker/protocol/wire.hpp"
 
@@ -161,7 +163,13 @@ BatchRelation::BatchRelation(const Batch& batch, const std::vector<SourceColumn>
     const SourceColumn* items = columns.data();
     MemoryContext scratch =
         pg::call([] { return AllocSetContextCreate(CurrentMemoryContext, "insync row", ALLOCSET_DEFAULT_SIZES); });
+    // A value that is no JSON is refused by an error, after which PostgreSQL may only be rolled back.
+    const bool may_refuse = faults != nullptr && std::any_of(columns.begin(), columns.end(), [](const auto& column) {
+                                return column.transport == Transport::jsonb;
+                            });
+    std::optional<pg::Subtransaction> subtransaction;
     while (at.item < selection.size()) {
+        if (may_refuse) subtransaction.emplace();
         try {
             pg::call([&] {
                 MemoryContext outer = MemoryContextSwitchTo(scratch);
@@ -181,9 +189,11 @@ BatchRelation::BatchRelation(const Batch& batch, const std::vector<SourceColumn>
                 }
                 MemoryContextSwitchTo(outer);
             });
+            if (subtransaction) subtransaction->commit();
             break;
         } catch (const pg::Error& error) {
             if (faults == nullptr || items[at.column].transport != Transport::jsonb || !error.is_data_fault()) throw;
+            subtransaction->rollback();
             const Field& field = fields[at.column];
             faults->push_back({selection[at.item], at.column, std::string(field.data + 1, field.length - 1), error});
             refused[at.column] = 1;
@@ -195,7 +205,7 @@ BatchRelation::BatchRelation(const Batch& batch, const std::vector<SourceColumn>
 BatchRelation::~BatchRelation() {
     // After an error the transaction's end frees both, and nothing may be called before it.
     if (std::uncaught_exceptions() != exceptions_) return;
-    (void)insync_try([](void*) noexcept { pg::unregister_relation(batch_relation_name); }, nullptr);
+    pg::unregister_relation(batch_relation_name);
     tuplestore_end(store_);
 }
 

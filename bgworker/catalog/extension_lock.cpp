@@ -72,7 +72,7 @@ Oid usable_extension() {
         "Streams don't run, and nothing is lost: they go on from where they stand.",
         "ALTER EXTENSION pg_insync UPDATE; if that has been done, restart the server, so that it loads the new "
         "library.");
-    error.context = "looking whether pg_insync may work here";
+    error.set_context("looking whether pg_insync may work here");
     error.error_class = pg::ErrorClass::config;
     throw error;
 }

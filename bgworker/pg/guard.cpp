@@ -16,6 +16,7 @@ Error Error::take(ErrorData* data) {
     auto text = [](const char* value) { return std::string(value != nullptr ? value : ""); };
     Error error(data->sqlerrcode, text(data->message), text(data->detail), text(data->hint));
     error.context = text(data->context);
+    error.context_is_whole = true;
     error.schema = text(data->schema_name);
     error.table = text(data->table_name);
     error.column = text(data->column_name);
@@ -23,7 +24,7 @@ Error Error::take(ErrorData* data) {
     error.constraint = text(data->constraint_name);
     error.query = text(data->internalquery);
     error.position = data->internalpos > 0 ? data->internalpos : data->cursorpos;
-    FreeErrorData(data);
+    insync_free_error(data);
     return error;
 }
 
@@ -65,11 +66,19 @@ namespace detail {
 
 namespace {
 // A copy that needs no destructor; NULL for an empty text, or (never an error inside a handler) where memory is out.
-const char* plain_copy(const std::string& text) noexcept {
-    if (text.empty()) return nullptr;
-    void* copy = MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM);
+const char* plain_copy(const char* prefix, const char* text) noexcept {
+    const std::size_t before = std::strlen(prefix), length = std::strlen(text);
+    if (before + length == 0) return nullptr;
+    auto* copy =
+        static_cast<char*>(MemoryContextAllocExtended(CurrentMemoryContext, before + length + 1, MCXT_ALLOC_NO_OOM));
     if (copy == nullptr) return nullptr;
-    return static_cast<const char*>(std::memcpy(copy, text.c_str(), text.size() + 1));
+    std::memcpy(copy, prefix, before);
+    std::memcpy(copy + before, text, length + 1);
+    return copy;
+}
+
+const char* plain_copy(const std::string& text) noexcept {
+    return plain_copy("", text.c_str());
 }
 }  // namespace
 
@@ -85,7 +94,8 @@ PlainError flatten(const Error& error) noexcept {
             plain_copy(error.datatype),
             plain_copy(error.constraint),
             plain_copy(error.query),
-            error.position};
+            error.position,
+            error.context_is_whole};
 }
 
 PlainError flatten_current() noexcept {
@@ -99,7 +109,7 @@ PlainError flatten_current() noexcept {
         plain.message = "out of memory";
     } catch (const std::exception& error) {
         plain.sqlstate = ERRCODE_INTERNAL_ERROR;
-        plain.message = plain_copy(std::string("pg_insync: ") + error.what());
+        plain.message = plain_copy("pg_insync: ", error.what());
     } catch (...) {
         plain.sqlstate = ERRCODE_INTERNAL_ERROR;
     }
@@ -108,6 +118,9 @@ PlainError flatten_current() noexcept {
 }
 
 void raise(const PlainError& plain) {
+    // It was complete when the error was first raised; those who add to it are asked no second time. Whoever catches
+    // the error sets the stack again.
+    if (plain.context != nullptr && plain.context_is_whole) error_context_stack = nullptr;
     ereport(ERROR,
             (errcode(plain.sqlstate), errmsg_internal("%s", plain.message),
              plain.detail ? errdetail_internal("%s", plain.detail) : 0, plain.hint ? errhint("%s", plain.hint) : 0,
@@ -176,37 +189,20 @@ constexpr const char* meaning[][2] = {
     {"bytea_output", "hex"},
     {"extra_float_digits", "1"},
 };
-// The apply statement finds rows by the key's unique index, whatever the statistics of a growing table say; and its
-// cost then looks large enough for a compiler that isn't worth it.
-constexpr const char* lookups[][2] = {
-    {"enable_seqscan", "off"},
-    {"enable_hashjoin", "off"},
-    {"enable_mergejoin", "off"},
-    {"enable_material", "off"},
-    {"jit", "off"},
-};
 
 }  // namespace
 
 std::vector<const char*> pinned_settings() {
     std::vector<const char*> names;
     for (const auto& [name, value] : meaning) names.push_back(name);
-    for (const auto& [name, value] : lookups) names.push_back(name);
     return names;
 }
 
-PinnedSettings::PinnedSettings(Plans plans) : nest_level_(0), exceptions_(std::uncaught_exceptions()) {
-    nest_level_ = call([&] {
+PinnedSettings::PinnedSettings(Plans plans) : plans_(plans), nest_level_(0), exceptions_(std::uncaught_exceptions()) {
+    nest_level_ = call([] {
         int level = NewGUCNestLevel();
-        auto pin = [](const char* name, const char* value) {
+        for (const auto& [name, value] : meaning)
             (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-        };
-        for (const auto& [name, value] : meaning) pin(name, value);
-        for (const auto& [name, value] : lookups) {
-            if (plans == Plans::any) break;
-            const bool allows = plans == Plans::scans && strcmp(name, "jit") != 0;
-            pin(name, allows ? "on" : value);
-        }
         return level;
     });
 }

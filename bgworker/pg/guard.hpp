@@ -26,6 +26,7 @@ extern "C" {
 #include <utility>
 #include <vector>
 
+#include "bgworker/pg/planner.hpp"
 #include "bgworker/pg/try.h"
 
 namespace insync::pg {
@@ -45,6 +46,8 @@ struct Error : std::exception {
 
     // The five characters of the SQLSTATE.
     std::string state() const;
+    // In place of what PostgreSQL said of where it happened.
+    void set_context(std::string text) { context = std::move(text), context_is_whole = false; }
     // Query cancel or shutdown: never to be swallowed or counted as a row's fault.
     bool is_interrupt() const;
     // The data of some row is at fault: class 22 or 23, a trigger's RAISE, a value too large for an index, a lookup
@@ -56,7 +59,9 @@ struct Error : std::exception {
     bool is_transient() const;
 
     int sqlstate;
-    std::string message, detail, hint, context;
+    std::string message, detail, hint;
+    std::string context;            // see set_context()
+    bool context_is_whole = false;  // PostgreSQL made it: nothing is to be added when the error is raised again
     std::string schema, table, column, datatype, constraint;
     std::string query;  // the inner statement that the position is in
     int position = 0;   // characters from 1; 0: none
@@ -71,6 +76,7 @@ struct PlainError {
     int sqlstate;
     const char *message, *detail, *hint, *context, *schema, *table, *column, *datatype, *constraint, *query;
     int position;
+    bool context_is_whole;
 };
 PlainError flatten(const Error& error) noexcept;
 PlainError flatten_current() noexcept;  // of the exception being handled
@@ -148,9 +154,7 @@ class RunAs {
 };
 
 // Pins, for a scope inside one transaction, the settings that could change what a statement means (search_path,
-// formats, time zone), and restores them. With Plans::key_lookups also those that could turn the apply statement's
-// lookups by key into scans of the target; with Plans::scans these are allowed again inside of such a scope.
-enum class Plans { any, key_lookups, scans };
+// formats, time zone), and restores them. `plans`: how own statements of the scope are planned.
 class PinnedSettings {
   public:
     explicit PinnedSettings(Plans plans = Plans::any);
@@ -159,6 +163,7 @@ class PinnedSettings {
     PinnedSettings& operator=(const PinnedSettings&) = delete;
 
   private:
+    PlanChoice plans_;
     int nest_level_;
     int exceptions_;
 };

@@ -75,6 +75,7 @@ Rows query(const std::string& sql, const std::vector<Value>& parameters, Sees se
     int count = static_cast<int>(parameters.size());
     const Value* values = parameters.data();
     const char* text = sql.c_str();
+    const OwnStatement statement(text);
     PlainRows plain = call([&] {
         Oid* types = static_cast<Oid*>(palloc(sizeof(Oid) * (count + 1)));
         Datum* datums = static_cast<Datum*>(palloc0(sizeof(Datum) * (count + 1)));
@@ -89,8 +90,8 @@ Rows query(const std::string& sql, const std::vector<Value>& parameters, Sees se
     return plain.cells != nullptr ? to_rows(plain) : Rows{{}, plain.processed};
 }
 
-Plan::Plan(const std::string& sql) : plan_(nullptr) {
-    const char* text = sql.c_str();
+Plan::Plan(const std::string& sql) : sql_(sql), plan_(nullptr) {
+    const char* text = sql_.c_str();
     plan_ = call([&] {
         SPIPlanPtr plan = SPI_prepare(text, 0, nullptr);
         if (plan == nullptr) elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -104,6 +105,7 @@ Plan::~Plan() {
 }
 
 std::uint64_t Plan::execute() {
+    const OwnStatement statement(sql_.c_str());
     return call([&] {
         PlainRows plain = take_result(SPI_execute_plan(plan_, nullptr, nullptr, false, 0));
         return plain.processed;
@@ -111,11 +113,13 @@ std::uint64_t Plan::execute() {
 }
 
 Rows Plan::fetch() {
+    const OwnStatement statement(sql_.c_str());
     PlainRows plain = call([&] { return take_result(SPI_execute_plan(plan_, nullptr, nullptr, false, 0)); });
     return plain.cells != nullptr ? to_rows(plain) : Rows{{}, plain.processed};
 }
 
 void Plan::execute_into(Tuplestorestate* store, TupleDesc descriptor) {
+    const OwnStatement statement(sql_.c_str());
     call([&] {
         int status = SPI_execute_plan(plan_, nullptr, nullptr, false, 0);
         if (status < 0 || SPI_tuptable == nullptr) elog(ERROR, "SPI failed: %s", SPI_result_code_string(status));
@@ -128,6 +132,7 @@ void Plan::execute_into(Tuplestorestate* store, TupleDesc descriptor) {
 }
 
 bool Plan::writes_plainly() const {
+    const OwnStatement statement(sql_.c_str());
     return call([&] {
         CachedPlan* cached = SPI_plan_get_cached_plan(plan_);
         if (cached == nullptr) return false;  // several statements, as rules make of one
@@ -164,8 +169,10 @@ void register_relation(const char* name, TupleDesc descriptor, Tuplestorestate* 
     });
 }
 
-void unregister_relation(const char* name) {
-    call([&] { (void)SPI_unregister_relation(name); });
+void unregister_relation(const char* name) noexcept {
+    insync_free_error(
+        insync_try([](void* text) noexcept { (void)SPI_unregister_relation(static_cast<const char*>(text)); },
+                   const_cast<char*>(name)));
 }
 
 void commit_and_chain() {

@@ -71,12 +71,14 @@ class Plan {
     TupleDesc descriptor() const;
 
   private:
+    std::string sql_;
     _SPI_plan* plan_;
 };
 
 // Makes `store` readable as the relation `name` in this Spi, with `estimate` rows for the planner.
 void register_relation(const char* name, TupleDesc descriptor, Tuplestorestate* store, double estimate);
-void unregister_relation(const char* name);
+// Leaves it to the end of the Spi if that fails.
+void unregister_relation(const char* name) noexcept;
 
 // Ends the procedure's transaction and starts the next; only in a non-atomic Spi.
 void commit_and_chain();

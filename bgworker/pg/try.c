@@ -9,6 +9,29 @@
 
 #include "try.h"
 
+/* What is left to say where there is no memory for a copy of the error. */
+static ErrorData uncopied;
+
+/* Leaves the error state, whatever happens: an error of the copying must not jump over the frames of our callers. */
+static ErrorData* take_error(void) {
+    ErrorData* volatile copy = NULL;
+    volatile int code = geterrcode();
+
+    PG_TRY();
+    { copy = CopyErrorData(); }
+    PG_CATCH();
+    {
+        memset(&uncopied, 0, sizeof uncopied);
+        uncopied.elevel = ERROR;
+        uncopied.sqlerrcode = code;
+        uncopied.message = (char*)"an error was raised, and there was no memory to keep what it said";
+        copy = &uncopied;
+    }
+    PG_END_TRY();
+    FlushErrorState();
+    return copy;
+}
+
 ErrorData* insync_try(void (*body)(void* argument), void* argument) {
     MemoryContext caller = CurrentMemoryContext;
     ErrorData* volatile error = NULL;
@@ -18,9 +41,13 @@ ErrorData* insync_try(void (*body)(void* argument), void* argument) {
     PG_CATCH();
     {
         MemoryContextSwitchTo(caller);
-        error = CopyErrorData();
-        FlushErrorState();
+        error = take_error();
+        MemoryContextSwitchTo(caller);
     }
     PG_END_TRY();
     return error;
+}
+
+void insync_free_error(ErrorData* error) {
+    if (error != NULL && error != &uncopied) FreeErrorData(error);
 }

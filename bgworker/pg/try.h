@@ -15,6 +15,10 @@ struct ErrorData;
  */
 struct ErrorData* insync_try(void (*body)(void* argument), void* argument);
 
+/* Frees what insync_try() returned; NULL is no error. Where memory was out, that is not a copy of the error: it has the
+ * SQLSTATE alone. */
+void insync_free_error(struct ErrorData* error);
+
 #ifdef __cplusplus
 }
 #endif

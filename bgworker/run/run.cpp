@@ -189,10 +189,10 @@ RunCounts Run::execute(ConnectorProcess& connector) {
         });
     } catch (pg::Error& error) {
         // Instead of PostgreSQL's own context, which may quote the rows.
-        error.context = "stream " + stream_.name + (run_id_ != 0 ? ", run " + std::to_string(run_id_) : "") +
-                        ", after " + std::to_string(counts_.batches) + " batches with " +
-                        std::to_string(counts_.rows_read) + " rows" +
-                        (watermark_.empty() ? "" : ", watermark " + watermark_);
+        error.set_context("stream " + stream_.name + (run_id_ != 0 ? ", run " + std::to_string(run_id_) : "") +
+                          ", after " + std::to_string(counts_.batches) + " batches with " +
+                          std::to_string(counts_.rows_read) + " rows" +
+                          (watermark_.empty() ? "" : ", watermark " + watermark_));
         transactions_.rollback();
         if (!error.is_interrupt()) transactions_.run([&] { name_lacking_rights(error, stream_); });
         fail(error);

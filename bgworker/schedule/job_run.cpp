@@ -89,7 +89,7 @@ void run_job(const Stream& stream, const Job& job, SourceSession& session, Trans
         shared::announce_run_end();
     } catch (pg::Error& error) {
         transactions.rollback();
-        error.context = "stream " + stream.name + ", " + name_of(job.kind) + " " + std::to_string(job.run_id);
+        error.set_context("stream " + stream.name + ", " + name_of(job.kind) + " " + std::to_string(job.run_id));
         transactions.run([&] {
             // Dropped streams took their work with them.
             if (!load_stream(stream.id)) return;

@@ -15,6 +15,7 @@ PG_FUNCTION_INFO_V1(read_beyond);
 PG_FUNCTION_INFO_V1(overflow);
 PG_FUNCTION_INFO_V1(decide_by_nothing);
 PG_FUNCTION_INFO_V1(throw_over_frames);
+PG_FUNCTION_INFO_V1(fail_to_copy_an_error);
 
 PGDLLEXPORT Datum read_beyond(PG_FUNCTION_ARGS) {
     auto numbers = std::make_unique<int[]>(4);
@@ -42,8 +43,27 @@ PGDLLEXPORT Datum throw_over_frames(PG_FUNCTION_ARGS) {
                 ereport(ERROR, (errmsg("thrown over %d", guarded[0])));
             },
             &i);
-        FreeErrorData(error);
+        insync_free_error(error);
     }
     return Int32GetDatum(0);
+}
+
+// The SQLSTATE of an error whose copy fails, as the context has chunks of one size, and that of the next, which is
+// copied: the error state is clean.
+PGDLLEXPORT Datum fail_to_copy_an_error(PG_FUNCTION_ARGS) {
+    MemoryContext outer = CurrentMemoryContext;
+    MemoryContext slabs = SlabContextCreate(outer, "chunks of 8 bytes", SLAB_DEFAULT_BLOCK_SIZE, 8);
+    auto fail = [](void*) { ereport(ERROR, (errcode(ERRCODE_DIVISION_BY_ZERO), errmsg("an error"))); };
+    MemoryContextSwitchTo(slabs);
+    ErrorData* uncopied = insync_try(fail, nullptr);
+    const bool stays = CurrentMemoryContext == slabs;
+    MemoryContextSwitchTo(outer);
+    ErrorData* copied = insync_try(fail, nullptr);
+    const bool is_right = uncopied->sqlerrcode == ERRCODE_DIVISION_BY_ZERO && strstr(uncopied->message, "no memory") &&
+                          strcmp(copied->message, "an error") == 0;
+    insync_free_error(uncopied);
+    insync_free_error(copied);
+    MemoryContextDelete(slabs);
+    return BoolGetDatum(stays && is_right);
 }
 }

@@ -20,6 +20,7 @@ def faults(own_cluster):
     shutil.copy(BUILD / library.name, library)
     for function in ("read_beyond", "overflow", "throw_over_frames"):
         own_cluster.query(f"CREATE FUNCTION {function}(int) RETURNS int LANGUAGE c AS '{library}'")
+    own_cluster.query(f"CREATE FUNCTION fail_to_copy_an_error() RETURNS boolean LANGUAGE c AS '{library}'")
     return own_cluster
 
 
@@ -37,6 +38,11 @@ def test_an_error_in_a_backend_is_reported(faults, call, words):
 
 def test_errors_that_postgresql_throws_over_our_frames_are_none(faults):
     assert faults.query("SELECT read_beyond(3), overflow(-1), throw_over_frames(1000)") == [(0, 2**31 - 2, 0)]
+    assert [*REPORTS.iterdir()] == []
+
+
+def test_an_error_that_can_not_be_copied_stays_an_error(faults):
+    assert faults.query("SELECT fail_to_copy_an_error()") == [(True,)]
     assert [*REPORTS.iterdir()] == []
 
 

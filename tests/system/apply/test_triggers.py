@@ -83,6 +83,36 @@ def test_expressions_and_the_rest_of_the_statement_stay_pinned(db, source, owner
     assert db.query("SELECT DISTINCT nombre FROM piezas") == [("pg_catalog, pg_temp UTC",)]
 
 
+SWITCHES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit")
+
+
+def test_functions_of_expressions_plan_with_the_session_s_switches(db, source, owner):
+    """Only the statement that applies a batch is planned to look rows up by their key."""
+    looks = " || ' ' || ".join(f"current_setting('{name}')" for name in SWITCHES)
+    db.execute(f"CREATE FUNCTION suyo.ajuste() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN {looks}; END $$")
+    db.execute("GRANT EXECUTE ON FUNCTION suyo.ajuste() TO dueno")
+    stream(db, owner, columns={"nombre": "suyo.ajuste()"}, deletes="hard", deleted_when="suyo.ajuste() = 'x'")
+    db.run("piezas")
+    session = db.value(f"SELECT {looks}")
+    assert db.query("SELECT DISTINCT nombre FROM piezas") == [(session,)]
+    assert "on" in session
+
+
+def test_rows_are_looked_up_by_key_and_the_target_is_not_scanned(db, source, owner):
+    """Also where the planner, without statistics, would take another plan."""
+    source.many("INSERT INTO piezas VALUES (?, ?, ?, ?)", [(id, f"pieza {id}", "2025-01-01 23:30:00", "x") for id in range(10, 3000)])
+    stream(db, owner, deletes="hard", max_deletes="100%")
+    db.run("piezas")
+    scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'piezas'"
+    db.execute("SELECT pg_stat_force_next_flush()")
+    before = db.value(scans)
+    source.execute("UPDATE piezas SET nombre = 'otra' WHERE id > 10")
+    db.execute("CALL sync_run('piezas')")
+    db.execute("SELECT pg_stat_force_next_flush()")
+    assert db.value("SELECT count(*) FROM piezas WHERE nombre = 'otra'") > 2000
+    assert before is not None and db.value(scans) - before <= 3  # vanished rows are looked for with a scan, and we have just counted
+
+
 def test_what_a_trigger_function_sets_for_itself_goes_first(db, source, owner):
     db.execute(LOG)
     db.execute("ALTER FUNCTION suyo.anota() SET search_path = pg_catalog, suyo")

@@ -30,3 +30,18 @@ def test_a_message_arrives_whatever_the_encoding_of_the_client(db, encoding):
         with pytest.raises(psycopg.Error) as raised:
             session.execute("CREATE SERVER a FOREIGN DATA WRAPPER insync_rest OPTIONS (auth 'basic')")
     assert "base_url" in str(raised.value), raised.value
+
+
+def test_an_error_of_postgresql_has_its_context_once(db, sqlite):
+    """It passes through our functions, and those around them are not asked again."""
+    sqlite.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    db.create_server("shop", **sqlite.server_options())
+    db.create_stream("t", "shop", "t")
+    db.execute("CREATE VIEW on_it AS SELECT * FROM t")
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist) as raised:
+        db.execute("DO $$ BEGIN PERFORM sync_drop('t', drop_target => true); END $$")
+    context = raised.value.diag.context
+    assert context.count("inline_code_block") == 1 and context.count("DROP TABLE") == 1, context
+    with pytest.raises(psycopg.Error) as raised:
+        db.execute("DO $$ BEGIN PERFORM sync_trigger('nothing'); PERFORM sync_drop('nothing'); END $$")
+    assert raised.value.diag.context.count("inline_code_block") == 1
