@@ -142,7 +142,7 @@ std::int64_t Rejects::settle(const std::vector<RowReject>& rows, const std::vect
                              const std::function<std::int64_t()>& run_id, const std::string& watermark) {
     if (rows.empty() && from_source.empty() && !has_errors_) return 0;
     ExtensionIdentity identity;  // in the Spi that knows the batch
-    if (remembers_) remember(rows, from_source);
+    if (seen_) remember(rows, from_source);
     if (has_errors_) {
         auto rejected = row_numbers(rows);
         // A newer version that was applied settles what is known of the row.
@@ -181,7 +181,7 @@ std::int64_t Rejects::keep(const std::vector<RowReject>& rows, const std::vector
 std::int64_t Rejects::keep_deletes(const std::vector<SourceReject>& refused,
                                    const std::function<std::int64_t()>& run_id) {
     if (refused.empty()) return 0;
-    if (remembers_) {
+    if (seen_) {
         ExtensionIdentity identity;
         remember({}, refused);
     }
@@ -215,30 +215,38 @@ void Rejects::forget_deletes(const std::vector<SourceColumn>& columns, const std
               {std::to_string(stream_.id), to_array(fields), dump(items)});
 }
 
+void Rejects::remember_seen() {
+    seen_ = std::make_unique<SeenKeys>("fingerprint");
+}
+
 void Rejects::remember(const std::vector<RowReject>& rows, const std::vector<SourceReject>& from_source) {
-    pg::Rows found;
+    auto add = [&](const pg::Rows& found) {
+        std::vector<std::string> fingerprints;
+        for (const auto& row : found.rows) fingerprints.push_back(*row[0]);
+        seen_->add(fingerprints);
+    };
     if (!rows.empty()) {
-        found = pg::query("SELECT " + fingerprint_ + " FROM batch AS b WHERE $1::jsonb ? b.insync_row::text",
-                          {dump(row_numbers(rows))});
-        for (const auto& row : found.rows) seen_[*row[0]] = true;
+        add(pg::query("SELECT " + fingerprint_ + " FROM batch AS b WHERE $1::jsonb ? b.insync_row::text",
+                      {dump(row_numbers(rows))}));
     }
     if (!from_source.empty()) {
         auto items = nlohmann::json::array();
         for (const auto& reject : from_source) items.push_back({{"key", reject.key}, {"record", reject.record}});
-        found =
-            pg::query(std::string("SELECT ") + source_fingerprint + " FROM jsonb_array_elements($1::jsonb) AS i (item)",
-                      {dump(items)});
-        for (const auto& row : found.rows) seen_[*row[0]] = true;
+        add(pg::query(std::string("SELECT ") + source_fingerprint + " FROM jsonb_array_elements($1::jsonb) AS i (item)",
+                      {dump(items)}));
     }
 }
 
 void Rejects::forget_vanished() {
     if (!has_errors_) return;
+    if (!seen_) seen_ = std::make_unique<SeenKeys>("fingerprint");  // no batch came at all
+    seen_->register_relation("seen_rejects");
     ExtensionIdentity identity;
     for (const char* table : {"insync.error", "insync.mended"}) {
         pg::query(std::string("DELETE FROM ") + table +
-                      " AS e WHERE e.stream_id = $1::integer AND NOT $2::jsonb ? e.fingerprint",
-                  {std::to_string(stream_.id), dump(seen_)});
+                      " AS e WHERE e.stream_id = $1::integer"
+                      " AND NOT EXISTS (SELECT FROM seen_rejects AS s WHERE s.fingerprint = e.fingerprint)",
+                  {std::to_string(stream_.id)});
     }
 }
 

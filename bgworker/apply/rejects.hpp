@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "bgworker/apply/key_set.hpp"
 #include "bgworker/catalog/stream.hpp"
 #include "bgworker/protocol/batch.hpp"
 
@@ -51,7 +53,7 @@ class Rejects {
     bool has_errors() const { return has_errors_; }
 
     // For a read of everything: begins to remember which rows were rejected, …
-    void remember_seen() { remembers_ = true; }
+    void remember_seen();
     // … and at its end removes what was rejected before and wasn't met any more. Called through an Spi.
     void forget_vanished();
 
@@ -66,9 +68,7 @@ class Rejects {
     std::string key_;          // SQL over b: the source key as jsonb of texts
     std::string fingerprint_;  // SQL over b
     bool has_errors_;
-    bool remembers_ = false;
-    nlohmann::json seen_ = nlohmann::json::object();  // fingerprints; also of batches that were rolled back, which met
-                                                      // the row all the same
+    std::unique_ptr<SeenKeys> seen_;  // fingerprints; also of batches that were rolled back, which met the row as well
 };
 
 }  // namespace insync

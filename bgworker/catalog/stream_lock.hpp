@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bgworker/pg/guard.hpp"
+#include "bgworker/pg/wait_event.hpp"
 #include "bgworker/shmem/shared_state.hpp"
 
 extern "C" {
@@ -34,7 +35,8 @@ class StreamLock {
             if (mode_ == ExclusiveLock) shared::want_stream(stream_id, patience_ms);
             if (waited >= (is_backfilled() ? backfill_patience_ms : patience_ms)) break;
             pg::call([] {
-                (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, step_ms, PG_WAIT_EXTENSION);
+                (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, step_ms,
+                                pg::wait_event(pg::Wait::stream_lock));
                 ResetLatch(MyLatch);
                 CHECK_FOR_INTERRUPTS();
             });

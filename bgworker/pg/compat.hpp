@@ -10,6 +10,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/wait_event.h"
 }
 
 namespace insync::compat {
@@ -54,6 +55,16 @@ inline int process_number() {
 }
 inline Latch* process_latch(int number) {
     return &ProcGlobal->allProcs[number].procLatch;
+}
+
+// The number of a wait event with this name, where events have names. May ereport: call it through pg::call.
+inline uint32 named_wait_event(const char* name) {
+#if PG_VERSION_NUM >= 170000
+    return WaitEventExtensionNew(name);
+#else
+    (void)name;
+    return PG_WAIT_EXTENSION;
+#endif
 }
 
 // A transaction of ours may take as long as its batch does. May ereport: call it through pg::call.

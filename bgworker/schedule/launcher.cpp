@@ -16,6 +16,7 @@
 
 #include "bgworker/pg/guard.hpp"
 #include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/wait_event.hpp"
 #include "bgworker/schedule/worker.hpp"
 #include "bgworker/shmem/agenda.hpp"
 #include "bgworker/shmem/shared_state.hpp"
@@ -47,6 +48,11 @@ namespace insync {
 namespace {
 
 constexpr TimestampTz retry_start = 10 * USECS_PER_SEC;
+
+// A launcher that ends is followed by another one after a second. Where each ends as soon as it has begun, the next
+// ones wait before they work: 2, 4, 8 ... seconds, a minute at most.
+constexpr TimestampTz well_after = 10 * USECS_PER_SEC;
+constexpr int longest_wait_s = 60;
 
 struct Database {
     Oid oid;
@@ -99,6 +105,8 @@ class Launcher {
 
     std::vector<RunningWorker> workers_;
     bool said_full_ = false;
+    TimestampTz began_ = GetCurrentTimestamp();
+    bool is_well_ = false;
 };
 
 void Launcher::survey_all() {
@@ -126,7 +134,12 @@ bool Launcher::start(Place place) {
     BackgroundWorkerHandle* handle = pg::call([&] {
         BackgroundWorker worker;
         std::memset(&worker, 0, sizeof worker);
-        snprintf(worker.bgw_name, BGW_MAXLEN, "pg_insync worker");
+        if (OidIsValid(agenda.server) && NameStr(agenda.name)[0] == '\0') {
+            snprintf(worker.bgw_name, BGW_MAXLEN, "pg_insync worker: server %u", agenda.server);
+        } else {
+            snprintf(worker.bgw_name, BGW_MAXLEN, "pg_insync worker: %s",
+                     OidIsValid(agenda.server) ? NameStr(agenda.name) : NameStr(database->name));
+        }
         snprintf(worker.bgw_type, BGW_MAXLEN, "pg_insync worker");
         snprintf(worker.bgw_library_name, BGW_MAXLEN, "%s", library_name);
         snprintf(worker.bgw_function_name, BGW_MAXLEN, "%s", worker_function);
@@ -195,6 +208,12 @@ void Launcher::work() {
     for (;;) {
         TimestampTz next = DT_NOEND;
         start_due(&next);
+        if (!is_well_ && GetCurrentTimestamp() - began_ > well_after) {
+            shared::launcher_is_well();
+            is_well_ = true;
+        } else if (!is_well_) {
+            next = std::min(next, began_ + well_after + USECS_PER_SEC);
+        }
         pg::call([&] {
             int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
             long wait = -1;
@@ -202,7 +221,7 @@ void Launcher::work() {
                 events |= WL_TIMEOUT;
                 wait = std::max(1L, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next));
             }
-            (void)WaitLatch(MyLatch, events, wait, PG_WAIT_EXTENSION);
+            (void)WaitLatch(MyLatch, events, wait, pg::wait_event(pg::Wait::launcher));
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
         });
@@ -212,6 +231,23 @@ void Launcher::work() {
             survey_all();
         }
     }
+}
+
+void wait_after_failures() {
+    const int failures = shared::count_launcher();
+    if (failures < 2) return;
+    const int seconds = failures > 5 ? longest_wait_s : std::min(1 << (failures - 1), longest_wait_s);
+    pg::call([&] {
+        ereport(LOG, (errmsg("the pg_insync launcher ended %d times in a row; this one begins in %d seconds", failures,
+                             seconds)));
+        const TimestampTz until = GetCurrentTimestamp() + seconds * USECS_PER_SEC;
+        for (long left; (left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0;) {
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
+                            pg::wait_event(pg::Wait::launcher));
+            ResetLatch(MyLatch);
+            CHECK_FOR_INTERRUPTS();
+        }
+    });
 }
 
 }  // namespace
@@ -228,6 +264,7 @@ void insync_launcher_main(Datum) {
             // Shared catalogs alone: no database is held.
             BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
         });
+        wait_after_failures();
         Launcher launcher;
         launcher.work();
         return 0;

@@ -31,6 +31,7 @@ extern "C" {
 #include "bgworker/completeness/maintenance.hpp"
 #include "bgworker/pg/compat.hpp"
 #include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/wait_event.hpp"
 #include "bgworker/run/run.hpp"
 #include "bgworker/run/run_stream.hpp"
 #include "bgworker/schedule/due_streams.hpp"
@@ -136,6 +137,7 @@ bool Worker::may_run() {
 void Worker::show_server() {
     if (std::exchange(shown_server_, server_) == server_) return;
     const std::string application = "pg_insync worker: " + server_;
+    if (OidIsValid(agenda_.server)) shared::name_server(own_place.agenda, server_.c_str());
     pg::call([&] { SetConfigOption("application_name", application.c_str(), PGC_USERSET, PGC_S_SESSION); });
 }
 
@@ -321,8 +323,8 @@ void Worker::idle_until(TimestampTz time) {
         if (!shared::begin_lingering(own_place.agenda)) break;
         is_woken = pg::call([&] {
             const long wait = std::clamp(TimestampDifferenceMilliseconds(now, time), 1L, look_around_ms);
-            const int events =
-                WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait, PG_WAIT_EXTENSION);
+            const int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
+                                         pg::wait_event(pg::Wait::worker));
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
             return (events & WL_LATCH_SET) != 0;

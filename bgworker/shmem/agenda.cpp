@@ -88,7 +88,7 @@ bool make_due(Oid database, Oid server, TimestampTz due) {
                 item = latest_idle();
                 if (item == nullptr || item->due <= due) return false;
             }
-            *item = Agenda{database, server, DT_NOEND, DT_NOBEGIN, 1, 0, -1, 0, 0, {}};
+            *item = Agenda{database, server, {}, DT_NOEND, DT_NOBEGIN, 1, 0, -1, 0, 0, {}};
         }
         item->due = std::min(item->due, due);
         if (item->lingering >= 0) {
@@ -148,6 +148,11 @@ void worker_began(Place place) {
     Agenda& item = agenda_items()[place.agenda];
     item.starting &= ~bit(place);
     item.running |= bit(place);
+}
+
+void name_server(int index, const char* name) {
+    Locked locked;
+    strlcpy(NameStr(agenda_items()[index].name), name, NAMEDATALEN);
 }
 
 namespace {
@@ -266,6 +271,16 @@ void end_lingering(int index) {
 void set_launcher(bool is) {
     Locked locked;
     state->launcher = is ? compat::process_number() : -1;
+}
+
+int count_launcher() {
+    Locked locked;
+    return state->launchers++;
+}
+
+void launcher_is_well() {
+    Locked locked;
+    state->launchers = 0;
 }
 
 bool has_launcher() {

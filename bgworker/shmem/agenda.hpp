@@ -21,6 +21,7 @@ namespace insync {
 // through.
 struct Agenda {
     Oid database, server;
+    NameData name;           // the server's, as its last worker knew it; empty: none has come yet
     TimestampTz due;         // when a worker is next needed; DT_NOEND: not by itself
     TimestampTz not_before;  // back-off after workers that died
     int wanted;              // workers that may be at it at the same time, at most max_places
@@ -53,6 +54,8 @@ Agenda read_agenda(int index);
 void start_failed(Place place, TimestampTz retry);
 // A worker begins.
 void worker_began(Place place);
+// It tells the name of its server.
+void name_server(int index, const char* name);
 // A worker is ending; `next_due` by what it found, `crashed` backs off.
 void worker_ended(Place place, TimestampTz next_due, bool crashed);
 // The launcher saw that a worker is gone; one that never began counts as crashed.
@@ -87,6 +90,10 @@ void end_lingering(int index);
 bool has_launcher();
 // This process is the launcher, or is it no more.
 void set_launcher(bool is);
+// A launcher begins: how many before it ended one after the other without having worked for a while.
+int count_launcher();
+// It has worked for a while.
+void launcher_is_well();
 void wake_launcher();
 
 }  // namespace shared

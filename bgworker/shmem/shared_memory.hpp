@@ -16,8 +16,9 @@ namespace insync::shared {
 struct State {
     LWLock* lock;
     ConditionVariable run_ended;
-    int launcher;  // number of its process; -1: none
-    int capacity;  // of each of the three arrays: insync.max_streams
+    int launcher;   // number of its process; -1: none
+    int launchers;  // that have begun since one was well
+    int capacity;   // of each of the three arrays: insync.max_streams
     int agenda_count;
     int live_count;
     TimestampTz slotless_since;  // since when no background worker slot was free; DT_NOBEGIN: there was one

@@ -22,6 +22,7 @@ extern "C" {
 #include "bgworker/pg/compat.hpp"
 #include "bgworker/pg/guard.hpp"
 #include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/wait_event.hpp"
 #include "bgworker/shmem/agenda.hpp"
 #include "bgworker/shmem/shared_memory.hpp"
 
@@ -211,7 +212,8 @@ void announce_run_end() {
 void wait_for_run_end(long timeout_ms) {
     if (state == nullptr) {
         pg::call([&] {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms, PG_WAIT_EXTENSION);
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+                            pg::wait_event(pg::Wait::run_end));
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
         });
@@ -219,7 +221,7 @@ void wait_for_run_end(long timeout_ms) {
     }
     pg::call([&] {
         ConditionVariablePrepareToSleep(&state->run_ended);
-        (void)ConditionVariableTimedSleep(&state->run_ended, timeout_ms, PG_WAIT_EXTENSION);
+        (void)ConditionVariableTimedSleep(&state->run_ended, timeout_ms, pg::wait_event(pg::Wait::run_end));
         ConditionVariableCancelSleep();
     });
 }

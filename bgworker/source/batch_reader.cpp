@@ -8,6 +8,7 @@ extern "C" {
 
 #include "bgworker/options/values.hpp"
 #include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/wait_event.hpp"
 
 namespace insync {
 
@@ -76,7 +77,7 @@ void BatchReader::check_deadline() const {
 void wait_before_retry(int attempt) {
     pg::call([&] {
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, first_wait_ms << attempt,
-                        PG_WAIT_EXTENSION);
+                        pg::wait_event(pg::Wait::retry));
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     });

@@ -17,7 +17,9 @@ namespace insync::children {
 
 namespace {
 
-constexpr int patience_ms = 2000;
+// A killed process is gone at once, unless the kernel holds it (a file system that hangs): the next start reaps it
+// then.
+constexpr int patience_ms = 20;
 
 // Negative: killed, and not gone yet.
 constexpr int max_children = 8;

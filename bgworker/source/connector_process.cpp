@@ -24,6 +24,7 @@ extern "C" {
 #include "build_id.hpp"
 #include "bgworker/options/values.hpp"
 #include "bgworker/pg/settings.hpp"
+#include "bgworker/pg/wait_event.hpp"
 
 namespace insync {
 
@@ -249,7 +250,7 @@ void ConnectorProcess::lost() {
     // It is ending, most likely: give it a moment to say how before it is killed.
     for (int i = 0; i < 500 && !has_ended(&how); i++) {
         pg::call([] {
-            (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2, PG_WAIT_EXTENSION);
+            (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2, pg::wait_event(pg::Wait::connector_end));
             CHECK_FOR_INTERRUPTS();
         });
     }
@@ -309,7 +310,7 @@ void ConnectorProcess::wait_for(int descriptor, unsigned events, Clock::time_poi
     int happened = pg::call([&] {
         int result =
             WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | static_cast<int>(events),
-                              descriptor, timeout, PG_WAIT_EXTENSION);
+                              descriptor, timeout, pg::wait_event(pg::Wait::source));
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
         return result;

@@ -76,6 +76,36 @@ def test_a_launcher_that_ends_alone_is_followed_by_one_that_knows_the_workers(cl
     assert db.run("t0")["unchanged"] == 1
 
 
+def test_a_launcher_that_follows_others_which_ended_at_once_waits(cluster_of):
+    """PostgreSQL starts it again each second; two that ended so are an accident, more are a fault that lasts."""
+    db = cluster_of()
+    db.create_stream("t0", "tienda", "t0")
+    with db.cluster.log_of() as log:
+        for number in (1, 2):
+            launcher = wait_for(lambda: db.value("SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'pg_insync launcher'"), "a launcher")
+            db.value("SELECT pg_terminate_backend(%s)", launcher)
+            wait_for(lambda launcher=launcher: db.query(LAUNCHER) not in ([], [(launcher,)]), "another launcher")
+            assert ("ended 2 times in a row; this one begins in 2 seconds" in log()) == (number == 2)
+    assert db.run("t0")["status"] == "succeeded"
+
+
+def test_processes_have_names_and_say_what_they_wait_for(cluster_of):
+    db = cluster_of(**{"insync.linger": "0"})
+    db.create_stream("t0", "tienda", "t0")
+    db.run("t0")
+    wait_for(lambda: not db.query("SELECT FROM pg_stat_activity WHERE backend_type = 'pg_insync worker'"), "the worker to leave")
+    db.execute("DELETE FROM t0")
+    blocker, run_id = held_run(db, "t0", 1)
+    (worker,) = db.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_insync worker'")[0]
+    assert b"pg_insync worker: tienda" in Path(f"/proc/{worker}/cmdline").read_bytes()
+    blocker.rollback()
+    blocker.close()
+    assert db.wait(run_id) == "succeeded"
+    named = int(db.value("SHOW server_version_num")) >= 170000
+    waits = "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'pg_insync launcher'"
+    wait_for(lambda: db.value(waits) == ("InsyncLauncherMain" if named else "Extension"), "the launcher to wait")
+
+
 def test_a_stream_waits_for_a_free_worker_slot(cluster_of, shops):
     """Said once, and the stream runs as soon as a slot is free."""
     db = cluster_of(max_worker_processes=2, max_logical_replication_workers=0, max_parallel_workers=0)  # launcher and one
