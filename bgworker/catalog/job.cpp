@@ -21,27 +21,23 @@ constexpr const char* is_free =
 constexpr const char* waits_on = "CASE j.kind WHEN 'profile' THEN '' ELSE s.server::text END";
 constexpr double longest_wait_ms = 3600e3;
 
-std::string number(std::int64_t value) {
-    return std::to_string(value);
-}
-
 void end_run(std::int64_t run_id, const std::string& status, const pg::Error* error, const pg::Value& message) {
     pg::query(
         "UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id ="
         " $1::bigint AND r.status IN ('queued', 'running')",
-        {number(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(), message});
+        {std::to_string(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(), message});
 }
 
 void end_pieces(std::int64_t run_id, const std::string& status) {
     pg::query(
         "UPDATE insync.job AS j SET status = $2, ended_at = clock_timestamp() WHERE j.run_id = $1::bigint AND j.status "
         "IN ('pending', 'running')",
-        {number(run_id), status});
+        {std::to_string(run_id), status});
 }
 
 // Whoever writes the rows of a run and of its pieces locks the run first.
 void lock_run(std::int64_t run_id) {
-    pg::query("SELECT FROM insync.run AS r WHERE r.id = $1::bigint FOR UPDATE", {number(run_id)});
+    pg::query("SELECT FROM insync.run AS r WHERE r.id = $1::bigint FOR UPDATE", {std::to_string(run_id)});
 }
 
 std::string whole_message(const pg::Error& error) {
@@ -53,20 +49,20 @@ void end_job(const Job& job, const std::string& status, const pg::Value& rows, c
     pg::query(
         "UPDATE insync.job AS j SET status = $2, ended_at = clock_timestamp(), rows = $3::bigint, message = nullif($4, "
         "'') WHERE j.id = $1::bigint AND j.status = 'running'",
-        {number(job.id), status, rows, message});
+        {std::to_string(job.id), status, rows, message});
 }
 
 // Whoever finishes another piece of the run at the same moment has waited for the run's lock, and sees this one ended.
 void end_run_after_last(std::int64_t run_id) {
     auto open = pg::query(
         "SELECT FROM insync.job AS j WHERE j.run_id = $1::bigint AND j.status IN ('pending', 'running') LIMIT 1",
-        {number(run_id)});
+        {std::to_string(run_id)});
     if (!open.empty()) return;
     auto words = pg::query(
         "SELECT string_agg(x.message, '; '), bool_or(x.status = 'failed') FROM (SELECT j.message, j.status FROM "
         "insync.job AS j WHERE j.run_id = $1::bigint AND j.message IS NOT NULL ORDER BY j.status = 'failed' DESC, j.id "
         "LIMIT 3) AS x",
-        {number(run_id)});
+        {std::to_string(run_id)});
     end_run(run_id, words.first()[1] == "t" ? "failed" : "succeeded", nullptr, words.first()[0]);
 }
 
@@ -94,7 +90,7 @@ std::int64_t queue_jobs(const Stream& stream, JobKind kind, const std::vector<Sl
         "INSERT INTO insync.job (run_id, stream_id, kind, window_from, window_to, options)"
         " SELECT $1::bigint, $2::integer, $3, w.f, w.t, $5::jsonb FROM ROWS FROM (jsonb_to_recordset($4::jsonb)"
         " AS (f timestamp, t timestamp)) WITH ORDINALITY AS w (f, t, n) ORDER BY w.n",
-        {number(run_id), number(stream.id), name_of(kind), bounds.dump(), options.dump()});
+        {std::to_string(run_id), std::to_string(stream.id), name_of(kind), bounds.dump(), options.dump()});
     return run_id;
 }
 
@@ -111,7 +107,7 @@ Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window,
         "INSERT INTO insync.job AS j (run_id, stream_id, kind, window_from, window_to, options, status, attempts, "
         "pid, started_at) VALUES ($1::bigint, $2::integer, $3, $4::timestamp, $5::timestamp, $6::jsonb, 'running', 1, "
         "pg_backend_pid(), clock_timestamp()) RETURNING j.id",
-        {number(job.run_id), number(stream.id), name_of(kind), window.from, window.to, options.dump()});
+        {std::to_string(job.run_id), std::to_string(stream.id), name_of(kind), window.from, window.to, options.dump()});
     job.id = std::stoll(*rows.first()[0]);
     return job;
 }
@@ -121,7 +117,7 @@ std::optional<std::int64_t> open_run(const Stream& stream, JobKind kind) {
     auto rows = pg::query(
         "SELECT j.run_id FROM insync.job AS j WHERE j.stream_id = $1::integer AND j.kind = $2 AND j.status IN "
         "('pending', 'running') ORDER BY j.run_id LIMIT 1",
-        {number(stream.id), name_of(kind)});
+        {std::to_string(stream.id), name_of(kind)});
     if (rows.empty()) return std::nullopt;
     return std::stoll(*rows.first()[0]);
 }
@@ -150,7 +146,7 @@ std::vector<OpenJobs> open_jobs(const std::string& server) {
 
 std::optional<Job> take_job(const std::string& server, const std::vector<int>& but, JobLock& lock) {
     std::string others = "{";
-    for (int id : but) others += (others.size() > 1 ? "," : "") + number(id);
+    for (int id : but) others += (others.size() > 1 ? "," : "") + std::to_string(id);
     Bookkeeping bookkeeping;
     auto rows = pg::query(std::string("SELECT j.id FROM insync.job AS j JOIN insync.stream AS s ON s.id = j.stream_id"
                                       " WHERE ") +
@@ -186,7 +182,7 @@ void begin_job(const Job& job) {
     auto run = pg::query(
         "UPDATE insync.run AS r SET status = 'running', started_at = coalesce(r.started_at, clock_timestamp())"
         " WHERE r.id = $1::bigint AND r.status IN ('queued', 'running') RETURNING r.id",
-        {number(job.run_id)});
+        {std::to_string(job.run_id)});
     if (run.empty()) was_cancelled(job);
 }
 
@@ -195,7 +191,7 @@ void postpone_job(const Job& job) {
     pg::query(
         "UPDATE insync.job AS j SET status = 'pending', attempts = j.attempts - 1, not_before = clock_timestamp() + "
         "interval '1 second' WHERE j.id = $1::bigint AND j.status = 'running'",
-        {number(job.id)});
+        {std::to_string(job.id)});
 }
 
 void add_progress(const Job& job, const RunCounts& counts) {
@@ -206,9 +202,10 @@ void add_progress(const Job& job, const RunCounts& counts) {
         " deleted = r.deleted + $7::bigint, rejected = r.rejected + $8::bigint, bytes = r.bytes + $9::bigint,"
         " filtered = r.filtered + $10::bigint"
         " WHERE r.id = $1::bigint AND r.status = 'running'",
-        {number(job.run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
-         number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
-         number(counts.rejected), number(counts.bytes), number(counts.filtered)});
+        {std::to_string(job.run_id), std::to_string(counts.batches), std::to_string(counts.rows_read),
+         std::to_string(counts.inserted), std::to_string(counts.updated), std::to_string(counts.unchanged()),
+         std::to_string(counts.deleted + counts.vanished), std::to_string(counts.rejected),
+         std::to_string(counts.bytes), std::to_string(counts.filtered)});
     if (saved.processed == 0) was_cancelled(job);
 }
 
@@ -246,12 +243,12 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
     if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
     ms = std::min(ms, longest_wait_ms);
     pg::query("UPDATE insync.job AS j SET status = 'pending', message = $2 WHERE j.id = $1::bigint",
-              {number(job.id), message});
+              {std::to_string(job.id), message});
     // What one piece can't reach, the others can't either.
     pg::query(
         "UPDATE insync.job AS j SET not_before = clock_timestamp() + $2::bigint * interval '1 millisecond' WHERE "
         "j.run_id = $1::bigint AND j.status = 'pending'",
-        {number(job.run_id), number(static_cast<std::int64_t>(ms))});
+        {std::to_string(job.run_id), std::to_string(static_cast<std::int64_t>(ms))});
     return true;
 }
 
@@ -260,7 +257,7 @@ std::vector<std::int64_t> cancel_jobs(int stream_id, const std::string& reason) 
     std::vector<std::int64_t> cancelled;
     for (const auto& row : pg::query("SELECT DISTINCT j.run_id FROM insync.job AS j WHERE j.stream_id = $1::integer AND"
                                      " j.status IN ('pending', 'running') ORDER BY 1",
-                                     {number(stream_id)})
+                                     {std::to_string(stream_id)})
                                .rows) {
         const std::int64_t run_id = std::stoll(*row[0]);
         end_run(run_id, "cancelled", nullptr, reason);

@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/clock/back_off.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/schedule.hpp"
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/pg/time_zone.hpp"
@@ -19,7 +20,6 @@ namespace insync {
 
 namespace {
 
-constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 // The longest pause that a source may ask for.
 constexpr std::chrono::milliseconds longest_asked_pause = std::chrono::hours(24);
 
@@ -30,7 +30,7 @@ BackOff back_off_of(const Stream& stream) {
     if (auto delay = parse_duration(stream.option("retry_delay"))) back_off.first = *delay;
     auto schedule = stream.schedule ? parse_schedule(*stream.schedule) : Parsed<Schedule>{};
     if (stream.has_option("retry_delay") || !stream.schedule || !schedule) return back_off;
-    const std::int64_t now = GetCurrentTimestamp() + unix_epoch_us;
+    const std::int64_t now = GetCurrentTimestamp() + postgres_epoch_us;
     auto period = std::chrono::duration_cast<std::chrono::milliseconds>(
         period_of(*schedule, now, clock_of(server_zone(stream.option("time_zone")))));
     back_off.first = std::clamp<std::chrono::milliseconds>(period, std::chrono::seconds(1), back_off.first);

@@ -55,10 +55,6 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     return stream;
 }
 
-std::string number(std::int64_t value) {
-    return std::to_string(value);
-}
-
 }  // namespace
 
 ExtensionIdentity::ExtensionIdentity() : identity_(usable_extension(), false) {}
@@ -95,7 +91,7 @@ void record_owner(int stream_id) {
     pg::query(
         "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner AND s.id = "
         "$1::integer",
-        {number(stream_id)});
+        {std::to_string(stream_id)});
 }
 
 void adopt_streams(bool from_another_system) {
@@ -178,7 +174,7 @@ Stream load_stream(const std::string& name, Access access) {
 
 std::optional<Stream> load_stream(int id) {
     Bookkeeping bookkeeping;
-    auto rows = pg::query(select_stream(" WHERE s.id = $1::integer"), {number(id)});
+    auto rows = pg::query(select_stream(" WHERE s.id = $1::integer"), {std::to_string(id)});
     if (rows.empty()) return std::nullopt;
     return to_stream(rows.first());
 }
@@ -216,7 +212,7 @@ StreamState load_state(int stream_id) {
         " OR EXISTS (SELECT FROM insync.mended AS d WHERE d.stream_id = $1::integer),"
         " (extract(epoch FROM w.last_run_at) * 1000000)::bigint, w.last_success_at = w.last_run_at"
         " FROM (SELECT $1::integer AS id) AS x LEFT JOIN insync.watermark AS w ON w.stream_id = x.id",
-        {number(stream_id)});
+        {std::to_string(stream_id)});
     StreamState state;
     const auto& row = rows.first();
     if (row[0]) state.position = nlohmann::json::parse(*row[0]);
@@ -248,8 +244,8 @@ std::int64_t insert_run(const Stream& stream, const std::string& mode, const std
         " VALUES ($1::integer, $2, $3, $4, $5, CASE WHEN $4 = 'queued' THEN clock_timestamp() END,"
         " CASE WHEN $4 = 'running' THEN coalesce(to_timestamp($6::bigint / 1000000.0), clock_timestamp()) END) "
         "RETURNING r.id",
-        {number(stream.id), stream.name, mode, status, trigger,
-         began_us ? pg::Value(number(*began_us)) : std::nullopt});
+        {std::to_string(stream.id), stream.name, mode, status, trigger,
+         began_us ? pg::Value(std::to_string(*began_us)) : std::nullopt});
     return std::stoll(*rows.first()[0]);
 }
 
@@ -258,7 +254,7 @@ void start_queued_run(std::int64_t run_id, const std::string& mode, std::int64_t
     auto started = pg::query(
         "UPDATE insync.run AS r SET status = 'running', mode = $2, started_at = to_timestamp($3::bigint / 1000000.0), "
         "message = NULL, sqlstate = NULL WHERE r.id = $1::bigint AND r.status = 'queued'",
-        {number(run_id), mode, number(began_us)});
+        {std::to_string(run_id), mode, std::to_string(began_us)});
     if (started.processed > 0) return;
     pg::Error error(ERRCODE_QUERY_CANCELED, "the run was cancelled before it began");
     error.recorded = true;
@@ -272,7 +268,8 @@ void record_quiet_polls(const Stream& stream, const std::string& mode, std::int6
         "INSERT INTO insync.run AS r (stream_id, stream, mode, status, trigger, polls, started_at, ended_at, message)"
         " VALUES ($1::integer, $2, $3, 'succeeded', 'schedule', $4::bigint,"
         " to_timestamp($5::bigint / 1000000.0), to_timestamp($6::bigint / 1000000.0), 'nothing new')",
-        {number(stream.id), stream.name, mode, number(polls), number(since_us), number(last_us)});
+        {std::to_string(stream.id), stream.name, mode, std::to_string(polls), std::to_string(since_us),
+         std::to_string(last_us)});
 }
 
 void save_progress(std::int64_t run_id, const RunCounts& counts) {
@@ -282,9 +279,10 @@ void save_progress(std::int64_t run_id, const RunCounts& counts) {
         "$5::bigint,"
         " unchanged = $6::bigint, deleted = $7::bigint, rejected = $8::bigint, bytes = $9::bigint, filtered = "
         "$10::bigint WHERE r.id = $1::bigint",
-        {number(run_id), number(counts.batches), number(counts.rows_read), number(counts.inserted),
-         number(counts.updated), number(counts.unchanged()), number(counts.deleted + counts.vanished),
-         number(counts.rejected), number(counts.bytes), number(counts.filtered)});
+        {std::to_string(run_id), std::to_string(counts.batches), std::to_string(counts.rows_read),
+         std::to_string(counts.inserted), std::to_string(counts.updated), std::to_string(counts.unchanged()),
+         std::to_string(counts.deleted + counts.vanished), std::to_string(counts.rejected),
+         std::to_string(counts.bytes), std::to_string(counts.filtered)});
     // Runs go with their stream; nothing else may come after it.
     if (saved.processed == 0)
         throw pg::Error(ERRCODE_UNDEFINED_OBJECT, "the stream was dropped while it ran, or its run deleted");
@@ -293,7 +291,7 @@ void save_progress(std::int64_t run_id, const RunCounts& counts) {
 void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns) {
     Bookkeeping bookkeeping;
     pg::query("UPDATE insync.stream AS s SET source_columns = $2::jsonb WHERE s.id = $1::integer",
-              {number(stream_id), to_json(columns).dump()});
+              {std::to_string(stream_id), to_json(columns).dump()});
 }
 
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
@@ -303,7 +301,7 @@ void save_position(int stream_id, const nlohmann::json& position, const std::str
         "''))"
         " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
         " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
-        {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+        {std::to_string(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
 }
 
 void reset_position(int stream_id, const std::optional<std::string>& watermark) {
@@ -316,7 +314,7 @@ void reset_position(int stream_id, const std::optional<std::string>& watermark) 
         " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
         " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
         " ELSE excluded.position END, watermark = excluded.watermark, updated_at = clock_timestamp()",
-        {number(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
+        {std::to_string(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
 }
 
 void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
@@ -326,7 +324,7 @@ void finish_run(std::int64_t run_id, const std::string& status, const RunCounts&
     pg::query(
         "UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id "
         "= $1::bigint",
-        {number(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(),
+        {std::to_string(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(),
          message.empty() ? pg::Value() : pg::Value(message)});
 }
 
@@ -336,7 +334,7 @@ bool repeat_failure(int stream_id, const std::string& message) {
         "UPDATE insync.run AS r SET polls = r.polls + 1, ended_at = clock_timestamp()"
         " WHERE r.id = (SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $1::integer)"
         " AND r.status = 'failed' AND r.trigger = 'schedule' AND r.message = $2 RETURNING r.id",
-        {number(stream_id), message});
+        {std::to_string(stream_id), message});
     return !rows.empty();
 }
 
@@ -345,7 +343,7 @@ void record_reconciled(int stream_id) {
     pg::query(
         "INSERT INTO insync.watermark AS w (stream_id, reconciled_at) VALUES ($1::integer, clock_timestamp())"
         " ON CONFLICT (stream_id) DO UPDATE SET reconciled_at = excluded.reconciled_at",
-        {number(stream_id)});
+        {std::to_string(stream_id)});
 }
 
 std::string to_array(const std::vector<std::string>& items) {

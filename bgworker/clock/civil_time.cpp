@@ -3,15 +3,13 @@
 
 #include <cstdio>
 
+#include "bgworker/protocol/text.hpp"
+
 namespace insync {
 
 namespace {
 
 constexpr std::int32_t days_1970_to_2000 = 10957;
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // Reads exactly `count` digits at `at`.
 bool read_digits(std::string_view text, std::size_t at, std::size_t count, int& value) {

@@ -4,12 +4,9 @@
 #include <algorithm>
 #include <chrono>
 
-namespace insync {
+#include "bgworker/clock/durations.hpp"
 
-namespace {
-constexpr std::int64_t second_us = 1'000'000;
-constexpr std::int64_t hour_us = 3600 * second_us;
-}  // namespace
+namespace insync {
 
 std::int64_t count_us(const LocalTime& wall) {
     std::chrono::sys_days date(std::chrono::year(wall.year) / wall.month / wall.day);

@@ -8,12 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "bgworker/clock/durations.hpp"
+
 namespace insync {
 
 namespace {
-constexpr std::int64_t second_us = 1'000'000;
-constexpr std::int64_t minute_us = 60 * second_us;
-constexpr std::int64_t hour_us = 60 * minute_us;
 constexpr std::int64_t patience_us = 15 * minute_us;
 constexpr std::uint32_t every_hour = (1u << 24) - 1;
 

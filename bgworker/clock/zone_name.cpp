@@ -7,16 +7,13 @@
 #include <cstdio>
 
 #include "bgworker/options/values.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync {
 
 namespace {
 
 constexpr int longest_offset_hours = 15;
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // "HH", "HHMM" or "HH:MM" as minutes; with `any_width`, one digit of hours, too.
 std::optional<int> read_clock(std::string_view text, bool any_width) {

@@ -10,6 +10,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/catalog/outcome.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/schedule.hpp"
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/completeness/stream_gaps.hpp"
@@ -21,7 +22,6 @@ namespace insync {
 
 namespace {
 
-constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 // How often gaps are looked for.
 constexpr std::int64_t repair_interval_us = 10 * USECS_PER_MINUTE;
 
@@ -121,7 +121,7 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
     }
     if (rows.empty()) return {};
     const Holds holds;
-    const std::int64_t now = GetCurrentTimestamp() + unix_epoch_us;
+    const std::int64_t now = GetCurrentTimestamp() + postgres_epoch_us;
     std::vector<Upkeep> coming;
     for (const auto& row : rows.rows) {
         Upkeep item{Upkeep::Kind::verify, std::stoi(*row[0]), *row[1]};
@@ -129,7 +129,7 @@ std::vector<Upkeep> coming_upkeep(const std::string& server) {
             holds.until(item.stream_id, item.server, row[8] ? static_cast<Oid>(std::stoul(*row[8])) : InvalidOid);
         auto comes = [&](Upkeep::Kind kind, std::int64_t at) {
             item.kind = kind;
-            item.due = std::max(at, held) - unix_epoch_us;
+            item.due = std::max(at, held) - postgres_epoch_us;
             coming.push_back(item);
         };
         if (auto schedule = row[2] ? parse_schedule(*row[2]) : Parsed<Schedule>{}; row[2] && schedule) {

@@ -11,6 +11,7 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/schedule.hpp"
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/ledger/calendar.hpp"
@@ -23,8 +24,6 @@ extern "C" {
 namespace insync {
 
 namespace {
-
-constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 std::optional<std::int64_t> number(const pg::Value& value) {
     return value ? std::optional(static_cast<std::int64_t>(std::stoll(*value))) : std::nullopt;
@@ -96,7 +95,7 @@ Facts load_facts(const Stream& stream, const std::optional<std::int64_t>& as_of_
     facts.first_read = number(row[20]);
     if (auto live = shared::read_live(stream.id)) {
         if (!as_of_us) facts.is_running = live->pid != 0 && live->state != LiveState::idle;
-        const std::int64_t last_poll = live->last_poll + unix_epoch_us;
+        const std::int64_t last_poll = live->last_poll + postgres_epoch_us;
         if (live->polls > 0 && last_poll <= as_of_us.value_or(INT64_MAX))  // which left no row, as they found nothing
             facts.last_success_us = std::max(facts.last_success_us.value_or(INT64_MIN), last_poll);
     }
@@ -246,7 +245,7 @@ StreamGaps find(const Stream& stream, const GapQuestion& question) {
     found.stream = stream;
     const auto as_of_us = question.as_of_us ? question.as_of_us : as_of_setting();
     const Facts facts = load_facts(stream, as_of_us);
-    const std::int64_t now_us = as_of_us.value_or(GetCurrentTimestamp() + unix_epoch_us);
+    const std::int64_t now_us = as_of_us.value_or(GetCurrentTimestamp() + postgres_epoch_us);
     found.last_status = facts.last_status;
     found.last_message = facts.last_message;
     found.rows = facts.rows;

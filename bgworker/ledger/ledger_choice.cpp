@@ -8,6 +8,7 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/ledger/ledger.hpp"
 #include "bgworker/options/expression_words.hpp"
 #include "bgworker/pg/as_of.hpp"
@@ -19,7 +20,6 @@ namespace insync {
 
 namespace {
 
-constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 // Of so many of the newest rows it is seen whether their times follow their keys.
 constexpr const char* rows_to_compare = "100000";
 constexpr std::int64_t disorder_share = 50;  // one of so many rows may be out of order
@@ -65,9 +65,9 @@ Counted series_of(const SliceChanges& slices, const Ledger& ledger) {
         const bool is_finite = !TIMESTAMP_NOT_FINITE(bucket);
         if (!is_finite) {
             counted.without_time += rows;
-        } else if (bucket + unix_epoch_us <= latest_wall && bucket + unix_epoch_us >= earliest_wall) {
+        } else if (bucket + postgres_epoch_us <= latest_wall && bucket + postgres_epoch_us >= earliest_wall) {
             Slice slice;
-            slice.begin = bucket + unix_epoch_us, slice.rows = rows;
+            slice.begin = bucket + postgres_epoch_us, slice.rows = rows;
             counted.series.slices.push_back(slice);
         }
     }

@@ -46,10 +46,6 @@ constexpr std::pair<std::string_view, std::string_view> rest_synonyms[] = {
 // What sync_create() takes as arguments of its own.
 constexpr std::string_view stream_arguments[] = {"server", "source", "target", "key", "watermark", "schedule"};
 
-std::string quote(std::string_view text) {
-    return quote_for_message(text);
-}
-
 std::string place_name(Where where) {
     switch (where) {
         case Where::server:
@@ -124,7 +120,8 @@ std::string hint_for_unknown(Where where, Kind kind, std::string_view name) {
     if (!meant.empty()) {
         const Option* option = find_anywhere(meant);
         bool elsewhere = !option->applies(where, kind);
-        return "Perhaps you meant the option " + quote(meant) + "." + (elsewhere ? " " + where_to_put(*option) : "");
+        return "Perhaps you meant the option " + quote_for_message(meant) + "." +
+               (elsewhere ? " " + where_to_put(*option) : "");
     }
     std::string list;
     for (std::string_view option : here) {
@@ -134,22 +131,24 @@ std::string hint_for_unknown(Where where, Kind kind, std::string_view name) {
 }
 
 OptionProblem unknown_option(Where where, Kind kind, std::string_view name) {
-    std::string message = "invalid option " + quote(name);
+    std::string message = "invalid option " + quote_for_message(name);
     if (where == Where::stream &&
         std::find(std::begin(stream_arguments), std::end(stream_arguments), name) != std::end(stream_arguments)) {
-        return {message, quote(name) + " is an argument of sync_create() of its own.",
+        return {message, quote_for_message(name) + " is an argument of sync_create() of its own.",
                 "Write sync_create(..., " + std::string(name) + " => '...')."};
     }
     const Option* elsewhere = find_anywhere(name);
     if (elsewhere != nullptr && !is_of(*elsewhere, kind)) {
         const char* wrapper = kind == Kind::rest ? "insync_odbc" : "insync_rest";
-        return {message, quote(name) + " is an option for sources of " + wrapper + " only.",
+        return {message, quote_for_message(name) + " is an option for sources of " + wrapper + " only.",
                 hint_for_unknown(where, kind, name)};
     }
     if (elsewhere != nullptr) {
         auto owner = static_cast<Where>(elsewhere->where & ~(elsewhere->where - 1));
-        return {message, quote(name) + " is an option of " + place_name(owner) + ", not of " + place_name(where) + ".",
-                where_to_put(*elsewhere)};
+        return {
+            message,
+            quote_for_message(name) + " is an option of " + place_name(owner) + ", not of " + place_name(where) + ".",
+            where_to_put(*elsewhere)};
     }
     return {message, "", hint_for_unknown(where, kind, name)};
 }
@@ -157,12 +156,12 @@ OptionProblem unknown_option(Where where, Kind kind, std::string_view name) {
 // Credentials come first: a problem of another kind may quote a keyword, which could be part of a password that was
 // written without braces.
 Problem check_keywords(const Option& option, const ConnectionKeywords& keywords) {
-    std::string message = "invalid value for option " + quote(option.name);
+    std::string message = "invalid value for option " + quote_for_message(option.name);
     for (const auto& [keyword, value] : keywords) {
         std::string_view meant = option_of_keyword(keyword);
         if (meant == "user" || meant == "password") {
             return OptionProblem{message,
-                                 "The keyword " + quote(keyword) +
+                                 "The keyword " + quote_for_message(keyword) +
                                      " holds a credential, and everybody may see the "
                                      "options of a server.",
                                  "Put it in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (" +
@@ -177,17 +176,18 @@ Problem check_keywords(const Option& option, const ConnectionKeywords& keywords)
         std::string_view meant = option_of_keyword(keyword);
         names_driver = names_driver || bare == "driver" || bare == "dsn";
         if (bare == "filedsn" || bare == "savefile") {
-            return OptionProblem{message,
-                                 "The keyword " + quote(keyword) + " would make the driver manager use a file.",
-                                 "Use the option driver or dsn."};
+            return OptionProblem{
+                message, "The keyword " + quote_for_message(keyword) + " would make the driver manager use a file.",
+                "Use the option driver or dsn."};
         }
         // FreeTDS reads a section of its own configuration with Servername; with other drivers it is the host.
         if (!whole && !meant.empty() && bare != "servername") {
-            return OptionProblem{message, "The keyword " + quote(keyword) + " is set by an option of its own.",
+            return OptionProblem{message,
+                                 "The keyword " + quote_for_message(keyword) + " is set by an option of its own.",
                                  "Use the option " + std::string(meant) + "."};
         }
         if (std::find(seen.begin(), seen.end(), bare) != seen.end()) {
-            return OptionProblem{message, "The keyword " + quote(keyword) + " occurs twice.", ""};
+            return OptionProblem{message, "The keyword " + quote_for_message(keyword) + " occurs twice.", ""};
         }
         seen.push_back(std::move(bare));
     }
@@ -242,7 +242,7 @@ ValueProblem check_enumeration(const Option& option, std::string_view value) {
         return {};
     }
     std::string meant = closest(value, option.values);
-    std::string hint = meant.empty() ? "" : "Perhaps you meant " + quote(meant) + ". ";
+    std::string hint = meant.empty() ? "" : "Perhaps you meant " + quote_for_message(meant) + ". ";
     return {"", hint + "Valid values are " + values_text(option) + "."};
 }
 
@@ -317,14 +317,14 @@ Problem check_option(Where where, Kind kind, std::string_view name, std::string_
     if (!problem.found() && option->is_template) problem = check_templates(*option, value);
     if (!problem.found() && option->name == "headers") problem = check_headers(value);
     if (problem.found()) {
-        return OptionProblem{
-            "invalid value for option " + quote(name) + (may_hold_secret(*option, value) ? "" : ": " + quote(value)),
-            problem.detail, problem.hint};
+        return OptionProblem{"invalid value for option " + quote_for_message(name) +
+                                 (may_hold_secret(*option, value) ? "" : ": " + quote_for_message(value)),
+                             problem.detail, problem.hint};
     }
     if (option->type == ValueType::connection_string) {
         auto keywords = parse_connection_string(value);
         if (!keywords) {
-            return OptionProblem{"invalid value for option " + quote(name), keywords.error,
+            return OptionProblem{"invalid value for option " + quote_for_message(name), keywords.error,
                                  "Write it as Keyword=Value;Keyword={value with a ; in it}."};
         }
         return check_keywords(*option, *keywords);

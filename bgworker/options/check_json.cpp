@@ -13,10 +13,6 @@ namespace insync {
 
 namespace {
 
-std::string quote(std::string_view text) {
-    return quote_for_message(text);
-}
-
 // The names of fields that an option of a second resource gives: one, or a list of them.
 bool are_names(const nlohmann::json& value) {
     auto is_name = [](const nlohmann::json& item) {
@@ -41,7 +37,7 @@ ValueProblem check_json_object(std::string_view value) {
             return {"It contains a zero byte.", hint};
         }
         if (!member.is_string() || trim(member.get_ref<const std::string&>()).empty()) {
-            return {"The value of " + quote(key) + " is not a text with an SQL expression.", hint};
+            return {"The value of " + quote_for_message(key) + " is not a text with an SQL expression.", hint};
         }
     }
     return {};
@@ -53,7 +49,7 @@ ValueProblem check_text_map(std::string_view value) {
     if (!json.is_object()) return {"It is not a JSON object.", hint};
     for (const auto& [key, member] : json.items()) {
         if (!member.is_primitive() || member.is_null())
-            return {"The value of " + quote(key) + " is neither a text nor a number.", hint};
+            return {"The value of " + quote_for_message(key) + " is neither a text nor a number.", hint};
         const auto has_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
         if (has_zero(key) || (member.is_string() && has_zero(member.get_ref<const std::string&>())))
             return {"It contains a zero byte.", hint};
@@ -66,7 +62,8 @@ ValueProblem check_statuses(std::string_view value) {
     if (ValueProblem problem = check_text_map(value); problem.found()) return problem;
     const auto statuses = nlohmann::json::parse(value);
     for (const auto& [status, meaning] : statuses.items()) {
-        if (!is_status_name(status)) return {quote(status) + " is neither a status nor a class of them.", hint};
+        if (!is_status_name(status))
+            return {quote_for_message(status) + " is neither a status nor a class of them.", hint};
         if (meaning != "fail" && meaning != "retry" && meaning != "empty" && meaning != "")
             return {"A status means fail, retry or empty.", hint};
     }
@@ -85,7 +82,7 @@ ValueProblem check_json_options(const Option& option, std::string_view value) {
     for (const auto& [name, member] : json.items()) {
         if (is_resource && (name == "key" || name == "watermark")) {
             if (!are_names(member))
-                return {"The value of " + quote(name) + " is neither a name nor a list of names.", hint};
+                return {"The value of " + quote_for_message(name) + " is neither a name nor a list of names.", hint};
             continue;
         }
         if (is_resource && name == "source") {
@@ -100,7 +97,7 @@ ValueProblem check_json_options(const Option& option, std::string_view value) {
         // Writing JSON recurses; what is nested further is no option's value anyway.
         const bool is_flat =
             std::all_of(member.begin(), member.end(), [](const nlohmann::json& item) { return item.is_primitive(); });
-        if (!is_flat) return {"The value of " + quote(name) + " is nested too deep.", ""};
+        if (!is_flat) return {"The value of " + quote_for_message(name) + " is nested too deep.", ""};
         const std::string text = member.is_string() ? member.get<std::string>() : member.dump();
         if (const auto problem = check_option(Where::stream, Kind::rest, name, text)) {
             return {problem->message + (problem->detail.empty() ? "" : ": " + problem->detail), problem->hint};

@@ -10,9 +10,6 @@ namespace insync {
 namespace {
 using Problem = std::optional<OptionProblem>;
 
-std::string quote(std::string_view text) {
-    return quote_for_message(text);
-}
 }  // namespace
 
 // What is wrong between the options of a server.
@@ -29,14 +26,16 @@ Problem check_odbc_server_set(const OptionMap& options) {
                              "Unicode', host '...', database '...')."};
     }
     if (ways.size() > 1) {
-        return OptionProblem{"options " + quote(ways[0]) + " and " + quote(ways[1]) + " exclude each other", "",
-                             "Keep one: ALTER SERVER ... OPTIONS (DROP " + std::string(ways[1]) + ")."};
+        return OptionProblem{
+            "options " + quote_for_message(ways[0]) + " and " + quote_for_message(ways[1]) + " exclude each other", "",
+            "Keep one: ALTER SERVER ... OPTIONS (DROP " + std::string(ways[1]) + ")."};
     }
     if (ways[0] == "connection_string") {
         for (std::string_view part : {"host", "port", "database", "driver_options"}) {
             if (options.contains(part)) {
-                return OptionProblem{"options \"connection_string\" and " + quote(part) + " exclude each other", "",
-                                     "Write it into the connection string, or use the option driver in its place."};
+                return OptionProblem{
+                    "options \"connection_string\" and " + quote_for_message(part) + " exclude each other", "",
+                    "Write it into the connection string, or use the option driver in its place."};
             }
         }
     }
@@ -50,9 +49,10 @@ Problem check_odbc_server_set(const OptionMap& options) {
         auto keywords = parse_connection_string(further->second);
         for (const auto& [keyword, value] : *keywords) {
             if (bare_keyword(keyword) == "servername") {
-                return OptionProblem{"invalid value for option \"driver_options\"",
-                                     "The keyword " + quote(keyword) + " and the option \"host\" exclude each other.",
-                                     "Keep one of them."};
+                return OptionProblem{
+                    "invalid value for option \"driver_options\"",
+                    "The keyword " + quote_for_message(keyword) + " and the option \"host\" exclude each other.",
+                    "Keep one of them."};
             }
         }
     }
@@ -67,7 +67,8 @@ Problem check_stream_set(const OptionMap& options) {
         return found == options.end() ? find_option(Where::stream, name)->default_text : found->second;
     };
     auto requires_other = [](std::string_view name, std::string_view other, std::string hint) {
-        return OptionProblem{"option " + quote(name) + " requires the option " + quote(other), "", std::move(hint)};
+        return OptionProblem{"option " + quote_for_message(name) + " requires the option " + quote_for_message(other),
+                             "", std::move(hint)};
     };
     std::string_view deletes = value_or_default("deletes");
     if (deletes == "soft" && !has("deleted_column")) {
@@ -139,12 +140,13 @@ Problem check_rest_server_set(const OptionMap& options) {
         // A path is seen from base_url.
         const bool is_path = name == "token_url" && given.find("://") == std::string_view::npos;
         if (!is_path && !lower.starts_with("http://") && !lower.starts_with("https://")) {
-            return OptionProblem{"invalid value for option " + quote(name), "It is no http or https URL.", ""};
+            return OptionProblem{"invalid value for option " + quote_for_message(name), "It is no http or https URL.",
+                                 ""};
         }
         const std::string_view authority = given.substr(0, given.find('/', given.find("://") + 3));
         if (authority.find('@') != std::string_view::npos) {
             return OptionProblem{
-                "invalid value for option " + quote(name),
+                "invalid value for option " + quote_for_message(name),
                 "It holds a user or password, and everybody may see the options of a server.",
                 "Put them in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (user '...', "
                 "password '...')."};
@@ -152,8 +154,8 @@ Problem check_rest_server_set(const OptionMap& options) {
     }
     const std::string_view auth = value("auth");
     if ((auth == "header" || auth == "query") && !options.contains("auth_name") && !options.contains("preset")) {
-        return OptionProblem{"option \"auth\" set to " + quote(auth) + " requires the option \"auth_name\"", "",
-                             "Name the header or parameter that takes the token."};
+        return OptionProblem{"option \"auth\" set to " + quote_for_message(auth) + " requires the option \"auth_name\"",
+                             "", "Name the header or parameter that takes the token."};
     }
     return std::nullopt;
 }

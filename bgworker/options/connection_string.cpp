@@ -4,13 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 
-namespace insync {
+#include "bgworker/protocol/text.hpp"
 
-namespace {
-bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-}  // namespace
+namespace insync {
 
 Parsed<ConnectionKeywords> parse_connection_string(std::string_view text) {
     ConnectionKeywords keywords;

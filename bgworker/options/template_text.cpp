@@ -43,7 +43,7 @@ bool is_misspelled(std::string_view word, std::string_view known) {
     return left == 2 && right == 2 && lower[front] == known[front + 1] && lower[front + 1] == known[front];
 }
 
-bool is_word_character(char c) {
+bool is_name_character(char c) {
     return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
@@ -54,7 +54,7 @@ std::string meant_by(std::string_view name) {
         const bool is_near = is_misspelled(name.substr(0, dot), parent_prefix.substr(0, parent_prefix.size() - 1));
         return is_near ? std::string(parent_prefix).append(name.substr(dot + 1)) : "";
     }
-    if (!std::all_of(name.begin(), name.end(), [](char c) { return is_word_character(c) || c == ' '; })) return "";
+    if (!std::all_of(name.begin(), name.end(), [](char c) { return is_name_character(c) || c == ' '; })) return "";
     for (std::string_view known : placeholders) {
         if (is_misspelled(name, known)) return std::string(known);
     }
@@ -151,7 +151,7 @@ class Parser {
     // key}.
     void check_closed(std::string_view text, bool has_close) {
         std::size_t end = 1;
-        while (end < text.size() && is_word_character(text[end])) end++;
+        while (end < text.size() && is_name_character(text[end])) end++;
         if (end == 1) return;
         std::string word(text.substr(1, end - 1));
         const bool is_parents = text.substr(1).starts_with(parent_prefix);

@@ -6,20 +6,12 @@
 #include <cstddef>
 #include <limits>
 
+#include "bgworker/protocol/text.hpp"
+
 namespace insync {
 
 namespace {
 constexpr std::int64_t max_int64 = std::numeric_limits<std::int64_t>::max();
-
-bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 // A decimal number with its fraction in millionths; further digits are cut off, so that the products below fit.
 struct Decimal {

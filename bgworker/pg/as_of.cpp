@@ -1,6 +1,7 @@
 // Reads the setting insync.as_of; see as_of.hpp.
 #include "bgworker/pg/as_of.hpp"
 
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/pg/guard.hpp"
 
 extern "C" {
@@ -11,11 +12,7 @@ extern "C" {
 
 namespace insync {
 
-namespace {
-
-constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-
-}  // namespace
+namespace {}  // namespace
 
 std::optional<std::int64_t> as_of_setting() {
     const char* text = pg::call([] { return GetConfigOption("insync.as_of", true, false); });
@@ -24,11 +21,11 @@ std::optional<std::int64_t> as_of_setting() {
         return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
                                                        ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
     });
-    return TIMESTAMP_NOT_FINITE(time) ? std::nullopt : std::optional(time + unix_epoch_us);
+    return TIMESTAMP_NOT_FINITE(time) ? std::nullopt : std::optional(time + postgres_epoch_us);
 }
 
 std::int64_t judged_now_us() {
-    return as_of_setting().value_or(GetCurrentTimestamp() + unix_epoch_us);
+    return as_of_setting().value_or(GetCurrentTimestamp() + postgres_epoch_us);
 }
 
 }  // namespace insync

@@ -6,16 +6,14 @@
 #include <cctype>
 #include <charconv>
 
+#include "bgworker/protocol/text.hpp"
+
 namespace insync {
 
 namespace {
 
 constexpr std::array<std::string_view, 4> hash_kinds = {"crc32", "hashtext", "md5", "md5_utf16"};
 constexpr std::string_view kinds = "inbdhtzscxu";
-
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
 
 // The number behind the last comma or the parenthesis: 2 of numeric(12,2), 0 of timestamp(0); -1 where there is none.
 int last_argument(std::string_view type) {

@@ -16,6 +16,7 @@ extern "C" {
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/remake.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/ledger/ledger_choice.hpp"
 #include "bgworker/pg/settings.hpp"
@@ -28,7 +29,7 @@ namespace insync {
 namespace {
 
 std::int64_t to_unix_us(TimestampTz time) {
-    return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+    return time + postgres_epoch_us;
 }
 
 void report_activity(const std::string& text) {
@@ -476,8 +477,7 @@ void Run::fail(const pg::Error& error) {
         }
         const FailedRun failed{to_unix_us(started_at_), request_.trigger != "call", has_progressed(), met_};
         if (cancelled) return note_cancelled_run(stream_.id, failed);
-        if (auto retry = record_failure(stream_, error, failed))
-            retry_at_ = *retry - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+        if (auto retry = record_failure(stream_, error, failed)) retry_at_ = *retry - postgres_epoch_us;
     });
     std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {

@@ -6,6 +6,7 @@ extern "C" {
 }
 
 #include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/definition/define_stream.hpp"
 
 namespace insync {
@@ -21,7 +22,7 @@ TimestampTz asked_at(const RunRequest& request, Transactions& transactions) {
             "SELECT (extract(epoch FROM r.queued_at) * 1000000)::bigint FROM insync.run AS r WHERE r.id = $1::bigint",
             {std::to_string(request.run_id)});
         if (rows.empty() || !rows.first()[0]) return TimestampTz{DT_NOEND};
-        return TimestampTz{std::stoll(*rows.first()[0]) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY};
+        return TimestampTz{std::stoll(*rows.first()[0]) - postgres_epoch_us};
     });
 }
 

@@ -9,6 +9,7 @@ extern "C" {
 
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/outcome.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/schedule.hpp"
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/pg/time_zone.hpp"
@@ -16,8 +17,6 @@ extern "C" {
 namespace insync {
 
 namespace {
-
-constexpr std::int64_t unix_epoch_us = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 constexpr std::int64_t busy_pause_us = 5 * USECS_PER_SEC;
 
@@ -150,7 +149,7 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
     if (std::any_of(candidates.begin(), candidates.end(), [](const auto& item) { return item.clock_was_set_back; }))
         settle_clock();
     const Holds holds;
-    const std::int64_t now = GetCurrentTimestamp() + unix_epoch_us;
+    const std::int64_t now = GetCurrentTimestamp() + postgres_epoch_us;
     std::vector<DueStream> due;
     for (auto& candidate : candidates) {
         DueStream item;
@@ -158,8 +157,8 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
         item.server = candidate.server;
         auto live = shared::read_live(item.stream_id);
         auto also = [&](TimestampTz poll) {
-            if (poll > DT_NOBEGIN && poll + unix_epoch_us > candidate.last.value_or(INT64_MIN))
-                candidate.last = poll + unix_epoch_us;
+            if (poll > DT_NOBEGIN && poll + postgres_epoch_us > candidate.last.value_or(INT64_MIN))
+                candidate.last = poll + postgres_epoch_us;
         };
         if (live) also(live->last_poll);
         if (auto own = polled.find(item.stream_id); own != polled.end()) also(own->second);
@@ -180,16 +179,18 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
         // Somebody else is at it: his run answers for this one, or it is looked at again in a while.
         if (at && live && live->pid != 0 && live->pid != MyProcPid)
             at = std::max<std::int64_t>(*at, now + busy_pause_us);
-        if (at) item.due = *at - unix_epoch_us;
-        if (candidate.last) item.last = *candidate.last - unix_epoch_us;
+        if (at) item.due = *at - postgres_epoch_us;
+        if (candidate.last) item.last = *candidate.last - postgres_epoch_us;
         shared::update_live(item.stream_id, [&](LiveStream& entry) {
             entry.next_run = item.due;
-            if (was_set_back) entry.last_poll = std::min(entry.last_poll, now - unix_epoch_us);
+            if (was_set_back) entry.last_poll = std::min(entry.last_poll, now - postgres_epoch_us);
         });
         if (at) due.push_back(std::move(item));
     }
     // In turn, where more is due than can be run: else a stream with a short schedule would always come first.
-    auto rank = [&](const DueStream& item) { return std::pair(std::max(item.due, now - unix_epoch_us), item.last); };
+    auto rank = [&](const DueStream& item) {
+        return std::pair(std::max(item.due, now - postgres_epoch_us), item.last);
+    };
     std::stable_sort(due.begin(), due.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
     return due;
 }

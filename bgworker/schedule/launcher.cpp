@@ -84,7 +84,7 @@ std::vector<Database> list_databases() {
     return found;
 }
 
-void on_exit(int, Datum) {
+void on_launcher_exit(int, Datum) {
     shared::set_launcher(false);
 }
 
@@ -259,7 +259,7 @@ void insync_launcher_main(Datum) {
         pqsignal(SIGTERM, die);
         pqsignal(SIGHUP, SignalHandlerForConfigReload);
         pg::call([] {
-            before_shmem_exit(on_exit, 0);
+            before_shmem_exit(on_launcher_exit, 0);
             BackgroundWorkerUnblockSignals();
             // Shared catalogs alone: no database is held.
             BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);

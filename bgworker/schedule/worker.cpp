@@ -58,7 +58,7 @@ Place own_place{-1, 0};
 TimestampTz next_due;
 bool clean_exit;
 
-void on_exit(int, Datum) {
+void on_worker_exit(int, Datum) {
     shared::release_live();
     if (own_place.agenda >= 0)
         shared::worker_ended(own_place, clean_exit ? next_due : GetCurrentTimestamp(), !clean_exit);
@@ -346,7 +346,7 @@ void insync_worker_main(Datum argument) {
         own_place = Place::decode(DatumGetInt32(argument));
         next_due = DT_NOEND;
         pg::call([] {
-            before_shmem_exit(on_exit, 0);
+            before_shmem_exit(on_worker_exit, 0);
             shared::worker_began(own_place);
             BackgroundWorkerUnblockSignals();
         });

@@ -11,14 +11,11 @@ extern "C" {
 
 #include "bgworker/batch/batch_relation.hpp"
 #include "bgworker/protocol/canonical_text.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync {
 
 namespace {
-
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
 
 bool is_integer(Transport type) {
     return type == Transport::int2 || type == Transport::int4 || type == Transport::int8;

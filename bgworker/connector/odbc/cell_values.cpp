@@ -12,7 +12,7 @@ namespace insync::odbc {
 namespace {
 
 template <typename Value>
-Value read_as(const Cell& cell) {
+Value value_in(const Cell& cell) {
     Value value;
     std::memcpy(&value, cell.data.data(), sizeof value);
     return value;
@@ -56,7 +56,7 @@ std::string decode_marked(std::string_view text) {
 
 // The time that a cell holds. The thousandths of a datetime are those that the server shows: .003 for 1/300 second.
 SQL_TIMESTAMP_STRUCT timestamp_of(const Cell& cell, Fetch fetch) {
-    auto value = read_as<SQL_TIMESTAMP_STRUCT>(cell);
+    auto value = value_in<SQL_TIMESTAMP_STRUCT>(cell);
     if (fetch == Fetch::datetime && value.fraction < 999500000) {
         value.fraction = (value.fraction + 500000) / 1000000 * 1000000;
     }
@@ -92,9 +92,9 @@ Fault encode_cell(FrameWriter& out, const SourceColumn& column, const Cell& cell
     }
     switch (column.fetch) {
         case Fetch::int64:
-            return encode_integer(out, column.type, read_as<std::int64_t>(cell));
+            return encode_integer(out, column.type, value_in<std::int64_t>(cell));
         case Fetch::float64:
-            return encode_double(out, column.type, read_as<double>(cell));
+            return encode_double(out, column.type, value_in<double>(cell));
         case Fetch::text:
             if (cell.data.size() > max_bytes) return Fault::too_long;
             return encode_text(out, column.type, without_padding(column, cell.data), options_for(column, options));
@@ -111,13 +111,13 @@ Fault encode_cell(FrameWriter& out, const SourceColumn& column, const Cell& cell
             if (column.type == Transport::uuid && cell.data.size() != 16) return Fault::syntax;
             return encode_bytes(out, cell.data);
         case Fetch::date: {
-            const auto value = read_as<SQL_DATE_STRUCT>(cell);
+            const auto value = value_in<SQL_DATE_STRUCT>(cell);
             if (!is_date(value.year, value.month, value.day)) return Fault::datetime;
             return encode_microseconds(out, column.type,
                                        days_from_2000(value.year, value.month, value.day) * std::int64_t{86400000000});
         }
         case Fetch::rowversion: {
-            const auto number = read_as<std::uint64_t>(cell);
+            const auto number = value_in<std::uint64_t>(cell);
             char bytes[8];
             for (int i = 0; i < 8; i++) bytes[i] = static_cast<char>(number >> (56 - 8 * i));
             return encode_bytes(out, {bytes, sizeof bytes});
@@ -139,11 +139,11 @@ std::string literal_of(const SourceColumn& column, const Cell& cell) {
     char text[64];
     switch (column.fetch) {
         case Fetch::int64: {
-            const auto end = std::to_chars(text, text + sizeof text, read_as<std::int64_t>(cell)).ptr;
+            const auto end = std::to_chars(text, text + sizeof text, value_in<std::int64_t>(cell)).ptr;
             return std::string(text, end);
         }
         case Fetch::float64: {
-            const auto end = std::to_chars(text, text + sizeof text, read_as<double>(cell)).ptr;
+            const auto end = std::to_chars(text, text + sizeof text, value_in<double>(cell)).ptr;
             return std::string(text, end);
         }
         case Fetch::binary: {
@@ -155,12 +155,12 @@ std::string literal_of(const SourceColumn& column, const Cell& cell) {
             return hex;
         }
         case Fetch::date: {
-            const auto value = read_as<SQL_DATE_STRUCT>(cell);
+            const auto value = value_in<SQL_DATE_STRUCT>(cell);
             std::snprintf(text, sizeof text, "%04d-%02d-%02d", value.year, value.month, value.day);
             return text;
         }
         case Fetch::rowversion:
-            return rowversion_literal(std::to_string(read_as<std::int64_t>(cell)));
+            return rowversion_literal(std::to_string(value_in<std::int64_t>(cell)));
         case Fetch::timestamp:
         case Fetch::datetime: {
             const auto value = timestamp_of(cell, column.fetch);

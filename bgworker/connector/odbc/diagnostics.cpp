@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync::odbc {
 
@@ -13,10 +14,6 @@ namespace {
 
 bool starts_with(const std::string& text, std::string_view prefix) {
     return text.rfind(prefix, 0) == 0;
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 bool is_one_of(int value, std::initializer_list<int> values) {

@@ -14,6 +14,7 @@
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/sql/row_hash_text.hpp"
 #include "bgworker/connector/odbc/tls.hpp"
+#include "bgworker/connector/output/json_of.hpp"
 #include "bgworker/connector/values/text_form.hpp"
 #include "bgworker/connector/values/watermark_names.hpp"
 #include "bgworker/options/near_miss.hpp"
@@ -153,10 +154,6 @@ nlohmann::json number_or_null(const std::optional<std::int64_t>& number) {
     return number ? nlohmann::json(*number) : nlohmann::json();
 }
 
-nlohmann::json text_or_null(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
-
 }  // namespace
 
 void OdbcSource::connect(const OpenRequest& request) {
@@ -186,7 +183,7 @@ nlohmann::json OdbcSource::open(const OpenRequest& request) {
             {"driver_version", connection_->info(SQL_DRIVER_VER)},
             {"database", connection_->info(SQL_DATABASE_NAME)},
             {"dialect", name_of(connection_->dialect())},
-            {"source_now", text_or_null(now)},
+            {"source_now", json_of(now)},
             {"hash_kind", hash ? nlohmann::json(name_of(*hash)) : nlohmann::json()}};
 }
 
@@ -337,12 +334,12 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
         }
     }
     result["watermark_kind"] = name_of(kind);
-    result["watermark"] = result["highest_watermark"] = text_or_null(mark);
+    result["watermark"] = result["highest_watermark"] = json_of(mark);
     if (kind == WatermarkKind::time) {
         const bool is_zoned = column.type == Transport::timestamptz;
         const auto clock = clock_expression(plan.dialect, is_zoned);
         result["clock"] =
-            text_or_null(clock ? connection().query_value(select_expressions(plan.dialect, *clock)) : std::nullopt);
+            json_of(clock ? connection().query_value(select_expressions(plan.dialect, *clock)) : std::nullopt);
         result["clock_has_zone"] = is_zoned;
     }
     result["null_watermarks"] = std::strtoll(nulls.c_str(), nullptr, 10);

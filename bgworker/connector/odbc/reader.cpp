@@ -127,10 +127,6 @@ bool Reader::is_zoned() const {
     return plan_.watermark && plan_.columns[*plan_.watermark].type == Transport::timestamptz;
 }
 
-nlohmann::json Reader::json_of(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
-
 // Where the stream says in which zone the source writes, that counts; else most likely the source's own.
 bool Reader::has_local_clock() const {
     return (plan_.kind == WatermarkKind::time || plan_.kind == WatermarkKind::text) && !is_zoned();

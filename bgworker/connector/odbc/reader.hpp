@@ -17,6 +17,7 @@
 #include "bgworker/connector/odbc/sql/checksum_statements.hpp"
 #include "bgworker/connector/odbc/sql/read_plan.hpp"
 #include "bgworker/connector/output/frame_writer.hpp"
+#include "bgworker/connector/output/json_of.hpp"
 #include "bgworker/connector/values/row_identity.hpp"
 
 namespace insync::odbc {
@@ -85,7 +86,6 @@ class Reader {
     std::optional<std::string> shown_clock(std::optional<std::string> clock) const;
     std::optional<std::string> source_clock();
     std::optional<std::string> initial_watermark() const;
-    static nlohmann::json json_of(const std::optional<std::string>& text);
     void check_key();
     void check_duplicate_keys();
     bool begins_with_load(const std::string& phase) const;

@@ -3,14 +3,11 @@
 
 #include "bgworker/connector/odbc/reader.hpp"
 #include "bgworker/connector/odbc/sql/checksum_statements.hpp"
+#include "bgworker/connector/output/json_of.hpp"
 
 namespace insync::odbc {
 
 namespace {
-
-nlohmann::json text_or_null(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
 
 // The frame of one group, from the row that tells of it.
 nlohmann::json group_frame(const Measures& measures, Dialect dialect, const TextRow& row) {
@@ -18,7 +15,7 @@ nlohmann::json group_frame(const Measures& measures, Dialect dialect, const Text
     nlohmann::json frame = {{"group", nullptr}};
     if (measures.time || measures.blocks > 0) {
         const std::optional<std::string>& group = row.at(at++);
-        if (group) frame["group"] = text_or_null(measures.time ? time_of_group(*group) : group);
+        if (group) frame["group"] = json_of(measures.time ? time_of_group(*group) : group);
     }
     auto count = [&] { return std::strtoll(row.at(at++).value_or("0").c_str(), nullptr, 10); };
     frame["rows"] = count();
@@ -82,7 +79,7 @@ nlohmann::json Reader::measure(const MeasureRequest& request) {
         }
     }
     if (!without_time.is_null()) out_.send(wire::FrameType::result, without_time);
-    nlohmann::json done = {{"complete", true}, {"source_now", text_or_null(clock_)}, {"hash_kind", nullptr}};
+    nlohmann::json done = {{"complete", true}, {"source_now", json_of(clock_)}, {"hash_kind", nullptr}};
     // What the target's side has to know to hash the same.
     auto add_format = [&](const char* name, const std::vector<HashedColumn>& columns) {
         if (columns.empty()) return;

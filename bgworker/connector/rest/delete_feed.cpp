@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/watermark_literal.hpp"
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/values/utf8.hpp"
@@ -13,7 +14,6 @@ namespace insync::rest {
 
 namespace {
 
-constexpr std::int64_t second_us = 1000000;
 constexpr std::int64_t seconds_1970_to_2000 = 946684800;
 constexpr std::int64_t default_lookback_s = 600;
 // Events that are known again; beyond that, the oldest are forgotten, and applied again while they are in the overlap.

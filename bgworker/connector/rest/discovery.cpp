@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/values/text_form.hpp"
 #include "bgworker/connector/values/watermark_names.hpp"
@@ -19,7 +20,6 @@ namespace {
 // Enough to tell types by, little enough to ask for.
 constexpr std::size_t most_pages = 3;
 constexpr std::size_t enough_rows = 1000;
-constexpr std::int64_t day_us = std::int64_t{86400} * 1000000;
 
 // What is gathered of one field over all pages.
 struct Seen {

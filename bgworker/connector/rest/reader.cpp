@@ -19,10 +19,6 @@ std::optional<std::string> text_member(const nlohmann::json& object, const char*
     return found->get<std::string>();
 }
 
-nlohmann::json json_of(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
-
 }  // namespace
 
 std::vector<std::string> names_in(const nlohmann::json& value) {

@@ -12,6 +12,7 @@
 
 #include "bgworker/clock/watermark_literal.hpp"
 #include "bgworker/connector/output/frame_writer.hpp"
+#include "bgworker/connector/output/json_of.hpp"
 #include "bgworker/connector/output/source.hpp"
 #include "bgworker/connector/rest/answer/columns.hpp"
 #include "bgworker/connector/rest/delete_feed.hpp"

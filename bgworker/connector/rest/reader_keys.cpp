@@ -3,17 +3,14 @@
 #include <algorithm>
 
 #include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 #include "bgworker/connector/values/utf8.hpp"
 
 namespace insync::rest {
 
-namespace {
-
-constexpr std::int64_t unix_epoch_us = -std::int64_t{946684800} * 1000000;  // from 2000
-
-}  // namespace
+namespace {}  // namespace
 
 // Notes from when on deletes count, or applies those since then: before anything else is read.
 void Reader::begin_feed() {
@@ -97,7 +94,7 @@ std::string Reader::before_deletes(const std::string& literal) const {
     const std::optional<std::int64_t> deleted = feed_->reread_from(), read = instant_of(literal, epoch_);
     if (!deleted || !read || *deleted >= *read) return literal;
     if (epoch_.empty()) return format_moved(*parse_civil_time(literal), *deleted - *read);
-    return std::to_string((*deleted - unix_epoch_us) / unit_us(epoch_));
+    return std::to_string((*deleted + postgres_epoch_us) / unit_us(epoch_));
 }
 
 }  // namespace insync::rest

@@ -7,14 +7,6 @@
 
 namespace insync::rest {
 
-namespace {
-
-nlohmann::json json_of(const std::optional<std::string>& text) {
-    return text ? nlohmann::json(*text) : nlohmann::json();
-}
-
-}  // namespace
-
 // A source that changes faster than it can be read would never end. What is younger than the run is left to the next,
 // where both clocks can be compared and this run has come further than the one before.
 bool Reader::has_caught_up(const std::optional<std::string>& literal,

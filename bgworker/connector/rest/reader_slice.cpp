@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 
@@ -16,8 +17,6 @@ namespace {
 constexpr const char* slice_hint =
     "Set the option slice_query, such as {\"{slice_column}_min\": \"[[{from:iso}]]\", \"{slice_column}_max\": "
     "\"[[{to:iso}]]\"}.";
-
-constexpr std::int64_t one_second_us = 1000000;
 
 }  // namespace
 
@@ -67,7 +66,7 @@ std::string Reader::slice_literal(const std::string& bound) const {
         // The first day that isn't below the bound.
         const bool is_day = literal.size() == 10 || literal.find_first_not_of("0:.", 11) == std::string::npos;
         literal = literal.substr(0, 10);
-        return is_day ? literal : format_moved(*parse_civil_time(literal), 86400 * one_second_us);
+        return is_day ? literal : format_moved(*parse_civil_time(literal), 86400 * second_us);
     }
     if (literal.size() == 10) literal += "T00:00:00";
     return type == Transport::timestamp || parse_civil_time(literal)->offset_seconds ? literal : literal + "Z";
@@ -113,7 +112,7 @@ void Reader::read_time_slice(const std::optional<std::string>& from, const std::
     CivilTime layout = *begins;
     layout.has_time = layout.has_seconds = true;
     layout.time_separator = ' ';
-    const std::string middle = format_moved(layout, static_cast<std::int64_t>(*length_s / 2) * one_second_us);
+    const std::string middle = format_moved(layout, static_cast<std::int64_t>(*length_s / 2) * second_us);
     read_time_slice(from, middle);
     read_time_slice(middle, to);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/durations.hpp"
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
 
@@ -9,15 +10,13 @@ namespace insync::rest {
 
 namespace {
 
-constexpr std::int64_t one_second_us = 1000000;
-
 // Half of the way between two times, in the layout of the first; nothing where they are closer than two seconds.
 std::optional<std::string> middle_of(const std::string& from, const std::string& to) {
     const std::optional<CivilTime> begin = parse_civil_time(from), end = parse_civil_time(to);
     if (!begin || !end) return std::nullopt;
     const std::int64_t half_s = (end->seconds_from_2000() - begin->seconds_from_2000()) / 2;
     if (half_s < 1) return std::nullopt;
-    return format_moved(*begin, half_s * one_second_us);
+    return format_moved(*begin, half_s * second_us);
 }
 
 }  // namespace
@@ -78,7 +77,7 @@ void Reader::run_window() {
         const auto settle = settings_.duration("settle_time").value_or(std::chrono::milliseconds(0));
         // The clock shows whole seconds, so that the present one is the next.
         if (const std::optional<CivilTime> time = parse_civil_time(clock)) {
-            until = format_moved(*time, one_second_us - settle.count() * 1000);
+            until = format_moved(*time, second_us - settle.count() * 1000);
         }
     }
     if (until && !since && !has_null_query_ && endpoint_.max_results == 0 &&

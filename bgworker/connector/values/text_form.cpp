@@ -5,17 +5,12 @@
 #include <cctype>
 
 #include "bgworker/clock/civil_time.hpp"
+#include "bgworker/clock/durations.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync {
 
 namespace {
-
-constexpr std::int64_t second_us = 1000000;
-constexpr std::int64_t day_us = 86400 * second_us;
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 bool is_number(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "bgworker/protocol/text.hpp"
+
 namespace insync::odbc {
 
 namespace {
@@ -12,10 +14,6 @@ std::string lower(std::string_view text) {
     std::string out(text);
     std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
     return out;
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -12,7 +12,6 @@ namespace insync::odbc {
 namespace {
 
 using Tokens = std::vector<SqlToken>;
-using Kind = SqlToken::Kind;
 
 constexpr const char* view_hint = "Create a view at the source with what the SELECT cannot say, and read the view.";
 
@@ -31,7 +30,7 @@ bool is_escape_of_a_literal(const Tokens& tokens, std::size_t open) {
     if (open + 3 >= tokens.size()) return false;
     const SqlToken& word = tokens[open + 1];
     const bool known = word.is_word("d") || word.is_word("t") || word.is_word("ts") || word.is_word("guid");
-    return known && tokens[open + 2].kind == Kind::text && tokens[open + 3].is('}');
+    return known && tokens[open + 2].kind == TokenKind::text && tokens[open + 3].is('}');
 }
 
 // What no rule of quotes lets through: other statements, and what a driver would take for more than it is.
@@ -58,7 +57,7 @@ Tokens without_last_semicolons(Tokens tokens) {
 }
 
 bool is_operator_character(const SqlToken& token) {
-    return token.kind == Kind::symbol &&
+    return token.kind == TokenKind::symbol &&
            std::string_view("+-*/<>=~!@#%^&|`?").find(token.text[0]) != std::string_view::npos;
 }
 
@@ -232,7 +231,7 @@ void refuse_other_statements(const std::string& source) {
     const std::size_t begin = source.find_first_not_of(" \t\r\n({");
     if (begin == std::string::npos) return;
     const std::size_t end = source.find_first_of(" \t\r\n(;", begin);
-    const SqlToken first{Kind::word, std::string_view(source).substr(begin, end - begin), 0};
+    const SqlToken first{TokenKind::word, std::string_view(source).substr(begin, end - begin), 0};
     const bool has_more = end != std::string::npos && source.find_first_not_of(" \t\r\n;", end) != std::string::npos;
     if (!has_more) return;
     for (std::string_view word : {"exec", "execute", "call", "?=", "begin", "do"}) {

@@ -13,8 +13,6 @@ namespace insync::odbc {
 
 namespace {
 
-using Kind = SqlToken::Kind;
-
 struct Rules {
     bool backslashes = false;  // a backslash takes the character behind it into a text
     bool text_in_double_quotes = false;
@@ -96,7 +94,7 @@ class Scanner {
                       "Write the source as one SELECT statement of the source's own SQL.");
     }
 
-    void add(Kind kind, std::size_t end) {
+    void add(TokenKind kind, std::size_t end) {
         tokens_.push_back({kind, sql_.substr(at_, end - at_), static_cast<int>(open_.size())});
         at_ = end;
     }
@@ -112,12 +110,12 @@ class Scanner {
         } else if (c == '/' && here(1) == '*') {
             skip_comment();
         } else if (c == '\'') {
-            add_quote(Kind::text, c, rules_.backslashes);
+            add_quote(TokenKind::text, c, rules_.backslashes);
         } else if (c == '"') {
-            add_quote(rules_.text_in_double_quotes ? Kind::text : Kind::name, c,
+            add_quote(rules_.text_in_double_quotes ? TokenKind::text : TokenKind::name, c,
                       rules_.text_in_double_quotes && rules_.backslashes);
         } else if (c == '`' && rules_.backticks) {
-            add_quote(Kind::name, c, false);
+            add_quote(TokenKind::name, c, false);
         } else if (c == '[' && rules_.brackets) {
             add_bracketed();
         } else if (c == '$' && rules_.dollar_quotes) {
@@ -157,7 +155,7 @@ class Scanner {
                 end++;
             }
         }
-        if (hint) return add(Kind::hint, end);
+        if (hint) return add(TokenKind::hint, end);
         at_ = end;
     }
 
@@ -174,15 +172,15 @@ class Scanner {
         fail("the source has a quote that is not closed", at_);
     }
 
-    void add_quote(Kind kind, char quote, bool backslashes) {
+    void add_quote(TokenKind kind, char quote, bool backslashes) {
         // PostgreSQL goes on with a text behind a line break, by the rules of its first part.
-        if (after_escape_text_ && quote == '\'' && tokens_.back().kind == Kind::text) {
+        if (after_escape_text_ && quote == '\'' && tokens_.back().kind == TokenKind::text) {
             fail("the source has a text in two parts", at_);
         }
         after_escape_text_ = false;
         const std::size_t end = end_of_quote(0, quote, backslashes);
         // A function that the query calls could change how the next statement's backslashes are read.
-        if (rules_.dollar_quotes && kind == Kind::text &&
+        if (rules_.dollar_quotes && kind == TokenKind::text &&
             sql_.substr(at_, end - at_).find("\\'") != std::string_view::npos) {
             fail("the source has a backslash in front of a quote", at_);
         }
@@ -192,7 +190,8 @@ class Scanner {
     void add_bracketed() {
         for (std::size_t i = at_ + 1; i < sql_.size(); i++) {
             if (sql_[i] != ']') continue;
-            if (!rules_.doubled_brackets || i + 1 >= sql_.size() || sql_[i + 1] != ']') return add(Kind::name, i + 1);
+            if (!rules_.doubled_brackets || i + 1 >= sql_.size() || sql_[i + 1] != ']')
+                return add(TokenKind::name, i + 1);
             i++;
         }
         fail("the source has a quote that is not closed", at_);
@@ -206,7 +205,7 @@ class Scanner {
         const std::string_view tag = sql_.substr(at_, end + 1 - at_);
         const std::size_t close = sql_.find(tag, end + 1);
         if (close == std::string_view::npos) fail("the source has a quote that is not closed", at_);
-        add(Kind::text, close + tag.size());
+        add(TokenKind::text, close + tag.size());
     }
 
     void add_word() {
@@ -216,14 +215,14 @@ class Scanner {
         while (end < sql_.size() && is_word_character(sql_[end]) && (hash || sql_[end] != '#')) end++;
         const std::string_view word = sql_.substr(at_, end - at_);
         if (here(word.size()) == '\'' && rules_.dollar_quotes && equal_words(word, "e")) {
-            add(Kind::text, end_of_quote(1, '\'', true));
+            add(TokenKind::text, end_of_quote(1, '\'', true));
             after_escape_text_ = true;
             return;
         }
         if (here(word.size()) == '\'' && rules_.q_quotes && (equal_words(word, "q") || equal_words(word, "nq"))) {
             return add_q_quote(word.size());
         }
-        add(Kind::word, end);
+        add(TokenKind::word, end);
     }
 
     void add_q_quote(std::size_t prefix) {
@@ -237,7 +236,7 @@ class Scanner {
         const char mark[] = {pair == std::string_view::npos ? open : closing[pair], '\''};
         const std::size_t end = sql_.find(std::string_view(mark, 2), begin + 1);
         if (end == std::string_view::npos) fail("the source has a quote that is not closed", at_);
-        add(Kind::text, end + 2);
+        add(TokenKind::text, end + 2);
     }
 
     void add_number() {
@@ -251,22 +250,22 @@ class Scanner {
         if (end < sql_.size() && std::string_view("'\"$`").find(sql_[end]) != std::string_view::npos) {
             fail("the source has a quote right behind a number", at_);
         }
-        add(Kind::number, end);
+        add(TokenKind::number, end);
     }
 
     void add_symbol(char c) {
         constexpr std::string_view opening = "([{", closing = ")]}";
         if (opening.find(c) != std::string_view::npos) {
-            add(Kind::symbol, at_ + 1);
+            add(TokenKind::symbol, at_ + 1);
             open_.push_back({c, at_ - 1});
         } else if (const std::size_t pair = closing.find(c); pair != std::string_view::npos) {
             if (open_.empty() || open_.back().symbol != opening[pair]) {
                 fail(std::string("the source has a \"") + c + "\" that closes nothing", at_);
             }
             open_.pop_back();
-            add(Kind::symbol, at_ + 1);
+            add(TokenKind::symbol, at_ + 1);
         } else {
-            add(Kind::symbol, at_ + 1);
+            add(TokenKind::symbol, at_ + 1);
         }
     }
 
@@ -281,7 +280,7 @@ class Scanner {
 }  // namespace
 
 bool SqlToken::is_word(std::string_view lower) const {
-    return kind == Kind::word && equal_words(text, lower);
+    return kind == TokenKind::word && equal_words(text, lower);
 }
 
 std::vector<SqlToken> sql_tokens(Dialect dialect, std::string_view sql) {

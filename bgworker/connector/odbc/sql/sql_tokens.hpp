@@ -22,6 +22,7 @@ struct SqlToken {
     // `lower` is in lower case.
     bool is_word(std::string_view lower) const;
 };
+using TokenKind = SqlToken::Kind;
 
 // The tokens of `sql`, which the caller keeps; comments are left out. Raises Failure (config) where a quote, a comment
 // or a parenthesis isn't closed, or closes what isn't open. `generic` has the rules of standard SQL.

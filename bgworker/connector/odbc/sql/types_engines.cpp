@@ -3,19 +3,9 @@
 
 #include "bgworker/connector/odbc/sql/types.hpp"
 
+#include "bgworker/protocol/text.hpp"
+
 namespace insync::odbc {
-
-namespace {
-
-bool is_one_of(const std::string& word, std::initializer_list<std::string_view> words) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
-
-}  // namespace
 
 void resolve_sqlite(SourceColumn& column, const TypeName& type) {
     // The driver cuts floats at 15 digits; SQLite itself can write all 17 where they matter.

@@ -10,6 +10,7 @@
 #include "bgworker/connector/values/decimal.hpp"
 #include "bgworker/connector/values/utf8.hpp"
 #include "bgworker/options/near_miss.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync::rest {
 
@@ -37,10 +38,6 @@ enum Form : unsigned {
 };
 constexpr unsigned all_numbers = form_integer | form_large | form_decimal;
 constexpr unsigned all_strings = form_text | form_date | form_time | form_timestamp | form_timestamptz | form_uuid;
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 bool is_uuid(std::string_view text) {
     if (text.size() != 36) return false;

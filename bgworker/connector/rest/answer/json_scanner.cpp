@@ -7,14 +7,11 @@
 #include <cstring>
 
 #include "bgworker/connector/output/failure.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync::rest {
 
 namespace {
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // Four hexadecimal digits, or -1.
 int hex4(std::string_view text) {

@@ -8,14 +8,11 @@
 
 #include "bgworker/connector/rest/answer/json_scanner.hpp"
 #include "bgworker/connector/values/utf8.hpp"
+#include "bgworker/protocol/text.hpp"
 
 namespace insync::rest {
 
 namespace {
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // True if numeric can hold the JSON number, with room to spare; its exponent may be of any length.
 bool fits_numeric(std::string_view number) {
