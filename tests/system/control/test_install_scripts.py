@@ -6,10 +6,12 @@ import re
 import psycopg
 import pytest
 from harness import Database
-from harness.environment import CHECKOUT
+from harness.environment import BUILD, CHECKOUT, execute
 from harness.script_rules import problems, tokens
 
-SCRIPTS = sorted((CHECKOUT / "sql").glob("*.sql"))
+# Those that were released, and those that the build composes.
+SCRIPTS = sorted([*(CHECKOUT / "sql/upgrade").glob("*.sql"), *(BUILD / "sql").glob("*.sql")])
+PARTS = sorted((CHECKOUT / "sql/objects").glob("*.sql"))
 # Released before the rule; its operators have operands of one type, which only pg_catalog's can match (see below).
 RELEASED = {"pg_insync--0.1.sql"}
 
@@ -17,6 +19,62 @@ RELEASED = {"pg_insync--0.1.sql"}
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_keeps_the_rules(script):
     assert problems(script.read_text(), operators_too=script.name not in RELEASED) == []
+
+
+def test_the_scripts_of_this_version_are_composed_of_every_part():
+    """A new file in sql/objects/ is named in the templates, once in each."""
+    version = re.search(r"default_version = '(.*)'", (CHECKOUT / "sql/pg_insync.control").read_text()).group(1)
+    templates = {CHECKOUT / "sql/install.sql.in": r"\\include", **{
+        path: rf"\\since {re.escape(version)}" for path in (CHECKOUT / "sql/upgrade").glob(f"pg_insync--*--{version}.sql.in")}}  # fmt: skip
+    for template, directive in templates.items():
+        included = re.findall(rf"^{directive} objects/(.*)$", template.read_text(), re.M)
+        assert sorted(included) == [part.name for part in PARTS], template.name
+    assert {path.name for path in SCRIPTS} >= {f"pg_insync--{version}.sql", "pg_insync--0.1.sql"}
+
+
+PART = """/* Of orders. */
+
+CREATE TABLE a (x int);
+COMMENT ON TABLE a IS
+    'first';
+REVOKE ALL ON a FROM PUBLIC;
+
+-- since 0.2
+/* Of the view. */
+CREATE OR REPLACE VIEW b AS SELECT 1;
+COMMENT ON VIEW b IS 'second';
+
+-- since 0.1
+CREATE INDEX c ON a (x);
+"""
+
+
+def compose(folder, template):
+    (folder / "part.sql").write_text(PART)
+    (folder / "template.sql.in").write_text(template)
+    done = execute("awk", "-f", CHECKOUT / "sql/compose.awk", "template.sql.in", cwd=folder, check=False)
+    return done.returncode, done.stdout.split("*/\n", 1)[-1], done.stderr
+
+
+def test_a_whole_part_is_included(tmp_path):
+    assert compose(tmp_path, "\\include part.sql\nlast;\n") == (0, PART + "last;\n", "")
+
+
+def test_an_update_takes_what_is_new_of_a_part_and_the_comments_of_the_rest(tmp_path):
+    assert compose(tmp_path, "\\since 0.2 part.sql\nlast;\n")[1] == """COMMENT ON TABLE a IS
+    'first';
+-- since 0.2
+/* Of the view. */
+CREATE OR REPLACE VIEW b AS SELECT 1;
+COMMENT ON VIEW b IS 'second';
+
+last;
+"""
+
+
+def test_a_part_that_is_not_there_ends_the_build(tmp_path):
+    status, _, message = compose(tmp_path, "\\include missing.sql\n")
+    assert status != 0 and "cannot read missing.sql" in message
 
 
 @pytest.mark.parametrize("bad, word", [

@@ -10,39 +10,12 @@ import psycopg
 import pytest
 from harness import BusyShop, Cluster, Database, Proxy, Session, assert_equal_tables, copies, wait_for
 from harness.cluster import new_system
-from harness.environment import BIN, CHECKOUT, execute
+from harness.environment import BIN, BUILD, CHECKOUT, execute
+from harness.surface import QUERIES, differences, surface
 
 RELEASED = {"pg_insync--0.1.sql": "7908e0eaaf77347d826d994cb3e273c3222a54c3b6c3040d2504a4820fc12246"}
 
 LOCK_WAITS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-# What the extension consists of, as text that must not depend on how it came to be. Columns by name, not number.
-CATALOGS = {
-    "members": "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass"
-    " AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_insync') AND deptype = 'e'",
-    "relations": "SELECT c.oid::regclass, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl,"
-    " obj_description(c.oid, 'pg_class'),"
-    " CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END"
-    " FROM pg_class AS c WHERE c.relnamespace = 'insync'::regnamespace",
-    "columns": "SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,"
-    " a.attacl, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)"
-    " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-    " LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.relnamespace = 'insync'::regnamespace",
-    "constraints": "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint"
-    " WHERE connamespace = 'insync'::regnamespace",
-    "policies": "SELECT polrelid::regclass, polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid),"
-    " pg_get_expr(polwithcheck, polrelid) FROM pg_policy",
-    "routines": "SELECT p.oid::regprocedure, pg_get_functiondef(p.oid), p.proacl, obj_description(p.oid, 'pg_proc') FROM pg_proc AS p"
-    " JOIN pg_depend AS d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'"
-    " WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_insync')",
-    "extension": "SELECT extversion, extnamespace::regnamespace, obj_description(oid, 'pg_extension'),"
-    " (SELECT array_agg(c::regclass::text ORDER BY c::regclass::text) FROM unnest(extconfig) AS c),"
-    " (SELECT array_agg(c ORDER BY c) FROM unnest(extcondition) AS c) FROM pg_extension WHERE extname = 'pg_insync'",
-    "wrappers": "SELECT fdwname, fdwvalidator::regprocedure, fdwacl, obj_description(oid, 'pg_foreign_data_wrapper')"
-    " FROM pg_foreign_data_wrapper",
-    "initial_rights": "SELECT pg_describe_object(classoid, objoid, objsubid), initprivs::text FROM pg_init_privs WHERE privtype = 'e'",
-}
-
 
 @pytest.fixture(scope="module")
 def origin():
@@ -117,13 +90,13 @@ def assert_refused(db, statement):
 def test_released_scripts_never_change():
     """Who has installed a version gets its changes by an update script alone."""
     for name, digest in RELEASED.items():
-        assert hashlib.sha256((CHECKOUT / "sql" / name).read_bytes()).hexdigest() == digest, f"{name} was changed"
+        assert hashlib.sha256((CHECKOUT / "sql/upgrade" / name).read_bytes()).hexdigest() == digest, f"{name} was changed"
 
 
 def test_update_scripts_lock_the_extension_first():
     """COMMENT ON EXTENSION takes the one lock that keeps runs out until the update has committed, and deadlocks away."""
-    scripts = list((CHECKOUT / "sql").glob("pg_insync--*--*.sql"))
-    assert scripts
+    scripts = [*(CHECKOUT / "sql/upgrade").glob("pg_insync--*--*.sql"), *(BUILD / "sql").glob("pg_insync--*--*.sql")]
+    assert "pg_insync--0.1--0.2.sql" in [script.name for script in scripts]
     for script in scripts:
         (statement, *_) = re.sub(r"/\*.*?\*/|^\\.*?$|^--.*?$", "", script.read_text(), flags=re.S | re.M).strip().splitlines()
         assert statement.startswith("COMMENT ON EXTENSION pg_insync IS"), f"{script.name} begins with {statement}"
@@ -131,10 +104,40 @@ def test_update_scripts_lock_the_extension_first():
 
 def test_an_update_makes_what_an_installation_makes(current, older):
     older.execute("ALTER EXTENSION pg_insync UPDATE")
-    for what, query in CATALOGS.items():
-        installed, updated = (sorted(map(repr, db.query(query))) for db in (current, older))
-        assert installed, f"there are no {what}"
-        assert installed == updated, f"{what} differ"
+    installed, updated = surface(current), surface(older)
+    for kind in QUERIES:
+        assert any(name.startswith(f"{kind} ") for name in installed), f"no {kind} was found"
+    found = list(differences(installed, updated))
+    assert not found, "\n".join(["installed first, updated second:", *found])
+
+
+@pytest.mark.parametrize("change, found", [
+    ("ALTER TABLE insync.error ADD COLUMN x int", ["column insync.error.x: only in the second"]),
+    ("ALTER TABLE insync.error ALTER occurred_at DROP DEFAULT", ["column insync.error.occurred_at: default_value is 'now()'"]),
+    ("ALTER TABLE insync.slice RESET (fillfactor)", ["relation insync.slice: reloptions is ['fillfactor=70']"]),
+    ("DROP INDEX insync.run_own", ["index insync.run_own: only in the first"]),
+    ("ALTER TABLE insync.run DROP CONSTRAINT run_mode_check", ["constraint insync.run.run_mode_check: only in the first"]),
+    ("DROP POLICY monitor_reads ON insync.stream", ["policy insync.stream.monitor_reads: only in the first"]),
+    ("CREATE OR REPLACE VIEW insync.gaps WITH (security_invoker = true) AS SELECT * FROM insync.find_gaps('x', NULL, NULL, NULL)",
+     ["relation insync.gaps: definition is"]),
+    ("ALTER VIEW insync.gaps SET (security_invoker = false)", ["relation insync.gaps: reloptions is ['security_invoker=true']"]),
+    ("COMMENT ON COLUMN insync.gaps.fix IS 'x'", ["column insync.gaps.fix: comment is 'the statement"]),
+    ("GRANT SELECT (key) ON insync.error TO pg_monitor", ["column insync.error.key: attacl is None"]),
+    ("ALTER FUNCTION insync.live() STABLE", ["routine insync.live(): definition is", "routine insync.live(): provolatile is 'v' in the first, 's' in the second"]),
+    ("REVOKE EXECUTE ON FUNCTION sync_health(timestamptz) FROM pg_monitor", ["routine sync_health(timestamp with time zone): proacl is"]),
+    ("ALTER EVENT TRIGGER insync_follow_ddl ENABLE REPLICA", ["event trigger insync_follow_ddl: evtenabled is 'A' in the first, 'R' in the second"]),
+    ("UPDATE pg_extension SET extcondition[1] = 'WHERE false' WHERE extname = 'pg_insync'", ["dumped table insync.home: condition is ''"]),
+    ("ALTER EXTENSION pg_insync DROP FUNCTION sync_options()",
+     ["dependency function sync_options() on extension pg_insync", "member function sync_options(): only in the first", "routine sync_options(): only in the first"]),
+    ("ALTER SEQUENCE insync.run_id_seq CACHE 5", ["sequence insync.run_id_seq: seqcache is 1 in the first, 5 in the second"]),
+    ("ALTER FOREIGN DATA WRAPPER insync_rest NO VALIDATOR", ["foreign-data wrapper insync_rest: fdwvalidator is 'insync_rest_validator(text[],oid)'"]),
+])  # fmt: skip
+def test_a_difference_is_reported_by_object(current, change, found):
+    before = surface(current)
+    current.execute(change)
+    lines = list(differences(before, surface(current)))
+    for line in found:
+        assert any(seen.startswith(line) for seen in lines), "\n".join(lines)
 
 
 def test_an_update_warns_of_targets_that_can_not_be_filled(older):
@@ -204,7 +207,7 @@ def updates(current):
     its own version again, so that a run may go on. The scripts change every table, in the order least like a run's."""
     version = current.value("SELECT default_version FROM pg_available_extensions WHERE name = 'pg_insync'")
     folder = Path(execute(BIN / "pg_config", "--sharedir").stdout.strip()) / "extension"
-    (first, *_) = (CHECKOUT / "sql/pg_insync--0.1--0.2.sql").read_text().split("COMMENT ON EXTENSION")[1].splitlines()
+    (first, *_) = (BUILD / "sql/pg_insync--0.1--0.2.sql").read_text().split("COMMENT ON EXTENSION")[1].splitlines()
     scripts = []
     for way, change in ((f"{version}--{version}test", "ADD COLUMN test integer"), (f"{version}test--{version}", "DROP COLUMN test")):
         tables = ("watermark", "run", "error", "stream", "home", "mended")
