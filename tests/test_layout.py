@@ -56,6 +56,19 @@ def test_pure_folders_include_neither_postgresql_nor_drivers():
     assert not found, "\n".join(found)
 
 
+def test_the_map_has_the_order_of_the_folders():
+    """The table of bgworker/README.md, which people read, and the order that is checked here are one."""
+    table = re.findall(r"^\| `(?:\.\./)?([a-z]+)/` \|", (CHECKOUT / "bgworker/README.md").read_text(), re.M)
+    assert table == LIBRARY
+
+
+def test_what_the_map_names_exists():
+    text = (CHECKOUT / "bgworker/README.md").read_text()
+    for name in re.findall(r"`([a-z_/]+\.[ch]pp|tests/[a-z_/.]+|regress/[a-z_/.]+)`", text):
+        bases = [CHECKOUT / "bgworker", CHECKOUT, *(CHECKOUT / "bgworker").rglob("*/")]
+        assert any((base / name).exists() for base in bases) or list((CHECKOUT / "tests").rglob(name)), name
+
+
 @pytest.mark.parametrize(
     "path, include",
     [
