@@ -13,6 +13,7 @@ extern "C" {
 
 #include "bgworker/apply/applier.hpp"
 #include "bgworker/apply/key_only_rows.hpp"
+#include "bgworker/apply/rejects.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/dependencies.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
@@ -20,10 +21,13 @@ extern "C" {
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/completeness/differences.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/definition/target_choice.hpp"
 #include "bgworker/definition/watermark_check.hpp"
 #include "bgworker/ledger/ledger.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/compat.hpp"
 #include "bgworker/pg/function_call.hpp"
 #include "bgworker/pg/owner_scope.hpp"
@@ -172,26 +176,19 @@ void save(const Stream& stream, const Stream& before, const std::string& new_nam
 
 // What was counted and verified is about another table, or another source.
 void forget_measures(int stream_id, bool target_changed) {
-    Bookkeeping bookkeeping;
-    const std::string id = std::to_string(stream_id);
-    pg::query("DELETE FROM insync.difference AS x WHERE x.stream_id = $1::integer", {id});
+    Differences::forget(stream_id);
     if (!target_changed) {
-        pg::query(
-            "UPDATE insync.slice AS x SET verified_at = NULL, source_rows = NULL, differences = NULL WHERE x.stream_id "
-            "= $1::integer",
-            {id});
+        Slices::forget_verification(stream_id);
         return;
     }
-    for (const char* table : {"slice", "ledger", "mended"})
-        pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
+    Slices::forget(stream_id);
+    Ledgers::forget(stream_id);
+    Rejects::forget_mended(stream_id);
 }
 
 // Rejected rows are told apart by the source's key: under another one they would stay for ever. They are read again.
 std::uint64_t forget_rejects(int stream_id) {
-    Bookkeeping bookkeeping;
-    const std::string id = std::to_string(stream_id);
-    pg::query("DELETE FROM insync.mended AS x WHERE x.stream_id = $1::integer", {id});
-    return pg::query("DELETE FROM insync.error AS x WHERE x.stream_id = $1::integer", {id}).processed;
+    return Rejects::forget_all(stream_id);
 }
 
 bool same_columns(std::vector<std::string> a, std::vector<std::string> b) {

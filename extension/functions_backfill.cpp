@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/ledger/ledger.hpp"
+#include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slice_window.hpp"
 #include "bgworker/pg/function_arguments.hpp"
 #include "bgworker/pg/function_call.hpp"
@@ -26,7 +27,7 @@ namespace {
 constexpr std::int64_t most_slices = 100000;
 
 Ledger require_ledger(const Stream& stream) {
-    if (auto ledger = load_ledger(stream.id)) return *ledger;
+    if (auto ledger = Ledgers::load(stream.id)) return *ledger;
     throw pg::Error(
         ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         "stream \"" + stream.name + "\" has no slices, as no date or time of its target tells when its rows are of", "",
@@ -109,7 +110,7 @@ Datum sync_profile(PG_FUNCTION_ARGS) {
             Stream stream = load_stream(name);
             require_described(stream);
             // Streams of a version without ledgers have none yet.
-            if (!load_ledger(stream.id)) (void)settle_ledger(stream);
+            if (!Ledgers::load(stream.id)) (void)settle_ledger(stream);
             (void)require_ledger(stream);
             result.add({name, std::to_string(queue_profile(stream))});
             tell_if_paused(stream);

@@ -17,6 +17,7 @@ extern "C" {
 #include "bgworker/apply/applier.hpp"
 #include "bgworker/apply/json_records.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/definition/define_stream.hpp"
@@ -379,7 +380,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
         RunCounts counts;
         std::int64_t run_id = 0;
         auto run = [&] {
-            if (run_id == 0) run_id = insert_run(stream, "ingest", "running", "call");
+            if (run_id == 0) run_id = Runs::insert(stream, "ingest", "running", "call");
             return run_id;
         };
         Batch batch;
@@ -389,7 +390,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
             counts.add(applier.apply(batch, run));
             applier.committed();
         }
-        if (counts.wrote()) finish_run(run(), "succeeded", counts, nullptr, applier.notes());
+        if (counts.wrote()) Runs::finish(run(), "succeeded", counts, nullptr, applier.notes());
         std::int64_t rejected = applier.rejected_rows();  // those included that were known already
         std::int64_t unchanged = counts.rows_read - counts.inserted - counts.updated - counts.deleted - rejected;
         return record_result(

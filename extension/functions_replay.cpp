@@ -8,8 +8,10 @@ extern "C" {
 #include "bgworker/apply/applier.hpp"
 #include "bgworker/apply/json_records.hpp"
 #include "bgworker/apply/key_only_rows.hpp"
+#include "bgworker/apply/rejects.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/pg/function_call.hpp"
 
@@ -65,22 +67,8 @@ class Replay {
         return !taken_.empty();
     }
 
-    // After the rows of next() were applied: those that were mended and fit are remembered, so that the source's own
-    // version isn't rejected again; those that don't fit yet keep the mark of the version that the source sent.
-    void remember_mended() {
-        Bookkeeping bookkeeping;
-        for (const auto& row : taken_) {
-            auto still = pg::query(
-                "UPDATE insync.error AS e SET source_hash = $3 WHERE e.stream_id = $1::integer AND e.fingerprint = $2",
-                {std::to_string(stream_.id), row[3], row[4]});
-            if (still.processed > 0 || row[5] != "t") continue;
-            pg::query(
-                "INSERT INTO insync.mended AS d (stream_id, fingerprint, source_hash) VALUES ($1::integer, $2, $3)"
-                " ON CONFLICT (stream_id, fingerprint) DO UPDATE SET source_hash = excluded.source_hash, mended_at = "
-                "excluded.mended_at",
-                {std::to_string(stream_.id), row[3], row[4]});
-        }
-    }
+    // After the rows of next() were applied.
+    void remember_mended() { Rejects::note_replayed(stream_.id, taken_); }
 
   private:
     void mark_last() {
@@ -92,15 +80,7 @@ class Replay {
     }
 
     void take(std::int64_t* after) {
-        Bookkeeping bookkeeping;
-        taken_ = pg::query(
-                     "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE "
-                     "x.stream_id = $1::integer AND x.id > $2::bigint AND x.id <= $3::bigint AND " +
-                         which_ + " ORDER BY x.id LIMIT " + std::to_string(replay_rows) +
-                         ") RETURNING e.id, e.record, e.key, e.fingerprint, e.source_hash, e.source_hash <> "
-                         "md5(e.record::text)",
-                     {std::to_string(stream_.id), std::to_string(*after), std::to_string(last_)})
-                     .rows;
+        taken_ = Rejects::take(stream_.id, which_, *after, last_, replay_rows).rows;
         for (const auto& row : taken_) *after = std::max<std::int64_t>(*after, std::stoll(*row[0]));
     }
 
@@ -154,7 +134,7 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
         RunCounts counts;
         std::int64_t run_id = 0;
         auto run = [&] {
-            if (run_id == 0) run_id = insert_run(stream, "replay", "running", "call");
+            if (run_id == 0) run_id = Runs::insert(stream, "replay", "running", "call");
             return run_id;
         };
         auto replay = [&](const std::string& which, const std::vector<SourceColumn>& columns, RowKind kind) {
@@ -186,7 +166,7 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             replay(deletes_of(stream, false), key_columns(stream), RowKind::gone);
             delete_by_key();
         }
-        if (run_id != 0) finish_run(run_id, "succeeded", counts, nullptr, "");
+        if (run_id != 0) Runs::finish(run_id, "succeeded", counts, nullptr, "");
         return record_result(fcinfo,
                              {std::to_string(counts.rows_read - counts.rejected), std::to_string(counts.rejected)});
     });

@@ -21,6 +21,7 @@ extern "C" {
 #include "bgworker/catalog/extension_lock.hpp"
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/catalog/outcome.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/definition/watermark_check.hpp"
 #include "bgworker/pg/function_call.hpp"
@@ -112,8 +113,8 @@ Datum sync_trigger(PG_FUNCTION_ARGS) {
                     {std::to_string(stream.id), run_mode});
             }
             // One run answers everybody who asked before it began.
-            std::string run_id =
-                queued.empty() ? std::to_string(insert_run(stream, run_mode, "queued", "request")) : *queued.first()[0];
+            std::string run_id = queued.empty() ? std::to_string(Runs::insert(stream, run_mode, "queued", "request"))
+                                                : *queued.first()[0];
             wake_at_commit(stream.server);
             result.add({name, run_id});
         }
@@ -143,7 +144,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         if (!lock.held()) already_running(stream);
         transactions.run([&] {
             stream = load_stream(name);  // as who was waited for has left it
-            close_interrupted_runs(stream.id);
+            Runs::close_interrupted(stream.id);
         });
         SourceSession session;
         RunRequest request;
@@ -216,17 +217,7 @@ Datum sync_cancel(PG_FUNCTION_ARGS) {
         ResultSet result(fcinfo);
         for (const auto& name : chosen_streams(required_text(fcinfo, 0, "pattern"), Access::operate)) {
             Stream stream = load_stream(name, Access::operate);
-            pg::Rows queued;
-            {
-                Bookkeeping bookkeeping;
-                queued = pg::query(
-                    "UPDATE insync.run AS r SET status = 'cancelled', ended_at = clock_timestamp(), message = "
-                    "'cancelled before it began'"
-                    " WHERE r.stream_id = $1::integer AND r.status = 'queued' AND r.mode NOT IN ('backfill', 'verify', "
-                    "'profile') RETURNING r.id",
-                    {std::to_string(stream.id)});
-            }
-            for (const auto& row : queued.rows) result.add({name, row[0]});
+            for (std::int64_t run_id : Runs::cancel_queued(stream.id)) result.add({name, std::to_string(run_id)});
             for (std::int64_t run_id : cancel_jobs(stream.id)) result.add({name, std::to_string(run_id)});
             bool signalled = false;
             std::int64_t run_id = 0;

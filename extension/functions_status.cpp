@@ -21,7 +21,7 @@ using namespace insync;
 
 namespace {
 
-pg::Value time_text(TimestampTz time) {
+pg::Value instant_text(TimestampTz time) {
     if (time == DT_NOBEGIN || time == DT_NOEND || time == 0) return std::nullopt;
     const char* text = pg::call([&] { return timestamptz_to_str(time); });
     return std::string(text);
@@ -122,10 +122,10 @@ Datum insync_live(PG_FUNCTION_ARGS) {
             result.add({std::to_string(live.stream_id), live_state_name(live.state),
                         live.pid != 0 ? pg::Value(std::to_string(live.pid)) : std::nullopt,
                         live.run_id != 0 ? pg::Value(std::to_string(live.run_id)) : std::nullopt,
-                        time_text(live.started_at), std::to_string(live.batches), std::to_string(live.rows_read),
+                        instant_text(live.started_at), std::to_string(live.batches), std::to_string(live.rows_read),
                         std::to_string(live.written), std::to_string(live.bytes), std::to_string(live.polls),
-                        live.polls > 0 ? time_text(live.quiet_since) : std::nullopt, time_text(live.last_poll),
-                        time_text(live.next_run),
+                        live.polls > 0 ? instant_text(live.quiet_since) : std::nullopt, instant_text(live.last_poll),
+                        instant_text(live.next_run),
                         std::isnan(live.lag_seconds) ? std::nullopt : pg::Value(std::to_string(live.lag_seconds)),
                         message.empty() ? pg::Value() : pg::Value(message)});
         }

@@ -8,10 +8,12 @@ extern "C" {
 }
 
 #include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/completeness/backfill.hpp"
 #include "bgworker/completeness/verification.hpp"
 #include "bgworker/definition/define_stream.hpp"
+#include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/pg/function_arguments.hpp"
 #include "bgworker/pg/function_call.hpp"
 #include "bgworker/run/run.hpp"
@@ -102,7 +104,7 @@ Datum sync_verify(PG_FUNCTION_ARGS) {
                             "Valid depths are counts, keys and rows.");
         const bool repairs = !fcinfo->args[4].isnull && PG_GETARG_BOOL(4);
         require_home_database();
-        const auto ledger = load_ledger(stream.id);
+        const auto ledger = Ledgers::load(stream.id);
         if ((from || to) && !ledger)
             throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                             "stream \"" + stream.name + "\" has no slices, so that all of it can be compared only",
@@ -116,14 +118,14 @@ Datum sync_verify(PG_FUNCTION_ARGS) {
         stream = load_stream(stream.name);  // as who was waited for has left it
         CallerTransactions transactions;
         SourceSession session;
-        const std::int64_t run_id = insert_run(stream, "verify", "running", "call");
+        const std::int64_t run_id = Runs::insert(stream, "verify", "running", "call");
         Verification verification(stream, whole_slices(ledger, {from, to}), *depth, transactions);
         const auto found = verification.execute(session);
         transactions.run([&] { verification.record(run_id); });
         if (repairs) repair(stream, verification, session, transactions);
         RunCounts counts;
         counts.rows_read = verification.source_rows();
-        finish_run(run_id, "succeeded", counts, nullptr, verification.message());
+        Runs::finish(run_id, "succeeded", counts, nullptr, verification.message());
         for (const auto& slice : found) {
             if (slice.is_whole()) continue;
             result.add({bucket_text(verification, slice.bucket), state_of(slice), std::to_string(slice.measure.held),

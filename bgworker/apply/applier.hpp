@@ -16,6 +16,7 @@
 #include "bgworker/apply/key_set.hpp"
 #include "bgworker/apply/rejects.hpp"
 #include "bgworker/batch/batch_relation.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream.hpp"
 #include "bgworker/ledger/ledger.hpp"
 #include "bgworker/options/values.hpp"

@@ -250,4 +250,41 @@ void Rejects::forget_vanished() {
     }
 }
 
+pg::Rows Rejects::take(int stream_id, const std::string& which, std::int64_t after, std::int64_t last, int limit) {
+    Bookkeeping bookkeeping;
+    return pg::query(
+        "DELETE FROM insync.error AS e WHERE e.id IN (SELECT x.id FROM insync.error AS x WHERE x.stream_id = "
+        "$1::integer AND x.id > $2::bigint AND x.id <= $3::bigint AND " +
+            which + " ORDER BY x.id LIMIT " + std::to_string(limit) +
+            ") RETURNING e.id, e.record, e.key, e.fingerprint, e.source_hash, e.source_hash <> md5(e.record::text)",
+        {std::to_string(stream_id), std::to_string(after), std::to_string(last)});
+}
+
+void Rejects::note_replayed(int stream_id, const std::vector<std::vector<pg::Value>>& rows) {
+    Bookkeeping bookkeeping;
+    for (const auto& row : rows) {
+        auto still = pg::query(
+            "UPDATE insync.error AS e SET source_hash = $3 WHERE e.stream_id = $1::integer AND e.fingerprint = $2",
+            {std::to_string(stream_id), row[3], row[4]});
+        if (still.processed > 0 || row[5] != "t") continue;
+        pg::query(
+            "INSERT INTO insync.mended AS d (stream_id, fingerprint, source_hash) VALUES ($1::integer, $2, $3)"
+            " ON CONFLICT (stream_id, fingerprint) DO UPDATE SET source_hash = excluded.source_hash, mended_at = "
+            "excluded.mended_at",
+            {std::to_string(stream_id), row[3], row[4]});
+    }
+}
+
+std::uint64_t Rejects::forget_all(int stream_id) {
+    forget_mended(stream_id);
+    Bookkeeping bookkeeping;
+    return pg::query("DELETE FROM insync.error AS x WHERE x.stream_id = $1::integer", {std::to_string(stream_id)})
+        .processed;
+}
+
+void Rejects::forget_mended(int stream_id) {
+    Bookkeeping bookkeeping;
+    pg::query("DELETE FROM insync.mended AS x WHERE x.stream_id = $1::integer", {std::to_string(stream_id)});
+}
+
 }  // namespace insync

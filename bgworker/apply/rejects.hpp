@@ -52,6 +52,16 @@ class Rejects {
     // Does the stream have rejects that a batch may settle?
     bool has_errors() const { return has_errors_; }
 
+    // Takes up to `limit` rejected rows out, for sync_replay(): those with numbers above `after` up to `last` that
+    // `which` (SQL over x) selects. Columns: id, record, key, fingerprint, source_hash, is the record mended ('t').
+    static pg::Rows take(int stream_id, const std::string& which, std::int64_t after, std::int64_t last, int limit);
+    // Rows of take() were applied: those that were mended and fit are remembered, so that the source's own version
+    // isn't rejected again; those that don't fit yet keep the mark of the version that the source sent.
+    static void note_replayed(int stream_id, const std::vector<std::vector<pg::Value>>& rows);
+    // All rejected rows of the stream, and what was mended of it; returns how many were rejected.
+    static std::uint64_t forget_all(int stream_id);
+    static void forget_mended(int stream_id);
+
     // For a read of everything: begins to remember which rows were rejected, …
     void remember_seen();
     // … and at its end removes what was rejected before and wasn't met any more. Called through an Spi.

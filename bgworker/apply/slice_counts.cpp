@@ -10,6 +10,8 @@ extern "C" {
 #include "bgworker/apply/applier.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/job.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/protocol/wire.hpp"
 #include "bgworker/target/owned_rows.hpp"
@@ -44,14 +46,14 @@ Datum datum_of(Transport transport, const Field& field) {
 void Applier::count_slices(const Target& target) {
     notes_.reset(), matches_.reset(), source_counts_.reset();
     compares_slices_ = false;
-    ledger_ = load_ledger(stream_.id);
+    ledger_ = Ledgers::load(stream_.id);
     if (!ledger_) return;
     const TargetColumn* column = target.find(ledger_->column);
     const bool is_filled = std::any_of(shape_.columns.begin(), shape_.columns.end(),
                                        [&](const MappedColumn& item) { return item.plain_name == ledger_->column; });
     const Oid type = column != nullptr ? slice_type(*column) : InvalidOid;
     if (!OidIsValid(type) || !is_filled || counting_rule(*ledger_, target, shape_, whole_columns_) != ledger_->rule) {
-        distrust_ledger(stream_.id);
+        Ledgers::distrust(stream_.id);
         ledger_.reset();
         return;
     }
@@ -80,8 +82,8 @@ bool Applier::has_rows() const {
 // slices of a backfill may find that at the same moment: whoever comes first is waited for, and has left rows.
 void Applier::forget_emptied() {
     if (!ledger_ || has_begun_ || has_rows()) return;
-    lock_ledger(stream_.id);
-    if (!has_rows()) empty_ledger(stream_.id);
+    Ledgers::lock(stream_.id);
+    if (!has_rows()) Slices::set_empty(stream_.id);
 }
 
 void Applier::begin_counting() {
@@ -181,12 +183,13 @@ void Applier::add_slices(const std::string& watermark, std::optional<std::int64_
         for (const auto& [bucket, count] : slices_) moved -= std::min<std::int64_t>(count, 0);
         moved = std::max<std::int64_t>(moved - *deleted, 0);
     }
-    const bool is_added = !ledger_ || add_to_ledger(stream_.id, *ledger_, slices_, watermark, moved);
+    const bool is_added = !ledger_ || Slices::add(stream_.id, *ledger_, slices_, watermark);
+    if (ledger_ && moved > 0) Ledgers::add_moved(stream_.id, moved);
     slices_.clear();
     if (is_added) return;
     // The slices were defined anew since this run began; who did that may have seen none of its rows yet.
-    if (auto now = load_ledger(stream_.id); !now || !now->complete) return;
-    distrust_ledger(stream_.id);
+    if (auto now = Ledgers::load(stream_.id); !now || !now->complete) return;
+    Ledgers::distrust(stream_.id);
     queue_profile(stream_);
     needs_profile_ = true;
 }

@@ -5,6 +5,7 @@
 
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/outcome.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/options/values.hpp"
 
 namespace insync {
@@ -21,23 +22,11 @@ constexpr const char* is_free =
 constexpr const char* waits_on = "CASE j.kind WHEN 'profile' THEN '' ELSE s.server::text END";
 constexpr double longest_wait_ms = 3600e3;
 
-void end_run(std::int64_t run_id, const std::string& status, const pg::Error* error, const pg::Value& message) {
-    pg::query(
-        "UPDATE insync.run AS r SET status = $2, ended_at = clock_timestamp(), sqlstate = $3, message = $4 WHERE r.id ="
-        " $1::bigint AND r.status IN ('queued', 'running')",
-        {std::to_string(run_id), status, error != nullptr ? pg::Value(error->state()) : pg::Value(), message});
-}
-
 void end_pieces(std::int64_t run_id, const std::string& status) {
     pg::query(
         "UPDATE insync.job AS j SET status = $2, ended_at = clock_timestamp() WHERE j.run_id = $1::bigint AND j.status "
         "IN ('pending', 'running')",
         {std::to_string(run_id), status});
-}
-
-// Whoever writes the rows of a run and of its pieces locks the run first.
-void lock_run(std::int64_t run_id) {
-    pg::query("SELECT FROM insync.run AS r WHERE r.id = $1::bigint FOR UPDATE", {std::to_string(run_id)});
 }
 
 std::string whole_message(const pg::Error& error) {
@@ -63,7 +52,7 @@ void end_run_after_last(std::int64_t run_id) {
         "insync.job AS j WHERE j.run_id = $1::bigint AND j.message IS NOT NULL ORDER BY j.status = 'failed' DESC, j.id "
         "LIMIT 3) AS x",
         {std::to_string(run_id)});
-    end_run(run_id, words.first()[1] == "t" ? "failed" : "succeeded", nullptr, words.first()[0]);
+    Runs::end(run_id, words.first()[1] == "t" ? "failed" : "succeeded", nullptr, words.first()[0]);
 }
 
 [[noreturn]] void was_cancelled(const Job& job) {
@@ -78,7 +67,7 @@ std::string name_of(JobKind kind) {
 
 std::int64_t queue_jobs(const Stream& stream, JobKind kind, const std::vector<SliceWindow>& windows,
                         const nlohmann::json& options, const std::string& trigger) {
-    std::int64_t run_id = insert_run(stream, name_of(kind), "queued", trigger);
+    std::int64_t run_id = Runs::insert(stream, name_of(kind), "queued", trigger);
     std::vector<std::string> from, to;
     nlohmann::json bounds = nlohmann::json::array();
     for (const auto& window : windows) {
@@ -96,7 +85,7 @@ std::int64_t queue_jobs(const Stream& stream, JobKind kind, const std::vector<Sl
 
 Job begin_own_job(const Stream& stream, JobKind kind, const SliceWindow& window, const nlohmann::json& options) {
     Job job;
-    job.run_id = insert_run(stream, name_of(kind), "running", "call");
+    job.run_id = Runs::insert(stream, name_of(kind), "running", "call");
     job.stream_id = stream.id;
     job.kind = kind;
     job.window = window;
@@ -178,12 +167,7 @@ std::optional<Job> take_job(const std::string& server, const std::vector<int>& b
 }
 
 void begin_job(const Job& job) {
-    Bookkeeping bookkeeping;
-    auto run = pg::query(
-        "UPDATE insync.run AS r SET status = 'running', started_at = coalesce(r.started_at, clock_timestamp())"
-        " WHERE r.id = $1::bigint AND r.status IN ('queued', 'running') RETURNING r.id",
-        {std::to_string(job.run_id)});
-    if (run.empty()) was_cancelled(job);
+    if (!Runs::begin(job.run_id)) was_cancelled(job);
 }
 
 void postpone_job(const Job& job) {
@@ -195,30 +179,19 @@ void postpone_job(const Job& job) {
 }
 
 void add_progress(const Job& job, const RunCounts& counts) {
-    Bookkeeping bookkeeping;
-    auto saved = pg::query(
-        "UPDATE insync.run AS r SET batches = r.batches + $2::bigint, rows_read = r.rows_read + $3::bigint,"
-        " inserted = r.inserted + $4::bigint, updated = r.updated + $5::bigint, unchanged = r.unchanged + $6::bigint,"
-        " deleted = r.deleted + $7::bigint, rejected = r.rejected + $8::bigint, bytes = r.bytes + $9::bigint,"
-        " filtered = r.filtered + $10::bigint"
-        " WHERE r.id = $1::bigint AND r.status = 'running'",
-        {std::to_string(job.run_id), std::to_string(counts.batches), std::to_string(counts.rows_read),
-         std::to_string(counts.inserted), std::to_string(counts.updated), std::to_string(counts.unchanged()),
-         std::to_string(counts.deleted + counts.vanished), std::to_string(counts.rejected),
-         std::to_string(counts.bytes), std::to_string(counts.filtered)});
-    if (saved.processed == 0) was_cancelled(job);
+    if (!Runs::add_progress(job.run_id, counts)) was_cancelled(job);
 }
 
 void finish_job(const Job& job, std::int64_t rows, const std::string& message) {
     Bookkeeping bookkeeping;
-    lock_run(job.run_id);
+    Runs::lock(job.run_id);
     end_job(job, "done", std::to_string(rows), message);
     end_run_after_last(job.run_id);
 }
 
 void refuse_job(const Job& job, const pg::Error& error) {
     Bookkeeping bookkeeping;
-    lock_run(job.run_id);
+    Runs::lock(job.run_id);
     end_job(job, "failed", std::nullopt, whole_message(error));
     end_run_after_last(job.run_id);
 }
@@ -230,12 +203,12 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
     const bool again =
         !cancelled && !error.is_permanent() && delay && job.attempts <= std::stol(stream.option("max_retries"));
     Bookkeeping bookkeeping;
-    lock_run(job.run_id);
+    Runs::lock(job.run_id);
     if (error.error_class == pg::ErrorClass::auth) hold_after_refused_login(stream);
     if (!again) {
         end_job(job, cancelled ? "cancelled" : "failed", std::nullopt, message);
         end_pieces(job.run_id, "cancelled");
-        end_run(job.run_id, cancelled ? "cancelled" : "failed", &error, message);
+        Runs::end(job.run_id, cancelled ? "cancelled" : "failed", &error, message);
         return false;
     }
     double ms = static_cast<double>(delay->count());
@@ -260,7 +233,7 @@ std::vector<std::int64_t> cancel_jobs(int stream_id, const std::string& reason) 
                                      {std::to_string(stream_id)})
                                .rows) {
         const std::int64_t run_id = std::stoll(*row[0]);
-        end_run(run_id, "cancelled", nullptr, reason);
+        Runs::end(run_id, "cancelled", nullptr, reason);
         end_pieces(run_id, "cancelled");
         cancelled.push_back(run_id);
     }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bgworker/catalog/job_lock.hpp"
-#include "bgworker/catalog/stream.hpp"
+#include "bgworker/catalog/runs.hpp"
 
 extern "C" {
 #include "datatype/timestamp.h"

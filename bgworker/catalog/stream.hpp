@@ -89,37 +89,11 @@ struct StreamState {
 };
 StreamState load_state(int stream_id);
 
-// What a batch or a run did.
-struct RunCounts {
-    std::int64_t batches = 0, rows_read = 0, inserted = 0, updated = 0, deleted = 0, rejected = 0, bytes = 0;
-    std::int64_t vanished = 0;  // deleted as well, but not among the rows read
-    std::int64_t filtered = 0;  // read, but left out by the stream's filter
-
-    std::int64_t unchanged() const {
-        auto rest = rows_read - inserted - updated - deleted - rejected - filtered;
-        return rest > 0 ? rest : 0;
-    }
-    bool wrote() const { return inserted + updated + deleted + vanished + rejected > 0; }
-    void add(const RunCounts& other);
-};
-
-// Bookkeeping statements; each needs a transaction and makes its own Spi. Instants are microseconds since 1970; a run
-// that is recorded later than it began says when that was.
-std::int64_t insert_run(const Stream& stream, const std::string& mode, const std::string& status,
-                        const std::string& trigger, std::optional<std::int64_t> began_us = std::nullopt);
-void start_queued_run(std::int64_t run_id, const std::string& mode, std::int64_t began_us);
-void record_quiet_polls(const Stream& stream, const std::string& mode, std::int64_t polls, std::int64_t since_us,
-                        std::int64_t last_us);
-// Throws where the run is gone, as its stream was dropped.
-void save_progress(std::int64_t run_id, const RunCounts& counts);
+// Bookkeeping statements; each needs a transaction and makes its own Spi.
 void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns);
 void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
 // The next run reads everything again, or from this watermark on. Rejected rows and history stay.
 void reset_position(int stream_id, const std::optional<std::string>& watermark = std::nullopt);
-void finish_run(std::int64_t run_id, const std::string& status, const RunCounts& counts, const pg::Error* error,
-                const std::string& message);
-// A scheduled run failed just as the one before it: counted in that one's row. False if there is no such row.
-bool repeat_failure(int stream_id, const std::string& message);
 // The stream was read in full: its option reconcile counts from here.
 void record_reconciled(int stream_id);
 

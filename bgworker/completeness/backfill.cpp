@@ -11,6 +11,8 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/notify.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/run/run.hpp"
 
@@ -57,7 +59,7 @@ void Backfill::load() {
     report_activity(stream_.name + ": backfilling from " + job_.window.from.value_or("the beginning"));
     transactions_.run([&] {
         require_owner(stream_);
-        auto ledger = load_ledger(stream_.id);
+        auto ledger = Ledgers::load(stream_.id);
         if (!ledger)
             throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                             "stream \"" + stream_.name + "\" has no slices any more");
@@ -155,7 +157,7 @@ bool Backfill::ledger_agrees() {
 bool Backfill::may_have_vanished() {
     if (applier_->rejected_rows() > 0) return true;
     return transactions_.run([&] {
-        auto ledger = load_ledger(stream_.id);
+        auto ledger = Ledgers::load(stream_.id);
         return !ledger || !ledger->complete || !ledger_agrees();
     });
 }
@@ -163,24 +165,11 @@ bool Backfill::may_have_vanished() {
 // What somebody else had done to the target's rows, and was mended now, is counted as if it had not been done.
 // Not while all rows are being counted, as that adds to what is here.
 void Backfill::recount() {
-    const auto ledger = load_ledger(stream_.id);
+    const auto ledger = Ledgers::load(stream_.id);
     if (!ledger || !ledger->complete) return;
     const auto held = applier_->held_slices(target_surroundings_);
     if (!held) return;
-    std::string buckets = "{", rows = "{";
-    for (const auto& [bucket, count] : *held) {
-        buckets += (buckets.size() > 1 ? "," : "") + std::to_string(bucket);
-        rows += (rows.size() > 1 ? "," : "") + std::to_string(count);
-    }
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.slice AS s SET rows = x.rows FROM (SELECT c.bucket, coalesce(h.rows, 0) AS rows FROM "
-        "insync.slice AS c LEFT JOIN (SELECT " +
-            bucket_of_number("u.bucket") +
-            " AS bucket, u.rows FROM unnest($4::bigint[], $5::bigint[]) AS u (bucket, rows)) AS h USING (bucket) WHERE "
-            "c.stream_id = $1::integer AND c.bucket >= $2::timestamp AND c.bucket < $3::timestamp) AS x"
-            " WHERE s.stream_id = $1::integer AND s.bucket = x.bucket AND s.rows <> x.rows",
-        {std::to_string(stream_.id), job_.window.from, job_.window.to, buckets + "}", rows + "}"});
+    Slices::recount(stream_.id, job_.window, *held);
 }
 
 // What the window no longer has may stand in another slice at the source now: such rows are read by their keys, and
@@ -212,7 +201,7 @@ void Backfill::settle() {
     transactions_.run([&] {
         RunCounts counts;
         const bool recounts = job_.window.from && job_.window.to && (deletes_ || written_ > 0) && !ledger_agrees();
-        if (recounts) lock_ledger(stream_.id);
+        if (recounts) Ledgers::lock(stream_.id);
         if (deletes_) counts = applier_->delete_vanished([&] { return job_.run_id; });
         if (recounts) recount();
         mark_slices(applier_ ? applier_->refused_deletes() : 0);
@@ -233,26 +222,8 @@ void Backfill::refuse(const DeletesRefused& error) {
 
 // What the source had in the slices of the window. Of rejected rows it isn't known which slice they are in.
 void Backfill::mark_slices(std::int64_t refused) {
-    std::string buckets = "{", rows = "{";
-    for (const auto& [bucket, count] : applier_ ? applier_->source_slices() : SliceChanges()) {
-        buckets += (buckets.size() > 1 ? "," : "") + std::to_string(bucket);
-        rows += (rows.size() > 1 ? "," : "") + std::to_string(count);
-    }
-    const std::int64_t rejected = applier_ ? applier_->rejected_rows() : 0;
-    Bookkeeping bookkeeping;
-    pg::query(
-        "WITH window_slices AS (SELECT b.bucket, coalesce(x.rows, 0) AS rows, count(*) OVER () AS slices"
-        " FROM generate_series(date_trunc($2, $3::timestamp), $4::timestamp - interval '1 microsecond', ('1 ' || "
-        "$2)::interval) AS b (bucket) LEFT JOIN (SELECT " +
-            bucket_of_number("u.bucket") +
-            " AS bucket, u.rows FROM unnest($5::bigint[], $6::bigint[]) AS u (bucket, rows)) AS x USING (bucket))"
-            " INSERT INTO insync.slice AS s (stream_id, bucket, rows, verified_at, source_rows, differences)"
-            " SELECT $1::integer, w.bucket, 0, clock_timestamp(), w.rows + CASE w.slices WHEN 1 THEN $7::bigint ELSE 0 "
-            "END, $8::bigint FROM window_slices AS w WHERE w.slices = 1 OR $7::bigint = 0 ORDER BY w.bucket"
-            " ON CONFLICT (stream_id, bucket) DO UPDATE SET verified_at = excluded.verified_at,"
-            " source_rows = excluded.source_rows, differences = excluded.differences",
-        {std::to_string(stream_.id), std::string(name_of(ledger_.unit)), job_.window.from, job_.window.to,
-         buckets + "}", rows + "}", std::to_string(rejected), std::to_string(refused)});
+    Slices::note_read(stream_.id, ledger_.unit, job_.window, applier_ ? applier_->source_slices() : SliceChanges(),
+                      applier_ ? applier_->rejected_rows() : 0, refused);
 }
 
 }  // namespace insync

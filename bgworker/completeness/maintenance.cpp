@@ -15,7 +15,9 @@ extern "C" {
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/completeness/stream_gaps.hpp"
 #include "bgworker/ledger/ledger.hpp"
+#include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slice_window.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/time_zone.hpp"
 
 namespace insync {
@@ -53,30 +55,13 @@ std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger
 
 void plan_verification(const Stream& stream) {
     if (open_run(stream, JobKind::verify) || stream.source_columns.empty()) return;
-    const auto ledger = load_ledger(stream.id);
+    const auto ledger = Ledgers::load(stream.id);
     // Without slices there are no parts, and of an API that can't be asked for them only the whole.
     std::vector<SliceWindow> windows{{}};
     const SourceColumn* column = ledger ? slice_source(stream, *ledger) : nullptr;
     if (ledger && (column == nullptr || can_ask_for_windows(stream, *column))) windows = next_windows(stream, *ledger);
     if (windows.empty()) return;
     queue_jobs(stream, JobKind::verify, windows, {{"depth", stream.option("verify_depth")}}, "schedule");
-}
-
-// Of the gap's slices those that may be tried again; their next attempt comes twice as late.
-std::vector<SliceWindow> next_repairs(const Stream& stream, SliceUnit unit, const Gap& gap) {
-    Bookkeeping bookkeeping;
-    auto rows = pg::query(
-        "INSERT INTO insync.slice AS s (stream_id, bucket, rows, repair_attempts, repair_at)"
-        " SELECT $1::integer, b, 0, 1, clock_timestamp() + interval '10 minutes' FROM generate_series($2::timestamp, "
-        "$3::timestamp - interval '1 microsecond', ('1 ' || $4)::interval) AS b"
-        " ON CONFLICT (stream_id, bucket) DO UPDATE SET repair_attempts = s.repair_attempts + 1, repair_at = "
-        "clock_timestamp() + least(interval '1 day', interval '10 minutes' * 2 ^ least(s.repair_attempts, 10))"
-        " WHERE s.repair_at IS NULL OR s.repair_at <= clock_timestamp()"
-        " RETURNING s.bucket, s.bucket + ('1 ' || $4)::interval",
-        {std::to_string(stream.id), timestamp_text(gap.begin), timestamp_text(gap.end), std::string(name_of(unit))});
-    std::vector<SliceWindow> windows;
-    for (const auto& row : rows.rows) windows.push_back({row[0], row[1]});
-    return windows;
 }
 
 void plan_repairs(const Stream& stream) {
@@ -87,17 +72,11 @@ void plan_repairs(const Stream& stream) {
         // What is late comes with the next run that succeeds, and what the source hasn't got can't be read.
         if (!found.can_backfill || gap.kind == Verdict::late || gap.kind == Verdict::stopped) continue;
         if (!is_repairable(found, gap)) continue;
-        auto more = next_repairs(stream, found.unit, gap);
+        auto more = Slices::begin_repairs(stream.id, found.unit, {timestamp_text(gap.begin), timestamp_text(gap.end)});
         windows.insert(windows.end(), more.begin(), more.end());
     }
     std::reverse(windows.begin(), windows.end());  // the newest first
-    {
-        Bookkeeping bookkeeping;
-        pg::query(
-            "UPDATE insync.slice AS s SET repair_attempts = 0, repair_at = NULL WHERE s.stream_id = $1::integer AND "
-            "s.repair_attempts > 0 AND s.verified_at IS NOT NULL AND s.rows = s.source_rows AND s.differences = 0",
-            {std::to_string(stream.id)});
-    }
+    Slices::end_repairs(stream.id);
     if (!windows.empty()) queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");
 }
 

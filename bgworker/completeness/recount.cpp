@@ -9,6 +9,8 @@ extern "C" {
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/ledger/ledger.hpp"
 #include "bgworker/ledger/ledger_choice.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/target/owned_rows.hpp"
 
@@ -17,7 +19,7 @@ namespace insync {
 namespace {
 
 Ledger require_ledger(const Stream& stream) {
-    if (auto ledger = load_ledger(stream.id)) return *ledger;
+    if (auto ledger = Ledgers::load(stream.id)) return *ledger;
     pg::Error error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     "stream \"" + stream.name + "\" has no column by which its rows could be counted into slices", "",
                     "Name a date or time of the target: SELECT sync_alter(" + pg::quote_literal(stream.name) +
@@ -63,11 +65,9 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
         require_owner(stream);
         ledger = require_ledger(stream);
         statement = count_statement(stream, ledger);
-        const std::string id = std::to_string(stream.id);
-        distrust_ledger(stream.id);
-        set_ledger_rule(stream.id, ledger.rule);
-        Bookkeeping bookkeeping;
-        pg::query("UPDATE insync.slice AS s SET rows = 0 WHERE s.stream_id = $1::integer AND s.rows <> 0", {id});
+        Ledgers::distrust(stream.id);
+        Ledgers::set_rule(stream.id, ledger.rule);
+        Slices::set_empty(stream.id);
     });
     SliceChanges counted;
     std::int64_t rows = 0;
@@ -80,18 +80,12 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
         }
     });
     transactions.run([&] {
-        const std::string id = std::to_string(stream.id);
         Bookkeeping bookkeeping;
-        auto same =
-            pg::query("UPDATE insync.ledger AS l SET complete = true WHERE l.stream_id = $1::integer AND l.rule = $2",
-                      {id, ledger.rule});
-        if (same.processed == 0)
+        if (!Ledgers::set_complete(stream.id, ledger.rule))
             throw pg::Error(ERRCODE_T_R_SERIALIZATION_FAILURE,
                             "the stream's slices were defined anew while its target was counted");
-        (void)add_to_ledger(stream.id, ledger, counted, "");
-        pg::query(
-            "DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer AND s.rows = 0 AND s.verified_at IS NULL",
-            {id});
+        (void)Slices::add(stream.id, ledger, counted, "");
+        Slices::forget_empty(stream.id);
         judge_ledger(stream, true);
         RunCounts counts;
         counts.rows_read = rows;

@@ -11,6 +11,9 @@ extern "C" {
 #include "bgworker/apply/key_only_rows.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/completeness/differences.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/run/run.hpp"
 
@@ -20,10 +23,6 @@ namespace {
 
 // How many keys of differing rows are kept; all of them are counted.
 constexpr std::size_t most_keys = 10000;
-
-std::string text_or_null(const std::optional<std::string>& text) {
-    return text ? pg::quote_literal(*text) : "NULL";
-}
 
 // From when on rows count as changing: what the stream hasn't read yet, and what is younger than option min_age by the
 // source's own clock.
@@ -110,7 +109,7 @@ void Verification::load(const nlohmann::json& opened) {
                             "stream \"" + stream_.name + "\" reads a log of changes, which can't be compared with rows",
                             "", "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream_.name) + ").");
         is_odbc_ = kind_of_server(stream_.server) == Kind::odbc;
-        ledger_ = load_ledger(stream_.id);
+        ledger_ = Ledgers::load(stream_.id);
         moving_ = moving_from(stream_, opened);
         measuring_.emplace(stream_, ledger_, window_, depth_, moving_, text_member(opened, "hash_kind"));
     });
@@ -346,55 +345,8 @@ void Verification::record(std::int64_t run_id) {
         for (const auto& item : found.differences)
             keys.push_back({{"b", item.bucket}, {"k", name_of(item.kind)}, {"v", nlohmann::json::parse(item.key)}});
     }
-    const std::string id = std::to_string(stream_.id), unit(name_of(ledger_->unit));
-    Bookkeeping bookkeeping;
-    const std::string within = " (x.bucket >= " + text_or_null(window_.from) + "::timestamp OR " +
-                               text_or_null(window_.from) + " IS NULL) AND (x.bucket < " + text_or_null(window_.to) +
-                               "::timestamp OR " + text_or_null(window_.to) + " IS NULL)";
-    // Slices that neither side has rows in are whole as well, if they are over and no stretch of years that only rows
-    // with odd times make a part of the series; where nothing was counted, the ledger's numbers stand in. While all
-    // rows are being counted, that adds to what is here.
-    pg::query(
-        "WITH ledger AS (SELECT c.complete FROM insync.ledger AS c WHERE c.stream_id = $1::integer), found AS "
-        "(SELECT " +
-            bucket_of_number("f.b") +
-            " AS bucket, f.s, f.d, f.h FROM jsonb_to_recordset($2::jsonb) AS f (b bigint, s bigint, d bigint, h "
-            "bigint)),"
-            " held AS (SELECT f.bucket FROM found AS f WHERE f.s + f.h > 0 UNION SELECT x.bucket FROM insync.slice AS "
-            "x "
-            "WHERE x.stream_id = $1::integer AND x.rows > 0),"
-            " span AS (SELECT min(h.bucket) AS first, date_trunc($3, clock_timestamp() AT TIME ZONE $6) AS now FROM "
-            "held "
-            "AS h WHERE isfinite(h.bucket)),"
-            " stretch AS (SELECT h.bucket AS first, lead(h.bucket, 1, p.now) OVER (ORDER BY h.bucket) AS next, p.now "
-            "FROM "
-            "held AS h, span AS p WHERE isfinite(h.bucket) AND h.bucket < p.now),"
-            " every AS (SELECT f.bucket FROM found AS f UNION SELECT x.bucket FROM insync.slice AS x WHERE x.stream_id "
-            "= "
-            "$1::integer AND" +
-            within +
-            " UNION SELECT g FROM span AS p, generate_series(greatest(date_trunc($3, $4::timestamp), p.first), "
-            "least($5::timestamp, p.now) - interval '1 microsecond', ('1 ' || $3)::interval) AS g WHERE $4 IS NOT NULL "
-            "AND $5 IS NOT NULL AND p.first IS NOT NULL"
-            " UNION SELECT x.bucket FROM stretch AS t, generate_series(t.first, t.next - interval '1 microsecond', ('1 "
-            "' || $3)::interval) AS x (bucket) WHERE (t.next <= t.first + interval '366 days' OR t.next = t.now) AND" +
-            within +
-            ")"
-            " INSERT INTO insync.slice AS s (stream_id, bucket, rows, verified_at, source_rows, differences)"
-            " SELECT $1::integer, e.bucket, CASE WHEN l.complete THEN coalesce(f.h, 0) ELSE 0 END, clock_timestamp(),"
-            " coalesce(f.s, 0), coalesce(f.d, 0)"
-            " FROM every AS e LEFT JOIN found AS f USING (bucket) CROSS JOIN ledger AS l WHERE isfinite(e.bucket) OR "
-            "$4 IS NULL AND $5 IS NULL ORDER BY e.bucket"
-            " ON CONFLICT (stream_id, bucket) DO UPDATE SET verified_at = excluded.verified_at, differences = "
-            "excluded.differences, source_rows = excluded.source_rows, rows = CASE WHEN (SELECT l.complete FROM ledger "
-            "AS "
-            "l) THEN excluded.rows ELSE s.rows END",
-        {id, slices.dump(), unit, window_.from, window_.to, ledger_->zone});
-    pg::query("DELETE FROM insync.difference AS x WHERE x.stream_id = $1::integer AND" + within, {id});
-    pg::query("INSERT INTO insync.difference (stream_id, run_id, bucket, kind, key) SELECT $1::integer, $2::bigint, " +
-                  bucket_of_number("k.b") +
-                  ", k.k, k.v FROM jsonb_to_recordset($3::jsonb) AS k (b bigint, k text, v jsonb)",
-              {id, std::to_string(run_id), keys.dump()});
+    Slices::note_verified(stream_.id, *ledger_, window_, slices);
+    Differences::replace(stream_.id, run_id, window_, keys);
 }
 
 }  // namespace insync

@@ -10,6 +10,8 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/clock/zone_name.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/target/owned_rows.hpp"
 
@@ -78,10 +80,7 @@ bool is_same(const Ledger& a, const Ledger& b) {
 // What was counted, and what is planned of it: its windows are of other slices, and what they were about to record as
 // well.
 void forget_slices(int stream_id) {
-    {
-        Bookkeeping bookkeeping;
-        pg::query("DELETE FROM insync.slice AS s WHERE s.stream_id = $1::integer", {std::to_string(stream_id)});
-    }
+    Slices::forget(stream_id);
     (void)cancel_jobs(stream_id, "the stream's slices were defined anew");
 }
 
@@ -137,69 +136,25 @@ bool settle_ledger(const Stream& stream) {
         shape = build_shape(stream, stream.source_columns, *target);
         ledger = choose_ledger(stream, *target, shape);
     }
-    const std::string id = std::to_string(stream.id);
-    const auto known = load_ledger(stream.id);
+    const auto known = Ledgers::load(stream.id);
     if (known && ledger && is_same(*known, *ledger)) return false;
     // What a run commits at this moment is there then; what it hasn't written to the ledger yet, it won't.
-    lock_ledger(stream.id);
+    Ledgers::lock(stream.id);
     const bool can_count = !is_shared || !stream_scope(shape, stream.source_columns).empty();
     const bool uncounted = ledger && can_count && has_rows(stream, shape);
     if (known) {
         forget_slices(stream.id);
-        Bookkeeping bookkeeping;
-        pg::query("DELETE FROM insync.ledger AS l WHERE l.stream_id = $1::integer", {id});
+        Ledgers::forget(stream.id);
     }
     if (!ledger) return false;
     const bool is_complete = !uncounted && (can_count || !known);
-    Bookkeeping bookkeeping;
-    pg::query(
-        "INSERT INTO insync.ledger (stream_id, column_name, unit, time_zone, rule, complete)"
-        " VALUES ($1::integer, $2, $3, $4, $5, $6::boolean)",
-        {id, ledger->column, std::string(name_of(ledger->unit)), ledger->zone, ledger->rule,
-         is_complete ? "true" : "false"});
+    Ledgers::insert(stream.id, *ledger, is_complete);
     return uncounted;
-}
-
-std::optional<Ledger> load_ledger(int stream_id) {
-    Bookkeeping bookkeeping;
-    auto rows = pg::query(
-        "SELECT l.column_name, l.unit, l.time_zone, l.rule, l.complete FROM insync.ledger AS l WHERE l.stream_id = "
-        "$1::integer",
-        {std::to_string(stream_id)});
-    if (rows.empty()) return std::nullopt;
-    auto unit = slice_unit_of(*rows.first()[1]);
-    if (!unit) return std::nullopt;
-    return Ledger{*rows.first()[0], *unit, *rows.first()[2], *rows.first()[3], *rows.first()[4] == "t"};
-}
-
-void distrust_ledger(int stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.ledger AS l SET complete = false WHERE l.stream_id = $1::integer AND l.complete",
-              {std::to_string(stream_id)});
-}
-
-void set_ledger_rule(int stream_id, const std::string& rule) {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.ledger AS l SET rule = $2 WHERE l.stream_id = $1::integer AND l.rule <> $2",
-              {std::to_string(stream_id), rule});
 }
 
 void replace_ledger(int stream_id, const Ledger& ledger) {
     forget_slices(stream_id);
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.ledger AS l SET column_name = $2, rule = $3, moved = 0 WHERE l.stream_id = $1::integer",
-              {std::to_string(stream_id), ledger.column, ledger.rule});
-}
-
-void lock_ledger(int stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query("SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer FOR UPDATE", {std::to_string(stream_id)});
-}
-
-void empty_ledger(int stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.slice AS s SET rows = 0 WHERE s.stream_id = $1::integer AND s.rows <> 0",
-              {std::to_string(stream_id)});
+    Ledgers::replace(stream_id, ledger);
 }
 
 Oid slice_type(const TargetColumn& column) {
@@ -229,49 +184,6 @@ std::string bucket_number(const std::string& bucket) {
     return "CASE " + bucket + " WHEN '-infinity'::timestamp THEN (-9223372036854775808) WHEN 'infinity'::timestamp" +
            " THEN 9223372036854775807 ELSE (extract(epoch FROM " + bucket +
            ") * 1000000)::bigint - 946684800000000 END";
-}
-
-bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark,
-                   std::int64_t moved) {
-    if (changes.empty()) return true;
-    ExtensionIdentity identity;
-    // Microseconds since PostgreSQL's epoch, as to print and read times would cost more than all else here.
-    std::string buckets = "{", rows = "{";
-    for (const auto& [bucket, count] : changes) {
-        if (buckets.size() > 1) buckets += ',', rows += ',';
-        buckets += std::to_string(bucket);
-        rows += std::to_string(count);
-    }
-    // The lock: so that the rule stays until this commits, and who changes it sees what was added. Rows that leave a
-    // slice have left it at the source, too: they aren't missing of what it had when it was asked, and no longer too
-    // many here.
-    auto added = pg::query(
-        "WITH same AS (SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer AND l.rule = $5 FOR KEY SHARE)"
-        " INSERT INTO insync.slice AS s (stream_id, bucket, rows, first_watermark, last_watermark)"
-        " SELECT $1::integer, " +
-            bucket_of_number("x.bucket") +
-            ", x.rows, nullif($4, ''), nullif($4, '')"
-            " FROM same CROSS JOIN unnest($2::bigint[], $3::bigint[]) AS x (bucket, rows)"
-            " ON CONFLICT (stream_id, bucket) DO UPDATE SET rows = s.rows + excluded.rows,"
-            " differences = s.differences - least(s.differences, greatest(0, -excluded.rows)),"
-            " source_rows = s.source_rows + least(0, excluded.rows + greatest(0, s.rows - s.source_rows)),"
-            " first_watermark = coalesce(s.first_watermark, excluded.first_watermark),"
-            " last_watermark = coalesce(excluded.last_watermark, s.last_watermark), touched_at = clock_timestamp()",
-        {std::to_string(stream_id), buckets + "}", rows + "}", watermark, ledger.rule});
-    if (moved > 0) {
-        pg::query(
-            "UPDATE insync.ledger AS l SET moved = l.moved + $2::bigint WHERE l.stream_id = $1::integer AND l.steady "
-            "IS NOT false",
-            {std::to_string(stream_id), std::to_string(moved)});
-    }
-    return added.processed > 0;
-}
-
-std::string bucket_of_number(const std::string& number) {
-    // In hours, as an interval of microseconds would take a detour through floating point.
-    return "CASE " + number + " WHEN (-9223372036854775808) THEN '-infinity'::timestamp WHEN 9223372036854775807" +
-           " THEN 'infinity'::timestamp ELSE '2000-01-01'::timestamp + " + number +
-           " / 3600000000 * interval '1 hour' END";
 }
 
 }  // namespace insync

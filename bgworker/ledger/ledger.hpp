@@ -33,40 +33,17 @@ std::vector<Ledger> possible_ledgers(const Stream& stream, const Target& target,
 // where nothing changed. True if the target has rows that have to be counted: sync_profile(). Throws pg::Error.
 bool settle_ledger(const Stream& stream);
 
-// Makes its own Spi, as the extension's owner.
-std::optional<Ledger> load_ledger(int stream_id);
-// What the target holds isn't known any more (its column is gone, say): nothing is said of it until it is counted.
-void distrust_ledger(int stream_id);
-
-// All rows are going to be counted by this rule.
-void set_ledger_rule(int stream_id, const std::string& rule);
-
-// Until the end of the transaction nobody else does this, nor adds to the ledger.
-void lock_ledger(int stream_id);
-
-// The target is empty, as one that somebody has truncated: nothing that was counted is there any more.
-void empty_ledger(int stream_id);
-
 // The stream's slices are of another column from here on; those of the one before are forgotten, and so is the work
 // that is planned of them.
 void replace_ledger(int stream_id, const Ledger& ledger);
-
-// Adds what a batch did. Called through an Spi, in the transaction of the rows; `watermark` is the batch's, if it has
-// one; so many of the rows were `moved` from a slice to another. False where rows are counted by another rule since
-// `ledger` was loaded: nothing was added.
-bool add_to_ledger(int stream_id, const Ledger& ledger, const SliceChanges& changes, const std::string& watermark,
-                   std::int64_t moved = 0);
 
 // SQL of type timestamp: the bucket of `value`, SQL of this type without domains, as SliceRule has it.
 std::string bucket_expression(const Ledger& ledger, const std::string& base_type, const std::string& value);
 // By what a row t is counted, and which are: "bucket WHERE condition", SQL. Needs an Spi in scope.
 std::string counting_rule(const Ledger& ledger, const Target& target, const ApplyShape& shape,
                           const std::vector<SourceColumn>& columns);
-// SQL of type bigint: a bucket as SliceChanges has it.
+// SQL of type bigint: a bucket as SliceChanges has it; bucket_of_number() is the other way round.
 std::string bucket_number(const std::string& bucket);
-
-// The other way round, SQL of type timestamp.
-std::string bucket_of_number(const std::string& number);
 
 // The column's type without domains, as SliceRule needs it; InvalidOid: it is neither a date nor a time.
 Oid slice_type(const TargetColumn& column);

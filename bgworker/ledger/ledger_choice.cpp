@@ -10,6 +10,8 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/clock/durations.hpp"
 #include "bgworker/ledger/ledger.hpp"
+#include "bgworker/ledger/ledgers.hpp"
+#include "bgworker/ledger/slices.hpp"
 #include "bgworker/options/expression_words.hpp"
 #include "bgworker/pg/as_of.hpp"
 #include "bgworker/pg/owner_scope.hpp"
@@ -31,22 +33,12 @@ struct Known {
 };
 
 std::optional<Known> load_known(int stream_id) {
-    auto ledger = load_ledger(stream_id);
+    auto ledger = Ledgers::load(stream_id);
     if (!ledger || !ledger->complete) return std::nullopt;
     Bookkeeping bookkeeping;
     auto row = pg::query("SELECT l.steady, l.moved FROM insync.ledger AS l WHERE l.stream_id = $1::integer",
                          {std::to_string(stream_id)});
     return Known{*ledger, row.first()[0].has_value(), row.first()[0] == "t", std::stoll(*row.first()[1])};
-}
-
-void record(int stream_id, const Steadiness& found) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.ledger AS l SET steady = $2::boolean, reason = nullif($3, ''), lag = $4::integer, first_read = "
-        "('epoch'::timestamptz + $5::bigint / 1000000 * interval '1 second') AT TIME ZONE l.time_zone WHERE "
-        "l.stream_id = $1::integer",
-        {std::to_string(stream_id), found.kind == Steadiness::Kind::steady ? "true" : "false", found.reason,
-         std::to_string(found.lag), std::to_string(judged_now_us())});
 }
 
 // The rows of each slice, as wall time, and of none.
@@ -189,14 +181,14 @@ Steadiness judge_known(const Stream& stream, const Known& known) {
 void judge(const Stream& stream, const Known& known) {
     const Steadiness found = judge_known(stream, known);
     if (found.kind == Steadiness::Kind::too_little) return;
-    if (found.kind == Steadiness::Kind::steady) return record(stream.id, found);
+    if (found.kind == Steadiness::Kind::steady) return Ledgers::note_steadiness(stream.id, found, judged_now_us());
     // From here on nobody adds to the ledger, so that what is counted is what there is.
-    lock_ledger(stream.id);
+    Ledgers::lock(stream.id);
     const auto another = find_another(stream, known.ledger.column);
-    if (!another) return record(stream.id, found);
+    if (!another) return Ledgers::note_steadiness(stream.id, found, judged_now_us());
     replace_ledger(stream.id, another->ledger);
-    (void)add_to_ledger(stream.id, another->ledger, another->counts, "");
-    record(stream.id, another->found);
+    (void)Slices::add(stream.id, another->ledger, another->counts, "");
+    Ledgers::note_steadiness(stream.id, another->found, judged_now_us());
 }
 
 }  // namespace
@@ -223,7 +215,8 @@ void judge_ledger(const Stream& stream, bool again) {
     } catch (const pg::Error& error) {
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
-        record(stream.id, {Steadiness::Kind::unsteady, "it can't be looked at: " + error.message});
+        Ledgers::note_steadiness(stream.id, {Steadiness::Kind::unsteady, "it can't be looked at: " + error.message},
+                                 judged_now_us());
     }
 }
 

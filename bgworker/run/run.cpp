@@ -15,6 +15,7 @@ extern "C" {
 #include "bgworker/catalog/notify.hpp"
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/remake.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/zone_name.hpp"
@@ -69,13 +70,6 @@ nlohmann::json zone_offset(const Stream& stream) {
     const std::string zone = server_zone(stream.option("source_time_zone"));
     if (zone.empty()) return nullptr;
     return offset_at(to_unix_us(GetCurrentTimestamp()), clock_of(zone)) / 1'000'000;
-}
-
-// In a transaction. `run` is SQL, with $2.
-void save_reread(const std::string& run, std::int64_t value, std::int64_t rows) {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.run AS r SET reread = $1::bigint WHERE r.id = " + run,
-              {std::to_string(rows), std::to_string(value)});
 }
 
 constexpr const char* rare_logins =
@@ -327,7 +321,7 @@ RunCounts Run::apply_once(const Batch& batch) {
     bool moved = !keeps_position(batch);
     if (counts.wrote() || moved) {
         record_start();
-        save_progress(run_id_, total);
+        Runs::save_progress(run_id_, total);
         if (moved) save_position(stream_.id, batch.position, batch.watermark);
     }
     return total;
@@ -336,17 +330,16 @@ RunCounts Run::apply_once(const Batch& batch) {
 void Run::record_start() {
     if (run_id_ != 0) return;
     if (auto live = shared::read_live(stream_.id); live && live->polls > 0) {
-        record_quiet_polls(stream_, stream_.mode, live->polls, to_unix_us(live->quiet_since),
-                           to_unix_us(live->last_poll));
-        save_reread("(SELECT max(x.id) FROM insync.run AS x WHERE x.stream_id = $2::integer)", stream_.id,
-                    quiet_reread_);
+        const std::int64_t quiet = Runs::insert_quiet_polls(stream_, stream_.mode, live->polls,
+                                                            to_unix_us(live->quiet_since), to_unix_us(live->last_poll));
+        Runs::save_reread(quiet, quiet_reread_);
         shared::update_live(stream_.id, [](LiveStream& item) { item.polls = 0; });
     }
     if (request_.run_id != 0) {
-        start_queued_run(request_.run_id, mode_, to_unix_us(started_at_));
+        Runs::start_queued(request_.run_id, mode_, to_unix_us(started_at_));
         run_id_ = request_.run_id;
     } else {
-        run_id_ = insert_run(stream_, mode_, "running", request_.trigger, to_unix_us(started_at_));
+        run_id_ = Runs::insert(stream_, mode_, "running", request_.trigger, to_unix_us(started_at_));
     }
     note_run(stream_.id, to_unix_us(started_at_));
 }
@@ -365,7 +358,7 @@ void Run::finish() {
                 total.add(applier_->delete_vanished(run_id));
                 total.updated += applier_->revive_seen();
                 if (total.vanished + total.updated > counts_.vanished + counts_.updated) record_start();
-                if (run_id_ != 0) save_progress(run_id_, total);
+                if (run_id_ != 0) Runs::save_progress(run_id_, total);
                 save_feed_position();
                 return total;
             });
@@ -393,8 +386,8 @@ void Run::finish() {
         in_transaction([&] {
             if (!quiet) {
                 record_start();
-                finish_run(run_id_, "succeeded", counts_, nullptr, message);
-                if (reread_ > 0) save_reread("$2::bigint", run_id_, reread_);
+                Runs::finish(run_id_, "succeeded", counts_, nullptr, message);
+                if (reread_ > 0) Runs::save_reread(run_id_, reread_);
             }
             record_success(stream_.id, started_us, mode_ != "keys", state_.failures > 0, met_);
         });
@@ -468,10 +461,10 @@ void Run::fail(const pg::Error& error) {
         // The stream may have been dropped meanwhile; then there is nothing to keep books about.
         if (!load_stream(stream_.id)) return;
         bool repeated =
-            run_id_ == 0 && request_.trigger == "schedule" && !cancelled && repeat_failure(stream_.id, message);
+            run_id_ == 0 && request_.trigger == "schedule" && !cancelled && Runs::repeat_failure(stream_.id, message);
         if (!repeated) {
             record_start();
-            finish_run(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, message);
+            Runs::finish(run_id_, cancelled ? "cancelled" : "failed", counts_, &error, message);
             if (dynamic_cast<const DeletesRefused*>(&error) != nullptr)
                 send_alert(stream_, "deletes_refused", error.message);
         }

@@ -53,19 +53,4 @@ RunCounts run_stream(const Stream& given, const RunRequest& request, SourceSessi
     }
 }
 
-void close_interrupted_runs(int stream_id) {
-    Bookkeeping bookkeeping;
-    if (pg::query("SELECT FROM insync.run AS r WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT "
-                  "IN ('backfill', 'verify', 'profile')",
-                  {std::to_string(stream_id)})
-            .empty())
-        return;
-    pg::query(
-        "UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
-        " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on "
-        "from there'"
-        " WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT IN ('backfill', 'verify', 'profile')",
-        {std::to_string(stream_id)});
-}
-
 }  // namespace insync

@@ -11,7 +11,4 @@ namespace insync {
 RunCounts run_stream(const Stream& stream, const RunRequest& request, SourceSession& session,
                      Transactions& transactions);
 
-// Marks runs of the stream that a crash left behind as failed; the caller holds the stream's lock.
-void close_interrupted_runs(int stream_id);
-
 }  // namespace insync

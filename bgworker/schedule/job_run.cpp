@@ -1,6 +1,7 @@
 // Runs pieces of work; see job_run.hpp.
 #include "bgworker/schedule/job_run.hpp"
 
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/completeness/backfill.hpp"
 #include "bgworker/completeness/recount.hpp"
@@ -39,7 +40,7 @@ void repair(const Stream& stream, Verification& verification, Transactions& tran
     const auto windows = verification.broken_windows();
     transactions.run([&] {
         if (!verification.can_read_again_by_time()) {
-            insert_run(stream, "full", "queued", "request");
+            Runs::insert(stream, "full", "queued", "request");
         } else if (!windows.empty()) {
             queue_jobs(stream, JobKind::backfill, windows, {{"auto", true}}, "retry");
         }

@@ -26,6 +26,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
 #include "bgworker/catalog/outcome.hpp"
+#include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/completeness/maintenance.hpp"
@@ -263,7 +264,7 @@ void Worker::run(const DueStream& due) {
     const bool was_silent = shared::open_breaker(agenda_.server, definition_).has_value();
     try {
         auto stream = transactions_.run([&] {
-            close_interrupted_runs(due.stream_id);
+            Runs::close_interrupted(due.stream_id);
             return load_stream(due.stream_id);
         });
         if (!stream) return;
