@@ -18,6 +18,7 @@ extern "C" {
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/definition/target_choice.hpp"
 #include "bgworker/definition/watermark_check.hpp"
@@ -39,18 +40,7 @@ std::string current_role() {
 }
 
 int insert_stream(const Stream& stream) {
-    Bookkeeping bookkeeping;
-    auto rows = pg::query(
-        "INSERT INTO insync.stream AS s (name, owner, server, source, target_schema, target_table, key, watermark, "
-        "mode, schedule, options,"
-        " source_key, source_key_unique, source_columns, watermark_kind) VALUES ($1, $2, $3, $4, $5, $6, $7::text[], "
-        "$8::text[], $9, $10,"
-        " $11::jsonb, $12::text[], $13::boolean, $14::jsonb, nullif($15, '')) RETURNING s.id",
-        {stream.name, stream.owner, stream.server, stream.source, stream.target_schema, stream.target_table,
-         to_array(stream.key), to_array(stream.watermark), stream.mode, stream.schedule, stream.options.dump(),
-         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
-         to_json(stream.source_columns).dump(), stream.watermark_kind});
-    const int id = std::stoi(*rows.first()[0]);
+    const int id = Streams::insert(stream);
     // Numbers begin again with the extension: what shared memory has of this one is an earlier extension's.
     shared::forget_stream(id);
     return id;
@@ -185,7 +175,7 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
     note_filled_columns(stream, types, existing, {});
     bool home = is_home_database();
     stream.id = insert_stream(stream);
-    record_owner(stream.id);
+    Streams::record_owner(stream.id);
     bind_objects(stream.id);
     if (existing) {
         record_shared_target(stream);

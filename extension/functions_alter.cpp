@@ -21,6 +21,8 @@ extern "C" {
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
 #include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/catalog/streams.hpp"
+#include "bgworker/catalog/watermarks.hpp"
 #include "bgworker/completeness/differences.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/definition/target_choice.hpp"
@@ -138,40 +140,18 @@ bool define_again(Stream& stream, const Changes& changes) {
     return true;
 }
 
-// Whose times were altered begins to count them now: it doesn't make up for those before. In an Spi.
+// Whose times were altered begins to count them now: it doesn't make up for those before.
 void restart_schedules(const Stream& stream, const Stream& before) {
     auto differs = [&](const char* option) { return stream.option(option) != before.option(option); };
     const bool zone = differs("time_zone");
-    if (stream.schedule != before.schedule || zone)
-        pg::query("UPDATE insync.stream AS s SET schedule_since = clock_timestamp() WHERE s.id = $1::integer",
-                  {std::to_string(stream.id)});
+    if (stream.schedule != before.schedule || zone) Streams::restart_schedule(stream.id);
     if (stream.has_option("verify_schedule") && (zone || differs("verify_schedule")))
-        pg::query(
-            "INSERT INTO insync.watermark AS w (stream_id, verify_planned_at) VALUES ($1::integer, clock_timestamp()) "
-            "ON "
-            "CONFLICT (stream_id) DO UPDATE SET verify_planned_at = excluded.verify_planned_at",
-            {std::to_string(stream.id)});
+        Watermarks::note_planned(stream.id, Watermarks::Planned::verification);
 }
 
 void save(const Stream& stream, const Stream& before, const std::string& new_name) {
-    Bookkeeping bookkeeping;
-    const std::string id = std::to_string(stream.id);
-    pg::query(
-        "UPDATE insync.stream AS s SET name = $2, owner = $3, schedule = $4, options = $5::jsonb, mode = $6, server = "
-        "$7, source = $8, target_schema = $9, target_table = $10, key = $11::text[], watermark = $12::text[], "
-        "source_key "
-        "= $13::text[], source_key_unique = $14::boolean, source_columns = $15::jsonb, watermark_kind = nullif($16, "
-        "'') "
-        "WHERE s.id = $1::integer",
-        {id, new_name, stream.owner, stream.schedule, stream.options.dump(), stream.mode, stream.server, stream.source,
-         stream.target_schema, stream.target_table, to_array(stream.key), to_array(stream.watermark),
-         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
-         to_json(stream.source_columns).dump(), stream.watermark_kind});
+    Streams::update(stream, new_name);
     restart_schedules(stream, before);
-    if (new_name == stream.name) return;
-    for (const char* table : {"error", "run"})
-        pg::query(std::string("UPDATE insync.") + table + " AS x SET stream = $2 WHERE x.stream_id = $1::integer",
-                  {id, new_name});
 }
 
 // What was counted and verified is about another table, or another source.
@@ -224,7 +204,7 @@ void settle_position(const Stream& before, const Stream& now, const Changes& cha
         forget_origins(now.id);
     }
     if (!lost.empty() || changes.reread) {
-        reset_position(now.id);
+        Watermarks::reset(now.id);
         if (has_read && !changes.reread)
             notice("stream \"" + now.name + "\" reads all of its source again, as its " + lost + " has changed",
                    target_changed ? "The rows that it has written to the target of before stay there." : "");
@@ -297,7 +277,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         forget_failures(stream.id, stream.schedule.has_value());
         stream.name = new_name;
         if (members.contains("schedule")) tell_how_it_runs(stream);
-        if (changes.owner) record_owner(stream.id);
+        if (changes.owner) Streams::record_owner(stream.id);
         if (target_changed) {
             rebind_objects(stream.id);
             if (made) record_created_target(stream.id);

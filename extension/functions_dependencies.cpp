@@ -16,6 +16,7 @@ extern "C" {
 
 #include "bgworker/catalog/dependencies.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/pg/function_call.hpp"
 #include "bgworker/shmem/wake_at_commit.hpp"
@@ -58,7 +59,7 @@ void follow_drops(const Node* statement) {
     if (!streams.empty() && !cascades(statement)) refuse_drop(streams);
     for (const auto& stream : streams) {
         notice("drop cascades to " + shown(stream));
-        forget_stream(stream.id);
+        Streams::forget(stream.id);
     }
     for (const auto& stream : record_dropped_targets()) {
         if (is_dropping(stream.id)) continue;

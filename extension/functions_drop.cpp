@@ -8,6 +8,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/dependencies.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/pg/function_call.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/target/owned_rows.hpp"
@@ -60,16 +61,6 @@ bool is_dropping(int stream_id) {
     return dropping == stream_id;
 }
 
-void forget_stream(int stream_id) {
-    Bookkeeping bookkeeping;
-    const std::string id = std::to_string(stream_id);
-    // First with its runs, which waits for a batch that is being committed: what that leaves is seen below.
-    pg::query("DELETE FROM insync.stream AS s WHERE s.id = $1::integer", {id});
-    for (const char* table :
-         {"watermark", "error", "mended", "ledger", "slice", "job", "difference", "dependency", "origin"})
-        pg::query(std::string("DELETE FROM insync.") + table + " AS x WHERE x.stream_id = $1::integer", {id});
-}
-
 }  // namespace insync
 
 using namespace insync;
@@ -82,7 +73,7 @@ Datum sync_drop(PG_FUNCTION_ARGS) {
         begin_change("sync_drop()");
         Stream stream = load_stream(required_text(fcinfo, 0, "name"));
         if (PG_GETARG_BOOL(1)) drop_target(stream);
-        forget_stream(stream.id);
+        Streams::forget(stream.id);
         return Datum(0);
     });
 }

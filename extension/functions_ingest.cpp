@@ -20,6 +20,7 @@ extern "C" {
 #include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/options/near_miss.hpp"
 #include "bgworker/pg/function_call.hpp"
@@ -376,7 +377,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
         Records records(stream, std::move(text));
         Applier applier(stream, records.columns(), load_state(stream.id).has_errors);
         applier.heed_versions();  // senders deliver late, and again
-        if (applier.columns_changed()) save_source_columns(stream.id, applier.columns());
+        if (applier.columns_changed()) Streams::save_source_columns(stream.id, applier.columns());
         RunCounts counts;
         std::int64_t run_id = 0;
         auto run = [&] {

@@ -23,6 +23,8 @@ extern "C" {
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
+#include "bgworker/catalog/streams.hpp"
+#include "bgworker/catalog/watermarks.hpp"
 #include "bgworker/definition/watermark_check.hpp"
 #include "bgworker/pg/function_call.hpp"
 #include "bgworker/run/run.hpp"
@@ -55,18 +57,8 @@ void check_mode(const Stream& stream, const std::string& mode) {
 
 std::vector<std::string> set_paused(const std::string& pattern, bool paused) {
     auto names = chosen_streams(pattern, Access::operate);
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.stream AS s SET paused = $2::boolean, schedule_since = CASE WHEN $2::boolean THEN "
-        "s.schedule_since ELSE clock_timestamp() END WHERE s.name = ANY ($1::text[]) AND s.paused <> $2::boolean",
-        {to_array(names), paused ? "true" : "false"});
+    Streams::set_paused(names, paused);
     return names;
-}
-
-// Streams that stood still because this is a copy don't make up for what lies before.
-void start_schedules_now() {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.stream AS s SET schedule_since = clock_timestamp()");
 }
 
 // A foreground run that is ended with its session must not look as if it ran on.
@@ -257,9 +249,10 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
                                 "only the owner of pg_insync may let a copy of a database run its streams");
             }
             settle_home_database();
-            start_schedules_now();
+            Streams::restart_schedules();  // those that stood still, as this is a copy, don't make up for what lies
+                                           // before
         }
-        if (may_adopt) adopt_streams(another_system);
+        if (may_adopt) Streams::adopt(another_system);
         if (may_adopt) bind_objects();
         for (const auto& name : set_paused(required_text(fcinfo, 0, "pattern"), false)) {
             Stream stream = load_stream(name, Access::operate);
@@ -289,7 +282,7 @@ Datum sync_reset(PG_FUNCTION_ARGS) {
             forget_origins(stream.id);
         }
         rebind_target(stream.id);
-        reset_position(stream.id, watermark);
+        Watermarks::reset(stream.id, watermark);
         forget_failures(stream.id, false);
         return Datum(0);
     });

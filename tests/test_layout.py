@@ -85,6 +85,19 @@ def test_the_check_names_an_include_that_goes_back(path, include):
     assert path in found and include in found
 
 
+def test_each_table_is_written_in_one_place():
+    """Who may change a slice, a run, a stream? The class of its table. Of insync.watermark there are two: of positions and
+    of outcomes."""
+    writers = {}
+    for path in sources():
+        for table in re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM) insync\.([a-z_]+)", path.read_text()):
+            writers.setdefault(table, set()).add(path.name)
+    assert {"run", "slice", "stream", "error", "job", "ledger", "watermark", "difference", "origin", "dependency"} <= writers.keys()
+    assert writers.pop("watermark") == {"watermarks.cpp", "outcome.cpp"}
+    several = {table: files for table, files in writers.items() if len(files) > 1}
+    assert not several, several
+
+
 def test_files_are_short():
     """One concept a file; what is longer than this has two."""
     long = {str(path.relative_to(CHECKOUT)): count for path in sources() if (count := path.read_text().count("\n")) > MOST_LINES}

@@ -14,6 +14,7 @@ extern "C" {
 #include "bgworker/apply/applier.hpp"
 #include "bgworker/apply/copy_batch.hpp"
 #include "bgworker/apply/merge_counter.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/shmem/agenda.hpp"
 #include "bgworker/shmem/shared_state.hpp"
@@ -123,7 +124,7 @@ void Applier::forget_writes() {
 }
 
 void Applier::save_names() {
-    if (!filled_columns_.is_null()) save_filled_columns(stream_.id, filled_columns_);
+    if (!filled_columns_.is_null()) Streams::save_target_columns(stream_.id, filled_columns_);
     filled_columns_ = nullptr;
 }
 

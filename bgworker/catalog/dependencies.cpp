@@ -6,6 +6,7 @@ extern "C" {
 }
 
 #include "bgworker/catalog/catalog_scope.hpp"
+#include "bgworker/catalog/streams.hpp"
 
 namespace insync {
 
@@ -125,17 +126,7 @@ void require_same_target(const Stream& stream, bool starts_over) {
 }
 
 bool follow_renames() {
-    Bookkeeping bookkeeping;
-    return pg::query(
-               "UPDATE insync.stream AS s SET server = x.server, target_schema = x.target_schema, target_table = "
-               "x.target_table FROM (SELECT o.id, coalesce(f.srvname, o.server) AS server, coalesce(n.nspname, "
-               "o.target_schema) AS target_schema, coalesce(t.relname, o.target_table) AS target_table"
-               " FROM insync.stream AS o JOIN insync.dependency AS d ON d.stream_id = o.id AND d.system_identifier = $1"
-               " LEFT JOIN pg_foreign_server AS f ON f.oid = d.server_oid LEFT JOIN pg_class AS t ON t.oid = "
-               "d.target_oid LEFT JOIN pg_namespace AS n ON n.oid = t.relnamespace) AS x WHERE x.id = s.id AND"
-               " (x.server <> s.server OR x.target_schema <> s.target_schema OR x.target_table <> s.target_table)",
-               {this_system()})
-               .processed > 0;
+    return Streams::follow_renames(this_system());
 }
 
 std::vector<DependentStream> streams_of_dropped_servers() {

@@ -10,6 +10,7 @@ extern "C" {
 
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/clock/back_off.hpp"
 #include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/schedule.hpp"
@@ -177,9 +178,7 @@ void settle_clock() {
     pg::query("UPDATE insync.watermark AS w SET " + settled +
               " WHERE w.stream_id IN (SELECT x.stream_id FROM insync.watermark AS x WHERE " + is_ahead +
               " FOR UPDATE SKIP LOCKED)");
-    pg::query(
-        "UPDATE insync.stream AS s SET schedule_since = clock_timestamp() WHERE s.id IN (SELECT x.id FROM "
-        "insync.stream AS x WHERE x.schedule_since > clock_timestamp() FOR UPDATE SKIP LOCKED)");
+    Streams::settle_clock();
 }
 
 Holds::Holds() {

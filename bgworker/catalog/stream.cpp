@@ -86,22 +86,6 @@ bool can_read_changes(const Stream& stream) {
     return parent.is_object() && (parent.contains("watermark") || parent.contains("response_watermark"));
 }
 
-void record_owner(int stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner AND s.id = "
-        "$1::integer",
-        {std::to_string(stream_id)});
-}
-
-void adopt_streams(bool from_another_system) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.stream AS s SET owner_id = r.oid FROM pg_roles AS r WHERE r.rolname = s.owner"
-        " AND s.owner_id <> r.oid AND (s.owner_id = 0 OR $1::boolean)",
-        {from_another_system ? "true" : "false"});
-}
-
 bool is_owner(const Stream& stream) {
     Oid caller = GetUserId();
     return pg::call([&] {
@@ -222,43 +206,6 @@ StreamState load_state(int stream_id) {
     if (row[4]) state.last_run_us = std::stoll(*row[4]);
     state.last_run_succeeded = row[5] == "t";
     return state;
-}
-
-void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns) {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.stream AS s SET source_columns = $2::jsonb WHERE s.id = $1::integer",
-              {std::to_string(stream_id), to_json(columns).dump()});
-}
-
-void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, nullif($3, "
-        "''))"
-        " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position,"
-        " watermark = coalesce(excluded.watermark, w.watermark), updated_at = clock_timestamp()",
-        {std::to_string(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
-}
-
-void reset_position(int stream_id, const std::optional<std::string>& watermark) {
-    Bookkeeping bookkeeping;
-    nlohmann::json position;
-    if (watermark) position = {{"phase", "changes"}, {"watermark", *watermark}, {"key", nlohmann::json::array()}};
-    pg::query(
-        "INSERT INTO insync.watermark AS w (stream_id, position, watermark) VALUES ($1::integer, $2::jsonb, $3)"
-        // Reading everything again doesn't show what was deleted meanwhile: a feed of deletes goes on where it was.
-        " ON CONFLICT (stream_id) DO UPDATE SET position = CASE WHEN w.position ? 'deletes'"
-        " THEN coalesce(excluded.position, '{}') || jsonb_build_object('deletes', w.position -> 'deletes')"
-        " ELSE excluded.position END, watermark = excluded.watermark, updated_at = clock_timestamp()",
-        {std::to_string(stream_id), position.is_null() ? pg::Value() : pg::Value(position.dump()), watermark});
-}
-
-void record_reconciled(int stream_id) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "INSERT INTO insync.watermark AS w (stream_id, reconciled_at) VALUES ($1::integer, clock_timestamp())"
-        " ON CONFLICT (stream_id) DO UPDATE SET reconciled_at = excluded.reconciled_at",
-        {std::to_string(stream_id)});
 }
 
 std::string to_array(const std::vector<std::string>& items) {

@@ -47,11 +47,6 @@ bool can_read_changes(const Stream& stream);
 // name.
 inline constexpr const char* join_owner =
     "LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = s.owner AND r.oid = s.owner_id";
-// The role that has the owner's name now is the owner of the stream.
-void record_owner(int stream_id);
-// The same of all streams where roles have other numbers than where this copy came from, else of those that come
-// without one, from a dump of 0.1.
-void adopt_streams(bool from_another_system);
 
 // Has the current role the rights of the stream's owner? An ownerless stream is the superusers'.
 bool is_owner(const Stream& stream);
@@ -88,14 +83,6 @@ struct StreamState {
     bool has_errors = false;  // rows of the stream stand in insync.error
 };
 StreamState load_state(int stream_id);
-
-// Bookkeeping statements; each needs a transaction and makes its own Spi.
-void save_source_columns(int stream_id, const std::vector<SourceColumn>& columns);
-void save_position(int stream_id, const nlohmann::json& position, const std::string& watermark);
-// The next run reads everything again, or from this watermark on. Rejected rows and history stay.
-void reset_position(int stream_id, const std::optional<std::string>& watermark = std::nullopt);
-// The stream was read in full: its option reconcile counts from here.
-void record_reconciled(int stream_id);
 
 // PostgreSQL arrays of text as parameters and back.
 std::string to_array(const std::vector<std::string>& items);

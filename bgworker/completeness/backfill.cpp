@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/notify.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
@@ -103,7 +104,7 @@ void Backfill::use_columns(const nlohmann::json& frame) {
             applier_->limit_deletes(target_window_);
             if (deletes_) applier_->collect_keys(Applier::Covers::part);
         }
-        if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
+        if (applier_->columns_changed()) Streams::save_source_columns(stream_.id, applier_->columns());
     });
 }
 

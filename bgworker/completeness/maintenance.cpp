@@ -10,6 +10,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/catalog/outcome.hpp"
+#include "bgworker/catalog/watermarks.hpp"
 #include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/schedule.hpp"
 #include "bgworker/clock/zone_name.hpp"
@@ -128,14 +129,7 @@ void plan_upkeep(const Upkeep& upkeep) {
     const auto stream = load_stream(upkeep.stream_id);
     if (!stream) return;
     const bool verifies = upkeep.kind == Upkeep::Kind::verify;
-    {
-        Bookkeeping bookkeeping;
-        const std::string column = verifies ? "verify_planned_at" : "repair_planned_at";
-        pg::query("INSERT INTO insync.watermark AS w (stream_id, " + column +
-                      ") VALUES ($1::integer, clock_timestamp()) ON CONFLICT (stream_id) DO UPDATE SET " + column +
-                      " = excluded." + column,
-                  {std::to_string(stream->id)});
-    }
+    Watermarks::note_planned(stream->id, verifies ? Watermarks::Planned::verification : Watermarks::Planned::repair);
     if (verifies) {
         plan_verification(*stream);
     } else {

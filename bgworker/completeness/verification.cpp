@@ -11,6 +11,7 @@ extern "C" {
 #include "bgworker/apply/key_only_rows.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/completeness/differences.hpp"
 #include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slices.hpp"
@@ -82,7 +83,7 @@ Verification::Verification(const Stream& stream, SliceWindow window, Depth depth
                   applier_->collect_keys(Applier::Covers::part);
                   applier_->count_source_slices();
               }
-              if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
+              if (applier_->columns_changed()) Streams::save_source_columns(stream_.id, applier_->columns());
               if (moving_) applier_->ignore_moving(moving_->from, moving_->pg_type);
           });
       }) {}

@@ -3,27 +3,13 @@
 #include "bgworker/apply/key_only_rows.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/job.hpp"
+#include "bgworker/catalog/streams.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/ledger/ledger.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/shmem/wake_at_commit.hpp"
 
 namespace insync {
-
-namespace {
-
-void save_definition(const Stream& stream) {
-    Bookkeeping bookkeeping;
-    pg::query(
-        "UPDATE insync.stream AS s SET key = $2::text[], watermark = $3::text[], mode = $4, source_key = $5::text[],"
-        " source_key_unique = $6::boolean, source_columns = $7::jsonb, watermark_kind = nullif($8, '')"
-        " WHERE s.id = $1::integer",
-        {std::to_string(stream.id), to_array(stream.key), to_array(stream.watermark), stream.mode,
-         to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
-         to_json(stream.source_columns).dump(), stream.watermark_kind});
-}
-
-}  // namespace
 
 bool is_described(const Stream& stream) {
     return !stream.source_columns.empty();
@@ -51,7 +37,7 @@ void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& tra
         complete_stream(stream, description, target, stream.option("mode"));
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
         note_filled_columns(stream, check_expressions(stream), target, {});
-        save_definition(stream);
+        Streams::save_description(stream);
         const bool uncounted = settle_ledger(stream);
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);

@@ -17,6 +17,8 @@ extern "C" {
 #include "bgworker/catalog/remake.hpp"
 #include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/server.hpp"
+#include "bgworker/catalog/streams.hpp"
+#include "bgworker/catalog/watermarks.hpp"
 #include "bgworker/clock/durations.hpp"
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/ledger/ledger_choice.hpp"
@@ -237,7 +239,7 @@ void Run::use_columns(RowKind kind) {
             applier_.emplace(stream_, reader_.columns(), state_.has_errors, kind);
             if (compares_keys_) applier_->collect_keys();
         }
-        if (applier_->columns_changed()) save_source_columns(stream_.id, applier_->columns());
+        if (applier_->columns_changed()) Streams::save_source_columns(stream_.id, applier_->columns());
     });
     if (!applier_->added_columns().empty()) tell_added_columns();
 }
@@ -322,7 +324,7 @@ RunCounts Run::apply_once(const Batch& batch) {
     if (counts.wrote() || moved) {
         record_start();
         Runs::save_progress(run_id_, total);
-        if (moved) save_position(stream_.id, batch.position, batch.watermark);
+        if (moved) Watermarks::save(stream_.id, batch.position, batch.watermark);
     }
     return total;
 }
@@ -393,7 +395,7 @@ void Run::finish() {
         });
     }
     if ((mode_ == "full" || mode_ == "keys") && stream_.has_option("reconcile"))
-        in_transaction([&] { record_reconciled(stream_.id); });
+        in_transaction([&] { Watermarks::note_reconciled(stream_.id); });
     std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {
         live.state = LiveState::idle;
@@ -413,7 +415,7 @@ void Run::save_feed_position() {
     if (saves_position_ || deletes == reached_.end() || !position_.is_object() || applier_->unreadable_rows() > 0)
         return;
     position_["deletes"] = *deletes;
-    save_position(stream_.id, position_, state_.watermark.value_or(""));
+    Watermarks::save(stream_.id, position_, state_.watermark.value_or(""));
 }
 
 std::string Run::closing_message() const {

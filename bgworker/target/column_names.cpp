@@ -60,12 +60,6 @@ nlohmann::json known_filled_columns(int stream_id) {
     return nlohmann::json::parse(*found.first()[0]);
 }
 
-void save_filled_columns(int stream_id, const nlohmann::json& filled) {
-    Bookkeeping bookkeeping;
-    pg::query("UPDATE insync.stream AS s SET target_columns = $2::jsonb WHERE s.id = $1::integer",
-              {std::to_string(stream_id), filled.dump()});
-}
-
 void require_names(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target,
                    const nlohmann::json& known) {
     // Of a table that was made anew, as from a dump, the numbers say nothing.

@@ -18,7 +18,6 @@ namespace insync {
 nlohmann::json filled_columns(const Target& target, const ApplyShape& shape);
 // As it was last kept; null: never.
 nlohmann::json known_filled_columns(int stream_id);
-void save_filled_columns(int stream_id, const nlohmann::json& filled);
 
 // Throws where a column that was filled has another name now, which the stream's options don't have.
 void require_names(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target,
