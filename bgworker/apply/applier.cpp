@@ -75,7 +75,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     finds_moved_ = !has_moves(shape_) || insync::finds_moved(*target, shape_);
     filled_columns_ = filled_columns(*target, shape_);
     if (filled_columns_ == filled) filled_columns_ = nullptr;
-    count_slices(*target);
+    slices_.use(*target);
     // Plain INSERT knows no deletes: with an operation column, a later batch may delete what an earlier one inserted.
     if (first) {
         const bool is_empty = *pg::query("SELECT NOT EXISTS (SELECT FROM " + shape_.target + ")").first()[0] == "t";
@@ -84,7 +84,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     }
     if (kind != RowKind::whole) keep_keys();
     find_key_fields();
-    may_copy_ = !counts_source_;
+    may_copy_ = !slices_.counts_source();
     forget_writes();
     check_.reset(), keys_.reset(), misfits_.reset(), origin_rows_.reset(), held_rows_.reset(), filtered_.reset();
     column_checks_.clear();
@@ -164,7 +164,7 @@ void Applier::check() {
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
 bool Applier::copy(const Batch& batch, RunCounts& counts) {
-    if (batch.rows() == 0 || !may_copy_ || has_screens() || compares_slices_ || !target_is_empty_ ||
+    if (batch.rows() == 0 || !may_copy_ || has_screens() || slices_.compares() || !target_is_empty_ ||
         order_ != RowOrder::by_key || seen_ || rejects_.has_errors() || !batch.rejects.empty())
         return false;
     if (!has_planned_) {
@@ -191,7 +191,7 @@ bool Applier::copy(const Batch& batch, RunCounts& counts) {
         subtransaction.commit();
         may_copy_ = copied.has_value();
         counts.inserted += copied.value_or(0);
-        if (may_copy_) count_copied(batch);
+        if (may_copy_) slices_.count_copied(batch);
         return may_copy_;
     } catch (const pg::Error& error) {
         if (error.is_interrupt() || error.is_transient()) throw;
@@ -228,21 +228,19 @@ void Applier::write(RunCounts& counts) {
 
 std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
     RunCounts written;
-    const SliceChanges before = slices_, source_before = batch_source_slices_;
+    SliceCounting::Counts before = slices_.counts();
     const std::int64_t leaving_before = leaving_;
     pg::Subtransaction subtransaction;
     try {
         count_leaving();
         TriggersAsOwner triggers(owner_settings());
-        begin_counting();
+        slices_.begin();
         write(written);
-        end_counting();
-        count_source();
+        slices_.end();
+        slices_.count_source();
         subtransaction.commit();
     } catch (const pg::Error& error) {
-        cancel_counting();
-        slices_ = before;
-        batch_source_slices_ = source_before;
+        slices_.go_back(std::move(before));
         leaving_ = leaving_before;
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
@@ -260,10 +258,9 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.batches = 1;
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
-    slices_.clear(), batch_source_slices_.clear(), new_origins_.clear();
+    new_origins_.clear();
     leaving_ = 0;
-    forget_emptied();
-    batch_rows_ = batch.rows();
+    slices_.begin_batch(batch.rows());
     std::vector<std::size_t> rows(batch.rows());
     std::iota(rows.begin(), rows.end(), 0);
     std::vector<RowReject> rejects;
@@ -314,7 +311,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     guard_leaving();
     check_visible(counts.inserted);
     save_names();
-    add_slices(batch.watermark, counts.deleted);
+    slices_.save(batch.watermark, counts.deleted);
     batch_ = {counts.rows_read, static_cast<std::int64_t>(rejects.size() + batch.rejects.size()),
               stream_.compares_whole_rows() ? 0 : static_cast<std::int64_t>(batch.rejects.size()), counts.inserted,
               counts.updated};
@@ -358,9 +355,7 @@ std::int64_t Applier::keep_rejects(const Batch& batch, const std::function<std::
 }
 
 void Applier::committed() {
-    has_begun_ = true;
-    if (needs_profile_) shared::make_due(MyDatabaseId, InvalidOid, GetCurrentTimestamp());
-    needs_profile_ = false;
+    slices_.committed();
     was_empty_ = was_empty_ && !is_visible_;
     last_order_ = std::move(next_order_);
     total_.rows += batch_.rows;
@@ -370,7 +365,6 @@ void Applier::committed() {
     total_.updated += batch_.updated;
     left_ += leaving_;
     leaving_ = 0;
-    for (const auto& [bucket, rows] : batch_source_slices_) source_slices_[bucket] += rows;
     batch_ = {};
 }
 

@@ -15,10 +15,10 @@
 #include "bgworker/apply/difference.hpp"
 #include "bgworker/apply/key_set.hpp"
 #include "bgworker/apply/rejects.hpp"
+#include "bgworker/apply/slice_counting.hpp"
 #include "bgworker/batch/batch_relation.hpp"
 #include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream.hpp"
-#include "bgworker/ledger/ledger.hpp"
 #include "bgworker/options/values.hpp"
 #include "bgworker/pg/trigger_settings.hpp"
 #include "bgworker/protocol/batch.hpp"
@@ -100,12 +100,15 @@ class Applier {
     // The rows that vanished, and stay as the target refuses to delete them.
     std::int64_t refused_deletes() const { return refused_deletes_; }
     // The rows of each batch are counted by slice from now on, as the source has them: for a read of whole slices.
-    void count_source_slices();
+    void count_source_slices() {
+        slices_.count_source_slices();
+        may_copy_ = false;
+    }
     // Their counts in the batches that have committed; of rejected rows nobody knows the slice.
-    const SliceChanges& source_slices() const { return source_slices_; }
+    const SliceChanges& source_slices() const { return slices_.source_slices(); }
     // The stream's living rows in the target by slice, of those that the condition (SQL over t) selects; nothing where
     // they can't be told from others'.
-    std::optional<SliceChanges> held_slices(const std::string& condition) const;
+    std::optional<SliceChanges> held_slices(const std::string& condition) const { return slices_.held(condition); }
     // Only target rows in this stretch of slices can vanish; SQL over t.
     void limit_deletes(std::string condition) { delete_window_ = std::move(condition); }
     // The source's keys, in the order of the stream's, of the target rows that no batch had; nothing where the target's
@@ -203,16 +206,6 @@ class Applier {
     void count_leaving();
     void guard_leaving();
     std::string delete_scope() const;
-    void count_slices(const Target& target);
-    void forget_emptied();
-    bool has_rows() const;
-    void begin_counting();
-    void end_counting();
-    void cancel_counting();
-    void count_copied(const Batch& batch);
-    void count_matches(std::int64_t sign);
-    void count_source();
-    std::string bucket_for(const char* alias) const;
     std::vector<std::size_t> convertible_rows(const Batch& batch);
     void check_limit(std::int64_t rejects, std::int64_t rows, const std::string& first) const;
     void name_operations(const Batch& batch, std::vector<RowReject>& rejects);
@@ -232,16 +225,13 @@ class Applier {
     void write_listed(Unseen which, std::int64_t first, std::int64_t last, std::int64_t& written, Refusals& refused);
     std::int64_t known_refusals() const;
     std::int64_t reject_deletes(const Refusals& refused, const std::function<std::int64_t()>& run_id);
-    std::int64_t write_noting(const std::string& statement, std::int64_t sign);
-    void count_all(std::int64_t sign);
-    // `deleted`: rows that the batch deleted; nothing where all that left a slice were.
-    void add_slices(const std::string& watermark, std::optional<std::int64_t> deleted = std::nullopt);
 
     const Stream& stream_;
     std::vector<SourceColumn> columns_;        // of the batch
     std::vector<SourceColumn> whole_columns_;  // of the source, as last seen
     RowKind kind_ = RowKind::whole;
     ApplyShape shape_;
+    SliceCounting slices_{stream_, shape_, columns_, whole_columns_};
     Rejects rejects_;
     std::vector<RowReject> too_many_;
     std::vector<SourceReject> too_many_deletes_;
@@ -272,22 +262,6 @@ class Applier {
     std::vector<std::unique_ptr<pg::Plan>> column_checks_;
     std::unique_ptr<SeenKeys> seen_, listed_;
     Covers covers_ = Covers::everything;
-    // What the present batch did to the ledger's slices. The statement notes it, unless somebody else has a say in what
-    // becomes of a row: then the target's rows are counted before and after it.
-    std::optional<Ledger> ledger_;
-    std::unique_ptr<SliceNotes> notes_;
-    std::unique_ptr<pg::Plan> matches_;
-    bool compares_slices_ = false;
-    bool needs_profile_ = false;  // rows that committed are in no ledger
-    bool has_begun_ = false;      // a batch of this run has committed: what the ledger has is in the target
-    std::string bucket_;          // SQL over t
-    std::string bucket_type_;
-    std::size_t batch_rows_ = 0;
-    SliceChanges slices_;
-    // What a read of whole slices found at the source.
-    bool counts_source_ = false;
-    std::unique_ptr<pg::Plan> source_counts_;
-    SliceChanges source_slices_, batch_source_slices_;
     std::string delete_window_;
     // Of rows that can't be read, where whole rows are compared: what tells them apart, as two SQL arrays without
     // braces.

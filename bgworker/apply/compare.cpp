@@ -50,18 +50,16 @@ std::vector<Difference> Applier::compare(const Batch& batch, bool only_keys) {
     std::vector<Difference> found;
     if (rows.empty()) return found;
     BatchRelation relation(batch, columns_, descriptor_, rows, nullptr);
-    const std::string bucket = ledger_ ? bucket_number(bucket_for("s")) : "0";
-    const std::string held_bucket = ledger_ ? bucket_number(bucket_) : "0";
-    for (const auto& row : pg::query(differences_statement(shape_, bucket, held_bucket, only_keys)).rows) {
+    const std::string differing = differences_statement(shape_, slices_.number_for("s"), slices_.number(), only_keys);
+    for (const auto& row : pg::query(differing).rows) {
         const auto kind = *row[1] == "missing" ? Difference::Kind::missing
                           : *row[1] == "extra" ? Difference::Kind::extra
                                                : Difference::Kind::changed;
         found.push_back({kind, std::stoll(*row[0]), *row[2]});
     }
     seen_->add(plan(keys_, keys_statement(shape_)));
-    batch_source_slices_.clear();
-    count_source();
-    for (const auto& [slice, count] : batch_source_slices_) source_slices_[slice] += count;
+    slices_.count_source();
+    slices_.keep_source();
     return found;
 }
 
@@ -79,7 +77,7 @@ Applier::Vanished Applier::list_vanished(std::size_t most) {
     const pg::OwnerScope scope(stream_.owner_oid);
     seen_->register_relation(seen_relation_name);
     Vanished found;
-    const std::string rows = vanished_rows_statement(shape_, delete_scope(), ledger_ ? bucket_number(bucket_) : "0");
+    const std::string rows = vanished_rows_statement(shape_, delete_scope(), slices_.number());
     for (const auto& row : pg::query(rows + " LIMIT " + std::to_string(most + 1)).rows)
         found.rows.push_back({Difference::Kind::extra, std::stoll(*row[0]), *row[1]});
     found.is_cut = found.rows.size() > most;

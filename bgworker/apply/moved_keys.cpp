@@ -34,9 +34,9 @@ std::int64_t Applier::count_buckets(const pg::Rows& rows) {
     for (const auto& row : rows.rows) {
         const std::int64_t count = std::stoll(*row[3]);
         total += count;
-        if (!notes_) continue;
-        if (row[1] == "t") slices_[std::stoll(*row[0])] -= count;
-        if (row[2]) slices_[std::stoll(*row[2])] += count;
+        if (!slices_.notes()) continue;
+        if (row[1] == "t") slices_.add(std::stoll(*row[0]), -count);
+        if (row[2]) slices_.add(std::stoll(*row[2]), count);
     }
     return total;
 }
@@ -45,7 +45,7 @@ void Applier::move_rows(RunCounts& counts) {
     if (!has_moves(shape_)) return;
     // Where no index begins with the source's key, only scans find the rows.
     const pg::PlanChoice plans(pg::Plans::scans);
-    const std::string bucket = notes_ ? bucket_ : "'-infinity'::timestamp";
+    const std::string bucket = slices_.noted_bucket();
     counts.updated += count_buckets(plan(moves_, move_statement(shape_, bucket, bucket_number)).fetch());
     if (shape_.delete_condition.empty() || shape_.deletes == DeleteMode::ignore) return;
     counts.deleted += count_buckets(plan(withdrawals_, withdraw_statement(shape_, bucket, bucket_number)).fetch());

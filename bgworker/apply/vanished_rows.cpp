@@ -88,15 +88,15 @@ std::unique_ptr<SeenKeys> Applier::list_rows(Unseen which, const std::string& sc
 }
 
 std::optional<pg::Error> Applier::try_unseen(Unseen which, const std::string& statement, std::int64_t& written) {
-    const SliceChanges before = slices_;
+    SliceCounting::Counts before = slices_.counts();
     pg::Subtransaction subtransaction;
     try {
-        const std::int64_t count = write_noting(statement, which == Unseen::vanished ? -1 : 1);
+        const std::int64_t count = slices_.write(statement, which == Unseen::vanished ? -1 : 1);
         subtransaction.commit();
         written += count;
         return std::nullopt;
     } catch (const pg::Error& error) {
-        slices_ = before;
+        slices_.go_back(std::move(before));
         if (!error.is_data_fault()) throw;
         subtransaction.rollback();
         return error;
@@ -123,7 +123,7 @@ std::int64_t Applier::write_unseen(Unseen which, const std::string& scope, bool 
     pg::query(pg::nothing_deferred);
     TriggersAsOwner triggers(owner_settings());
     std::int64_t written = 0;
-    count_all(-1);
+    slices_.begin_all();
     const std::string all =
         which == Unseen::vanished ? delete_vanished_statement(shape_, scope) : revive_seen_statement(shape_, scope);
     if (lists || try_unseen(which, all, written)) {
@@ -132,9 +132,8 @@ std::int64_t Applier::write_unseen(Unseen which, const std::string& scope, bool 
         write_listed(which, 1, listed_->count(), written, refused);
         if (auto failure = try_unseen(which, keyless_statement(shape_, which, scope), written)) throw *failure;
     }
-    count_all(1);
-    std::erase_if(slices_, [](const auto& slice) { return slice.second == 0; });
-    if (ledger_) add_slices("");
+    slices_.end_all();
+    if (slices_.has_ledger()) slices_.save("");
     return written;
 }
 
@@ -235,15 +234,14 @@ RunCounts Applier::delete_by_key(const std::string& records, const std::function
     pg::query(pg::nothing_deferred);
     TriggersAsOwner triggers(owner_settings());
     Refusals refused;
-    count_all(-1);
+    slices_.begin_all();
     pg::Plan rows(list_by_key_statement(shape_, delete_scope(), records));
     listed_ = std::make_unique<SeenKeys>(rows);
     listed_->add(rows);
     listed_->register_relation(listed_relation_name);
     write_listed(Unseen::vanished, 1, listed_->count(), counts.deleted, refused);
-    count_all(1);
-    std::erase_if(slices_, [](const auto& slice) { return slice.second == 0; });
-    if (ledger_) add_slices("");
+    slices_.end_all();
+    if (slices_.has_ledger()) slices_.save("");
     counts.rejected = reject_deletes(refused, run_id);
     return counts;
 }

@@ -1,4 +1,6 @@
-// Counts what batches do to the ledger's slices; see applier.hpp and ledger.hpp.
+// Counts by slice; see slice_counting.hpp.
+#include "bgworker/apply/slice_counting.hpp"
+
 #include <algorithm>
 
 extern "C" {
@@ -7,13 +9,13 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
-#include "bgworker/apply/applier.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/protocol/wire.hpp"
+#include "bgworker/shmem/agenda.hpp"
 #include "bgworker/target/owned_rows.hpp"
 
 namespace insync {
@@ -42,17 +44,16 @@ Datum datum_of(Transport transport, const Field& field) {
 
 }  // namespace
 
-// From here on batches are counted, if the stream has a ledger.
-void Applier::count_slices(const Target& target) {
+void SliceCounting::use(const Target& target) {
     notes_.reset(), matches_.reset(), source_counts_.reset();
-    compares_slices_ = false;
+    compares_ = false;
     ledger_ = Ledgers::load(stream_.id);
     if (!ledger_) return;
     const TargetColumn* column = target.find(ledger_->column);
     const bool is_filled = std::any_of(shape_.columns.begin(), shape_.columns.end(),
                                        [&](const MappedColumn& item) { return item.plain_name == ledger_->column; });
     const Oid type = column != nullptr ? slice_type(*column) : InvalidOid;
-    if (!OidIsValid(type) || !is_filled || counting_rule(*ledger_, target, shape_, whole_columns_) != ledger_->rule) {
+    if (!OidIsValid(type) || !is_filled || counting_rule(*ledger_, target, shape_, source_) != ledger_->rule) {
         Ledgers::distrust(stream_.id);
         ledger_.reset();
         return;
@@ -60,19 +61,19 @@ void Applier::count_slices(const Target& target) {
     const std::string quoted = pg::quote_identifier(column->name);
     bucket_type_ = column->base_type;
     bucket_ = bucket_for("t");
-    compares_slices_ = others_have_a_say(stream_, target);
-    if (compares_slices_) return;
+    compares_ = others_have_a_say(stream_, target);
+    if (compares_) return;
     notes_ = std::make_unique<SliceNotes>(SliceRule(type, ledger_->unit, ledger_->zone.c_str()));
     shape_.slice_column = quoted;
     shape_.slice_type = column->base_type;
 }
 
-std::string Applier::bucket_for(const char* alias) const {
+std::string SliceCounting::bucket_for(const char* alias) const {
     return bucket_expression(*ledger_, bucket_type_, alias + ("." + pg::quote_identifier(ledger_->column)));
 }
 
-bool Applier::has_rows() const {
-    const std::string scope = stream_scope(shape_, whole_columns_);
+bool SliceCounting::has_rows() const {
+    const std::string scope = stream_scope(shape_, source_);
     return *pg::query("SELECT EXISTS (SELECT FROM " + shape_.target + " AS t" +
                       (scope.empty() ? "" : " WHERE " + scope) + ")")
                 .first()[0] == "t";
@@ -80,34 +81,38 @@ bool Applier::has_rows() const {
 
 // Where the target has none of the stream's rows, as somebody has emptied it, what was counted is there no more. Other
 // slices of a backfill may find that at the same moment: whoever comes first is waited for, and has left rows.
-void Applier::forget_emptied() {
+void SliceCounting::begin_batch(std::size_t rows) {
+    changes_.clear(), batch_source_.clear();
+    batch_rows_ = rows;
     if (!ledger_ || has_begun_ || has_rows()) return;
     Ledgers::lock(stream_.id);
     if (!has_rows()) Slices::set_empty(stream_.id);
 }
 
-void Applier::begin_counting() {
+void SliceCounting::begin() {
     if (notes_) notes_->begin(batch_rows_);
-    if (compares_slices_) count_matches(-1);
+    if (compares_) count_matches(-1);
 }
 
-void Applier::end_counting() {
-    if (notes_) notes_->end(slices_);
-    if (compares_slices_) count_matches(1);
+void SliceCounting::end() {
+    if (notes_) notes_->end(changes_);
+    if (compares_) count_matches(1);
 }
 
-void Applier::cancel_counting() {
+void SliceCounting::go_back(Counts counts) {
     if (notes_) notes_->cancel();
+    changes_ = std::move(counts.changes);
+    batch_source_ = std::move(counts.source);
 }
 
 // The target's rows that have a key of the batch.
-void Applier::count_matches(std::int64_t sign) {
+void SliceCounting::count_matches(std::int64_t sign) {
     if (!matches_) matches_ = std::make_unique<pg::Plan>(count_matches_statement(shape_, bucket_, bucket_number));
-    for (const auto& row : matches_->fetch().rows) slices_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
+    for (const auto& row : matches_->fetch().rows) changes_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
 }
 
 // COPY asks nobody about its rows. It takes times as they are; where their column has fewer digits, it isn't used.
-void Applier::count_copied(const Batch& batch) {
+void SliceCounting::count_copied(const Batch& batch) {
     if (!notes_) return;
     const auto column = std::find_if(shape_.columns.begin(), shape_.columns.end(),
                                      [&](const MappedColumn& item) { return item.name == shape_.slice_column; });
@@ -124,28 +129,27 @@ void Applier::count_copied(const Batch& batch) {
             buckets[row] = field.length < 0 ? SliceRule::no_time : rule.bucket_of(datum_of(source->transport, field));
         }
     });
-    for (const Timestamp bucket : buckets) slices_[bucket]++;
+    for (const Timestamp bucket : buckets) changes_[bucket]++;
 }
 
-void Applier::count_source_slices() {
-    counts_source_ = true;
-    may_copy_ = false;
-}
-
-void Applier::count_source() {
+void SliceCounting::count_source() {
     if (!counts_source_) return;
     if (!source_counts_) {
         const std::string bucket = ledger_ ? bucket_ : "'-infinity'::timestamp";
         source_counts_ = std::make_unique<pg::Plan>(count_source_statement(shape_, bucket, bucket_number));
     }
-    for (const auto& row : source_counts_->fetch().rows)
-        batch_source_slices_[std::stoll(*row[0])] += std::stoll(*row[1]);
+    for (const auto& row : source_counts_->fetch().rows) batch_source_[std::stoll(*row[0])] += std::stoll(*row[1]);
 }
 
-std::optional<SliceChanges> Applier::held_slices(const std::string& condition) const {
+void SliceCounting::keep_source() {
+    for (const auto& [bucket, rows] : batch_source_) source_slices_[bucket] += rows;
+    batch_source_.clear();
+}
+
+std::optional<SliceChanges> SliceCounting::held(const std::string& condition) const {
     if (!ledger_) return std::nullopt;
     const pg::OwnerScope scope(stream_.owner_oid);
-    std::string rows = stream_scope(shape_, whole_columns_);
+    std::string rows = stream_scope(shape_, source_);
     if (rows.empty() && target_is_shared(stream_)) return std::nullopt;
     if (!condition.empty()) rows += (rows.empty() ? "" : " AND ") + condition;
     SliceChanges held;
@@ -155,43 +159,53 @@ std::optional<SliceChanges> Applier::held_slices(const std::string& condition) c
 }
 
 // The stream's living rows, where who has a say in them may move them, too: before and after they are written.
-void Applier::count_all(std::int64_t sign) {
-    if (!compares_slices_) return;
-    const std::string all =
-        count_slices_statement(shape_, bucket_, bucket_number, stream_scope(shape_, whole_columns_));
-    for (const auto& row : pg::query(all).rows) slices_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
+void SliceCounting::count_all(std::int64_t sign) {
+    if (!compares_) return;
+    const std::string all = count_slices_statement(shape_, bucket_, bucket_number, stream_scope(shape_, source_));
+    for (const auto& row : pg::query(all).rows) changes_[std::stoll(*row[0])] += sign * std::stoll(*row[1]);
 }
 
-// Runs a statement that deletes, marks or revives rows of the target; returns their number.
-std::int64_t Applier::write_noting(const std::string& statement, std::int64_t sign) {
-    if (!ledger_ || compares_slices_) return static_cast<std::int64_t>(pg::query(statement).processed);
+void SliceCounting::end_all() {
+    count_all(1);
+    std::erase_if(changes_, [](const auto& slice) { return slice.second == 0; });
+}
+
+std::int64_t SliceCounting::write(const std::string& statement, std::int64_t sign) {
+    if (!ledger_ || compares_) return static_cast<std::int64_t>(pg::query(statement).processed);
     std::int64_t written = 0;
     for (const auto& row : pg::query("WITH written AS (" + statement + " RETURNING " + bucket_ + " AS bucket) SELECT " +
                                      bucket_number("w.bucket") + ", count(*) FROM written AS w GROUP BY w.bucket")
                                .rows) {
         const std::int64_t count = std::stoll(*row[1]);
-        slices_[std::stoll(*row[0])] += sign * count;
+        changes_[std::stoll(*row[0])] += sign * count;
         written += count;
     }
     return written;
 }
 
-void Applier::add_slices(const std::string& watermark, std::optional<std::int64_t> deleted) {
+void SliceCounting::save(const std::string& watermark, std::optional<std::int64_t> deleted) {
     // Rows that left a slice, but for those that left the table.
     std::int64_t moved = 0;
     if (deleted && stream_.option("slice_column").empty()) {
-        for (const auto& [bucket, count] : slices_) moved -= std::min<std::int64_t>(count, 0);
+        for (const auto& [bucket, count] : changes_) moved -= std::min<std::int64_t>(count, 0);
         moved = std::max<std::int64_t>(moved - *deleted, 0);
     }
-    const bool is_added = !ledger_ || Slices::add(stream_.id, *ledger_, slices_, watermark);
+    const bool is_added = !ledger_ || Slices::add(stream_.id, *ledger_, changes_, watermark);
     if (ledger_ && moved > 0) Ledgers::add_moved(stream_.id, moved);
-    slices_.clear();
+    changes_.clear();
     if (is_added) return;
     // The slices were defined anew since this run began; who did that may have seen none of its rows yet.
     if (auto now = Ledgers::load(stream_.id); !now || !now->complete) return;
     Ledgers::distrust(stream_.id);
     queue_profile(stream_);
     needs_profile_ = true;
+}
+
+void SliceCounting::committed() {
+    has_begun_ = true;
+    if (needs_profile_) shared::make_due(MyDatabaseId, InvalidOid, GetCurrentTimestamp());
+    needs_profile_ = false;
+    keep_source();
 }
 
 }  // namespace insync
