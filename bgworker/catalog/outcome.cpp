@@ -31,7 +31,7 @@ BackOff back_off_of(const Stream& stream) {
     if (auto delay = parse_duration(stream.option("retry_delay"))) back_off.first = *delay;
     auto schedule = stream.schedule ? parse_schedule(*stream.schedule) : Parsed<Schedule>{};
     if (stream.has_option("retry_delay") || !stream.schedule || !schedule) return back_off;
-    const std::int64_t now = GetCurrentTimestamp() + postgres_epoch_us;
+    const std::int64_t now = to_unix_us(GetCurrentTimestamp());
     auto period = std::chrono::duration_cast<std::chrono::milliseconds>(
         period_of(*schedule, now, clock_of(server_zone(stream.option("time_zone")))));
     back_off.first = std::clamp<std::chrono::milliseconds>(period, std::chrono::seconds(1), back_off.first);

@@ -13,4 +13,9 @@ inline constexpr std::int64_t day_us = 24 * hour_us;
 // Where PostgreSQL's times begin: 2000-01-01 00:00 UTC, since 1970.
 inline constexpr std::int64_t postgres_epoch_us = 946'684'800 * second_us;
 
+// A time of PostgreSQL as microseconds since 1970.
+inline constexpr std::int64_t to_unix_us(std::int64_t postgres_us) {
+    return postgres_us + postgres_epoch_us;
+}
+
 }  // namespace insync

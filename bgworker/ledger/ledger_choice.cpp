@@ -57,9 +57,9 @@ Counted series_of(const SliceChanges& slices, const Ledger& ledger) {
         const bool is_finite = !TIMESTAMP_NOT_FINITE(bucket);
         if (!is_finite) {
             counted.without_time += rows;
-        } else if (bucket + postgres_epoch_us <= latest_wall && bucket + postgres_epoch_us >= earliest_wall) {
+        } else if (to_unix_us(bucket) <= latest_wall && to_unix_us(bucket) >= earliest_wall) {
             Slice slice;
-            slice.begin = bucket + postgres_epoch_us, slice.rows = rows;
+            slice.begin = to_unix_us(bucket), slice.rows = rows;
             counted.series.slices.push_back(slice);
         }
     }

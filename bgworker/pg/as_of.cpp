@@ -21,11 +21,11 @@ std::optional<std::int64_t> as_of_setting() {
         return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
                                                        ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
     });
-    return TIMESTAMP_NOT_FINITE(time) ? std::nullopt : std::optional(time + postgres_epoch_us);
+    return TIMESTAMP_NOT_FINITE(time) ? std::nullopt : std::optional(to_unix_us(time));
 }
 
 std::int64_t judged_now_us() {
-    return as_of_setting().value_or(GetCurrentTimestamp() + postgres_epoch_us);
+    return as_of_setting().value_or(to_unix_us(GetCurrentTimestamp()));
 }
 
 }  // namespace insync

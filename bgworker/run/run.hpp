@@ -43,8 +43,17 @@ class Run {
                                        std::int64_t extra_lookback_s);
 
   private:
+    // A transaction that may begin the run's row; without its commit there is none.
     template <typename Body>
-    auto in_transaction(Body&& body);
+    auto in_transaction(Body&& body) {
+        std::int64_t before = run_id_;
+        try {
+            return transactions_.run(body);
+        } catch (...) {
+            run_id_ = before;
+            throw;
+        }
+    }
     void load(ConnectorProcess& connector);
     void use_columns(const nlohmann::json& frame);
     void use_columns(RowKind kind);

@@ -149,7 +149,7 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
     if (std::any_of(candidates.begin(), candidates.end(), [](const auto& item) { return item.clock_was_set_back; }))
         settle_clock();
     const Holds holds;
-    const std::int64_t now = GetCurrentTimestamp() + postgres_epoch_us;
+    const std::int64_t now = to_unix_us(GetCurrentTimestamp());
     std::vector<DueStream> due;
     for (auto& candidate : candidates) {
         DueStream item;
@@ -157,8 +157,8 @@ std::vector<DueStream> due_streams(const std::string& server, const std::map<int
         item.server = candidate.server;
         auto live = shared::read_live(item.stream_id);
         auto also = [&](TimestampTz poll) {
-            if (poll > DT_NOBEGIN && poll + postgres_epoch_us > candidate.last.value_or(INT64_MIN))
-                candidate.last = poll + postgres_epoch_us;
+            if (poll > DT_NOBEGIN && to_unix_us(poll) > candidate.last.value_or(INT64_MIN))
+                candidate.last = to_unix_us(poll);
         };
         if (live) also(live->last_poll);
         if (auto own = polled.find(item.stream_id); own != polled.end()) also(own->second);

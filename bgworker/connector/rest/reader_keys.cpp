@@ -94,7 +94,7 @@ std::string Reader::before_deletes(const std::string& literal) const {
     const std::optional<std::int64_t> deleted = feed_->reread_from(), read = instant_of(literal, epoch_);
     if (!deleted || !read || *deleted >= *read) return literal;
     if (epoch_.empty()) return format_moved(*parse_civil_time(literal), *deleted - *read);
-    return std::to_string((*deleted + postgres_epoch_us) / unit_us(epoch_));
+    return std::to_string(to_unix_us(*deleted) / unit_us(epoch_));
 }
 
 }  // namespace insync::rest

@@ -1,10 +1,8 @@
 // From pages to frames: columns, rows, rejects and positions of a read; see reader.hpp.
 #include <algorithm>
 
-#include "bgworker/clock/civil_time.hpp"
 #include "bgworker/connector/output/failure.hpp"
 #include "bgworker/connector/rest/reader.hpp"
-#include "bgworker/connector/values/text_form.hpp"
 #include "bgworker/connector/values/utf8.hpp"
 
 namespace insync::rest {
@@ -23,99 +21,6 @@ nlohmann::json shown(const Value& value) {
     }
     if (value.kind == Value::Kind::boolean) return value.text == "true";
     return replaced_utf8(value.text);
-}
-
-// The columns that the stream has: what options declare comes before what was discovered.
-void Reader::add_known_columns() {
-    auto find_declared = [&](const std::string& name) {
-        return std::find_if(declared_.begin(), declared_.end(),
-                            [&](const auto& column) { return column.name == name; });
-    };
-    const std::string other = settings_.text("other_fields");
-    for (const nlohmann::json& known : request_.known_columns) {
-        const std::string name = known.value("name", "");
-        const auto found = find_declared(name);
-        RestColumn column = found == declared_.end() ? RestColumn() : *found;
-        column.name = name;
-        column.is_declared = true;
-        if (!column.is_typed) {
-            column.type = transport_of(known.value("type", "text")).value_or(Transport::text);
-            column.pg_type = known.value("pg_type", "text");
-            column.source_type = known.value("source_type", "");
-        }
-        columns_.push_back(std::move(column));
-    }
-    if (columns_.empty()) return;
-    for (const RestColumn& declared : declared_) {
-        if (!has_column(declared.name)) columns_.push_back(declared);
-    }
-    for (std::size_t i = 0; i < columns_.size(); i++) {
-        RestColumn& column = columns_[i];
-        const auto parent = std::find_if(parent_names_.begin(), parent_names_.end(),
-                                         [&](const std::string& field) { return column.name == "parent_" + field; });
-        if (parent != parent_names_.end()) {
-            parent_columns_.resize(parent_names_.size(), SIZE_MAX);
-            parent_columns_[static_cast<std::size_t>(parent - parent_names_.begin())] = i;
-        } else if (column.name == other) {
-            other_column_ = i;
-        } else if (find_declared(column.name) == declared_.end()) {
-            column.field = fields_.add(column.name);
-        }
-    }
-    known_fields_ = fields_.size();
-    if (other_column_ || request_.only_keys) fields_.close();
-}
-
-bool Reader::has_column(const std::string& name) const {
-    return std::any_of(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
-}
-
-// Is there a field without a column, which has a value in this page, or wasn't there before?
-bool Reader::has_new_fields(const Page& page) const {
-    if (fields_.size() > known_fields_) return true;
-    return std::any_of(unset_fields_.begin(), unset_fields_.end(), [&](std::size_t field) {
-        for (std::size_t row = 0; row < page.rows(); row++) {
-            const Value::Kind kind = page.value(row, field).kind;
-            if (kind != Value::Kind::absent && kind != Value::Kind::null) return true;
-        }
-        return false;
-    });
-}
-
-// A column for each field that has none; but one that is always null is none, as nothing tells its type. False: there
-// is no new one.
-bool Reader::discover_columns(const Page& page) {
-    const std::size_t before = columns_.size();
-    unset_fields_.clear();
-    for (std::size_t field = 0; field < fields_.size(); field++) {
-        const std::string name = fields_.name(field);
-        if (has_column(name)) continue;
-        const auto declared =
-            std::find_if(declared_.begin(), declared_.end(), [&](const auto& column) { return column.name == name; });
-        RestColumn column = declared == declared_.end() ? RestColumn() : *declared;
-        column.name = name;
-        column.field = field;
-        TypeGuess guess;
-        for (std::size_t row = 0; row < page.rows(); row++) guess.add(page.value(row, field));
-        if (!column.is_declared && !guess.has_values() && before > 0) {
-            unset_fields_.push_back(field);
-            continue;
-        }
-        if (!column.is_typed) take_guess(column, guess);
-        columns_.push_back(std::move(column));
-    }
-    known_fields_ = fields_.size();
-    return columns_.size() > before;
-}
-
-void Reader::send_columns() {
-    out_.send(wire::FrameType::columns, {{"columns", to_json(std::vector<Column>(columns_.begin(), columns_.end()))}});
-}
-
-void Reader::take_new_fields(const Page& page) {
-    if (!discover_columns(page)) return;
-    if (rows_since_position_ > 0) send_position();
-    send_columns();
 }
 
 void Reader::send_page(const Query& query, const std::function<void(std::size_t)>& row_sent) {
@@ -324,99 +229,6 @@ void Reader::send_progress() {
                                           {"bytes", out_.bytes_sent() + out_.pending_bytes() - bytes_before_},
                                           {"pages", pages_},
                                           {"rows", rows_}});
-}
-
-bool Reader::is_null(const Page& page, std::size_t row, const std::vector<std::size_t>& fields) {
-    return std::all_of(fields.begin(), fields.end(), [&](std::size_t field) {
-        const Value::Kind kind = page.value(row, field).kind;
-        return kind == Value::Kind::absent || kind == Value::Kind::null;
-    });
-}
-
-// A row's watermark in the source's own form. The first one tells the kind, and with the source's clock, which times
-// can't be believed.
-std::optional<std::string> Reader::watermark_of(const Page& page, std::size_t row) {
-    const Value value = page.value(row, *watermark_field_);
-    if (value.kind == Value::Kind::absent || value.kind == Value::Kind::null) {
-        if (child_) null_watermarks_++;
-        return std::nullopt;
-    }
-    if (kind_ == WatermarkKind::none) kind_ = kind_of(value.kind != Value::Kind::string, value.text);
-    if (!run_start_) run_start_ = session_.source_now();
-    std::string literal(value.text);
-    if (kind_ == WatermarkKind::text) require_form(literal);
-    if (!is_literal_of(kind_, literal)) {
-        future_rows_++;
-        return std::nullopt;
-    }
-    if (is_future(literal) && is_beyond(literal, session_.source_now())) future_rows_++;
-    if (begun_at_ && !is_later(literal, *begun_at_)) reread_rows_++;
-    return literal;
-}
-
-// What we compare as texts has to be written as texts sort.
-void Reader::require_form(const std::string& literal) const {
-    std::optional<std::string> problem = unsorted_form(literal);
-    if (!problem && watermark_ && !layout_of(*watermark_).empty() && !layout_of(literal).empty() &&
-        !are_written_alike(*watermark_, literal)) {
-        problem = unsorted_forms({*watermark_, literal}, false);
-    }
-    if (!problem) return;
-    throw Failure(FailureClass::config,
-                  "watermark field \"" + (child_ ? parent_fields_ : fields_).name(*watermark_field_) +
-                      "\" holds texts that do not sort",
-                  *problem, "Choose a field that is a time or a number.");
-}
-
-bool Reader::is_number(const std::string& name) const {
-    const auto column =
-        std::find_if(columns_.begin(), columns_.end(), [&](const auto& item) { return item.name == name; });
-    return column != columns_.end() && (column->type == Transport::int8 || column->type == Transport::int4 ||
-                                        column->type == Transport::int2 || column->type == Transport::numeric);
-}
-
-WatermarkKind Reader::kind_of(bool is_number, std::string_view literal) const {
-    if (is_number || !epoch_.empty()) return WatermarkKind::integer;
-    return parse_civil_time(literal) ? WatermarkKind::time : WatermarkKind::text;
-}
-
-bool Reader::is_later(const std::string& left, const std::string& right) const {
-    return compare_literals(kind_, left, right) == std::strong_ordering::greater;
-}
-
-bool Reader::is_future(const std::string& literal) const {
-    return is_beyond(literal, run_start_);
-}
-
-// Later than anything that was written by the time that the clock showed. The clock shows whole seconds, and so does
-// what we add since we read it: the present may be two seconds on.
-bool Reader::is_beyond(const std::string& literal, const std::optional<std::string>& clock) const {
-    constexpr std::int64_t unseen_us = 2000000;
-    const std::optional<CivilTime> time = clock ? parse_civil_time(*clock) : std::nullopt;
-    const std::optional<std::string> now = time ? clock_for(literal, format_moved(*time, unseen_us)) : std::nullopt;
-    return now && is_later(literal, *now);
-}
-
-// The clock as a watermark would show it: in the same zone, or as a number. A watermark without a zone is in that of
-// the stream's option, or in UTC where there is none.
-std::optional<std::string> Reader::clock_for(const std::string& literal, const std::string& clock) const {
-    if (!epoch_.empty()) return format_time(clock, epoch_);
-    const std::optional<CivilTime> time = parse_civil_time(literal), now = parse_civil_time(clock);
-    if (kind_ != WatermarkKind::time || !time || !now) return std::nullopt;
-    const bool is_local = !time->offset_seconds && request_.zone_offset_s;
-    return is_local ? format_moved(*now, *request_.zone_offset_s * 1000000) : clock;
-}
-
-// The lower of a watermark and the clock, in the watermark's form. One without a zone may be in one that we don't know,
-// and is left as it is then; the lookback has to cover what was written meanwhile.
-std::string Reader::sooner_of(const std::string& literal, const std::string& clock) const {
-    const std::optional<std::string> now = clock_for(literal, clock);
-    if (!now || !is_later(literal, *now)) return literal;
-    if (!epoch_.empty()) return *now;
-    const std::optional<CivilTime> time = parse_civil_time(literal), clock_time = parse_civil_time(*now);
-    if (!time->offset_seconds && !request_.zone_offset_s) return literal;
-    // Both as the clock's face shows them: the zone is written as it was.
-    return format_moved(*time, clock_time->microseconds_from_2000() - time->microseconds_from_2000());
 }
 
 }  // namespace insync::rest
