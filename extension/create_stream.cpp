@@ -182,7 +182,7 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
     } else {
         record_created_target(stream.id);
     }
-    const bool uncounted = described && settle_ledger(stream);
+    const bool uncounted = described && ensure_ledger(stream);
     require_target_rights(stream);
     if (described) {
         Applier applier(stream, stream.source_columns, false);
@@ -193,7 +193,7 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
         tell_moves(stream, applier);
     }
     if (uncounted) queue_profile(stream);
-    if (home) settle_home_database();
+    if (home) claim_home_database();
     if (existing && is_named) warn_of_shared_rows(stream);
     if (stream.schedule) wake_at_commit(stream.server);
     if (uncounted) wake_all_at_commit();

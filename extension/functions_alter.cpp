@@ -290,7 +290,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             forget_measures(stream.id, target_changed);
         settle_position(before, stream, changes, target_changed);
         if (is_described(stream)) {
-            if (settle_ledger(stream)) {
+            if (ensure_ledger(stream)) {
                 queue_profile(stream);
                 wake_all_at_commit();
             }

@@ -110,7 +110,7 @@ Datum sync_profile(PG_FUNCTION_ARGS) {
             Stream stream = load_stream(name);
             require_described(stream);
             // Streams of a version without ledgers have none yet.
-            if (!Ledgers::load(stream.id)) (void)settle_ledger(stream);
+            if (!Ledgers::load(stream.id)) (void)ensure_ledger(stream);
             (void)require_ledger(stream);
             result.add({name, std::to_string(queue_profile(stream))});
             tell_if_paused(stream);

@@ -376,7 +376,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
         stream.options["max_rejects"] = nullptr;  // the sender is told how many there are
         Records records(stream, std::move(text));
         Applier applier(stream, records.columns(), load_state(stream.id).has_errors);
-        applier.heed_versions();  // senders deliver late, and again
+        applier.keep_newest_versions();  // senders deliver late, and again
         if (applier.columns_changed()) Streams::save_source_columns(stream.id, applier.columns());
         RunCounts counts;
         std::int64_t run_id = 0;

@@ -160,10 +160,10 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
                 counts.add(applier.delete_by_key(records, run));
             }
         };
-        replay(upserts, stream.source_columns, RowKind::whole);
+        replay(upserts, stream.source_columns, RowKind::full);
         if (stream.option("deletes") != "ignore") {
-            replay(deletes_of(stream, true), stream.source_columns, RowKind::gone);
-            replay(deletes_of(stream, false), key_columns(stream), RowKind::gone);
+            replay(deletes_of(stream, true), stream.source_columns, RowKind::deleted_key);
+            replay(deletes_of(stream, false), key_columns(stream), RowKind::deleted_key);
             delete_by_key();
         }
         if (run_id != 0) Runs::finish(run_id, "succeeded", counts, nullptr, "");

@@ -248,7 +248,7 @@ Datum sync_resume(PG_FUNCTION_ARGS) {
                 throw pg::Error(ERRCODE_INSUFFICIENT_PRIVILEGE,
                                 "only the owner of pg_insync may let a copy of a database run its streams");
             }
-            settle_home_database();
+            claim_home_database();
             Streams::restart_schedules();  // those that stood still, as this is a copy, don't make up for what lies
                                            // before
         }

@@ -60,12 +60,12 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     kind_ = kind;
     auto known = whole_columns_.empty() ? stream_.source_columns : std::move(whole_columns_);
     const auto filled = known_filled_columns(stream_.id);
-    require_names(stream_, kind == RowKind::whole ? columns_ : known, *target, filled);
-    whole_columns_ = kind == RowKind::whole ? follow_columns(*target, known) : known;
-    rejects_.use(columns_, kind == RowKind::gone ? "delete" : "upsert");
+    require_names(stream_, kind == RowKind::full ? columns_ : known, *target, filled);
+    whole_columns_ = kind == RowKind::full ? follow_columns(*target, known) : known;
+    rejects_.use(columns_, kind == RowKind::deleted_key ? "delete" : "upsert");
     target_oid_ = target->oid;
     target_kind_ = target->kind;
-    shape_ = build_shape(stream_, kind == RowKind::whole ? columns_ : known, *target);
+    shape_ = build_shape(stream_, kind == RowKind::full ? columns_ : known, *target);
     require_own_rows();
     finds_moved_ = !has_moves(shape_) || insync::finds_moved(*target, shape_);
     filled_columns_ = filled_columns(*target, shape_);
@@ -77,7 +77,7 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
         was_empty_ = is_empty;
         target_is_empty_ = is_empty && shape_.delete_condition.empty();
     }
-    if (kind != RowKind::whole) keep_keys();
+    if (kind != RowKind::full) keep_keys();
     find_key_fields();
     may_copy_ = !slices_.counts_source();
     forget_writes();
@@ -92,13 +92,13 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
         throw;
     }
     MemoryContextSwitchTo(outer);
-    if (!seen_ && kind == RowKind::whole) return;
+    if (!seen_ && kind == RowKind::full) return;
     BatchRelation relation(descriptor_);
-    if (kind != RowKind::whole) check_keys();
+    if (kind != RowKind::full) check_keys();
     plan(keys_, keys_statement(shape_));
 }
 
-void Applier::heed_versions() {
+void Applier::keep_newest_versions() {
     constexpr std::array<std::string_view, 6> ordered = {
         "timestamp with time zone", "timestamp without time zone", "date", "bigint", "integer", "numeric"};
     if (stream_.watermark.size() != 1) return;
@@ -248,7 +248,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
 RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>& run_id) {
     const pg::OwnerScope scope(stream_.owner_oid, pg::Plans::key_lookups);
     require_bound_target();
-    if (kind_ == RowKind::present) return note_keys(batch);
+    if (kind_ == RowKind::live_key) return collect_batch_keys(batch);
     RunCounts counts;
     counts.batches = 1;
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());

@@ -42,18 +42,18 @@ struct TooManyRejects : pg::Error {
 class Applier {
   public:
     // As use(), for the first batch.
-    Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors, RowKind kind = RowKind::whole);
+    Applier(const Stream& stream, std::vector<SourceColumn> columns, bool has_errors, RowKind kind = RowKind::full);
     ~Applier();
 
     // Builds the statements for the columns that the source sends from here on. Needs a transaction. Adds new source
     // columns to the target if the stream's policy says so. What was counted and seen of earlier batches stays. Throws
     // pg::Error where stream, source and target don't fit together. Rows of another kind than `whole` have the columns
     // of the source's key alone.
-    void use(std::vector<SourceColumn> columns, RowKind kind = RowKind::whole);
+    void use(std::vector<SourceColumn> columns, RowKind kind = RowKind::full);
 
     // Rows can come in any order from here on: of two versions of a row, the one with the higher watermark stays, where
     // the target has it as a time or a number.
-    void heed_versions();
+    void keep_newest_versions();
 
     // Checks the statements by planning them, without running them; for sync_create, sync_alter and sync_explain.
     // Whoever stands behind the planner may refuse them there.
@@ -93,7 +93,7 @@ class Applier {
     RunCounts delete_vanished(const std::function<std::int64_t()>& run_id);
     // After a read of keys: takes the mark of a soft delete from the target's rows whose key was there again. Returns
     // their number.
-    std::int64_t revive_seen();
+    std::int64_t undelete_present();
     // Deletes (or marks) the target's rows that have these keys (a JSON array of objects by the target's names), as
     // delete_vanished() has rejected them where nothing tells their key at the source.
     RunCounts delete_by_key(const std::string& records, const std::function<std::int64_t()>& run_id);
@@ -119,7 +119,7 @@ class Applier {
     // at the moment; their keys are collected. With `only_keys` a row is right if its key is there.
     std::vector<Difference> compare(const Batch& batch, bool only_keys);
     // Rows whose watermark (literals of the source, in this type of PostgreSQL) is at least this one are changing.
-    void ignore_moving(const std::string& from, const std::string& type);
+    void ignore_unsettled(const std::string& from, const std::string& type);
     // The target's rows that compare() met in no batch: how many there are of each slice, and `most` of them.
     struct Vanished {
         SliceChanges slices;
@@ -144,7 +144,7 @@ class Applier {
     bool columns_changed() const { return columns_changed_; }
     const std::vector<SourceColumn>& columns() const { return whole_columns_; }
     // Could the target not be altered, as somebody else holds a lock on it? To be tried again by another use().
-    bool is_locked_out() const { return kind_ == RowKind::whole && !locked_out_.empty(); }
+    bool is_locked_out() const { return kind_ == RowKind::full && !locked_out_.empty(); }
 
     // What there is to say of the source's columns and the target's, and of marks that stay, for the run's message;
     // empty: nothing. And has the target been altered?
@@ -173,7 +173,7 @@ class Applier {
     void reject_misfits(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<RowReject>& rejects);
     void keep_keys();
     void check_keys();
-    RunCounts note_keys(const Batch& batch);
+    RunCounts collect_batch_keys(const Batch& batch);
     void add_keys(const Batch& batch, const std::vector<std::size_t>& rows);
     bool copy(const Batch& batch, RunCounts& counts);
     void agree_with_planner();
@@ -229,7 +229,7 @@ class Applier {
     const Stream& stream_;
     std::vector<SourceColumn> columns_;        // of the batch
     std::vector<SourceColumn> whole_columns_;  // of the source, as last seen
-    RowKind kind_ = RowKind::whole;
+    RowKind kind_ = RowKind::full;
     ApplyShape shape_;
     SliceCounting slices_{stream_, shape_, columns_, whole_columns_};
     Rejects rejects_;

@@ -18,7 +18,7 @@ const char* name_of(Difference::Kind kind) {
     return "changed";
 }
 
-void Applier::ignore_moving(const std::string& from, const std::string& type) {
+void Applier::ignore_unsettled(const std::string& from, const std::string& type) {
     std::string watermark;
     for (const auto& name : stream_.watermark) {
         const SourceColumn* column = find_field(columns_, fold_name(name));
@@ -26,7 +26,7 @@ void Applier::ignore_moving(const std::string& from, const std::string& type) {
         watermark += (watermark.empty() ? "" : ", ") + pg::quote_identifier(column->field);
     }
     if (!watermark.empty())
-        shape_.moving = "coalesce(" + watermark + ")::" + type + " >= " + pg::quote_literal(from) + "::" + type;
+        shape_.unsettled = "coalesce(" + watermark + ")::" + type + " >= " + pg::quote_literal(from) + "::" + type;
 }
 
 // Rows that can't be converted, or don't fit, are in no target; that they are the source's is told by their rejects.

@@ -23,7 +23,7 @@ void Applier::keep_keys() {
     std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key || column.moves; });
     shape_.filter.clear();
     shape_.leave_condition.clear();
-    shape_.delete_condition = kind_ == RowKind::gone ? "true" : "";
+    shape_.delete_condition = kind_ == RowKind::deleted_key ? "true" : "";
 }
 
 // Fails where the target's key takes more than the source's key to compute.
@@ -51,11 +51,11 @@ void Applier::collect_keys(Covers covers) {
     BatchRelation relation(descriptor_);
     seen_ = std::make_unique<SeenKeys>(plan(keys_, keys_statement(shape_)));
     covers_ = covers;
-    if (kind_ == RowKind::whole && covers == Covers::everything) rejects_.remember_seen();
+    if (kind_ == RowKind::full && covers == Covers::everything) rejects_.remember_seen();
 }
 
 // Of rows whose keys alone were sent nothing is written: what there is stays as it is.
-RunCounts Applier::note_keys(const Batch& batch) {
+RunCounts Applier::collect_batch_keys(const Batch& batch) {
     RunCounts counts;
     counts.batches = 1;
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());

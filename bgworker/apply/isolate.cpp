@@ -97,7 +97,7 @@ void Applier::write_rows(const Batch& batch, const std::vector<std::size_t>& row
 
 // Of whole rows some say that they were deleted: it is the delete that was rejected then.
 void Applier::name_operations(const Batch& batch, std::vector<RowReject>& rejects) {
-    if (kind_ != RowKind::whole || shape_.delete_condition.empty() || shape_.deletes == DeleteMode::ignore) return;
+    if (kind_ != RowKind::full || shape_.delete_condition.empty() || shape_.deletes == DeleteMode::ignore) return;
     for (auto& reject : rejects) {
         BatchRelation relation(batch, columns_, descriptor_, {reject.row}, nullptr);
         pg::Subtransaction subtransaction;

@@ -95,7 +95,8 @@ void check_feed(const Stream& stream) {
 void check_key_rows(const Stream& stream) {
     bool has_feed = stream.has_option("delete_feed"), scans = stream.option("reconcile_by") == "keys";
     if (has_feed) check_feed(stream);
-    if (has_feed || scans) Applier(stream, key_columns(stream), false, has_feed ? RowKind::gone : RowKind::present);
+    if (has_feed || scans)
+        Applier(stream, key_columns(stream), false, has_feed ? RowKind::deleted_key : RowKind::live_key);
 }
 
 void check_key_scan(const Stream& stream) {

@@ -23,7 +23,7 @@ namespace insync {
 namespace {
 
 // May the row that is written be another than the statement says, or the statement not call insync.note()?
-bool others_have_a_say(const Stream& stream, const Target& target) {
+bool row_may_be_rewritten(const Stream& stream, const Target& target) {
     // Of partitions as well; row triggers that fire before are those that change rows.
     return *pg::query(
                 "SELECT CASE WHEN has_schema_privilege($2::oid, 'insync', 'USAGE') THEN NOT "
@@ -54,14 +54,14 @@ void SliceCounting::use(const Target& target) {
                                        [&](const MappedColumn& item) { return item.plain_name == ledger_->column; });
     const Oid type = column != nullptr ? slice_type(*column) : InvalidOid;
     if (!OidIsValid(type) || !is_filled || counting_rule(*ledger_, target, shape_, source_) != ledger_->rule) {
-        Ledgers::distrust(stream_.id);
+        Ledgers::mark_incomplete(stream_.id);
         ledger_.reset();
         return;
     }
     const std::string quoted = pg::quote_identifier(column->name);
     bucket_type_ = column->base_type;
     bucket_ = bucket_for("t");
-    compares_ = others_have_a_say(stream_, target);
+    compares_ = row_may_be_rewritten(stream_, target);
     if (compares_) return;
     notes_ = std::make_unique<SliceNotes>(SliceRule(type, ledger_->unit, ledger_->zone.c_str()));
     shape_.slice_column = quoted;
@@ -196,7 +196,7 @@ void SliceCounting::save(const std::string& watermark, std::optional<std::int64_
     if (is_added) return;
     // The slices were defined anew since this run began; who did that may have seen none of its rows yet.
     if (auto now = Ledgers::load(stream_.id); !now || !now->complete) return;
-    Ledgers::distrust(stream_.id);
+    Ledgers::mark_incomplete(stream_.id);
     queue_profile(stream_);
     needs_profile_ = true;
 }

@@ -124,8 +124,8 @@ std::int64_t Applier::write_unseen(Unseen which, const std::string& scope, bool 
     TriggersAsOwner triggers(owner_settings());
     std::int64_t written = 0;
     slices_.begin_all();
-    const std::string all =
-        which == Unseen::vanished ? delete_vanished_statement(shape_, scope) : revive_seen_statement(shape_, scope);
+    const std::string all = which == Unseen::vanished ? delete_vanished_statement(shape_, scope)
+                                                      : undelete_present_statement(shape_, scope);
     if (lists || try_unseen(which, all, written)) {
         listed_ = list_rows(which, scope);
         listed_->register_relation(listed_relation_name);
@@ -171,7 +171,7 @@ std::int64_t Applier::reject_deletes(const Refusals& refused, const std::functio
         }
     }
     const std::int64_t kept = rejects_.keep_deletes(rejects, run_id);
-    if (kind_ == RowKind::present && covers_ == Covers::everything) rejects_.forget_deletes(whole_columns_, rejects);
+    if (kind_ == RowKind::live_key && covers_ == Covers::everything) rejects_.forget_deletes(whole_columns_, rejects);
     return kept;
 }
 
@@ -206,20 +206,20 @@ RunCounts Applier::delete_vanished(const std::function<std::int64_t()>& run_id) 
         for (const auto& item : refused) rows.push_back(item.row);
         rejects_.forget_listed(rows);
     }
-    if (kind_ == RowKind::whole && covers_ == Covers::everything) rejects_.forget_vanished();
+    if (kind_ == RowKind::full && covers_ == Covers::everything) rejects_.forget_vanished();
     return counts;
 }
 
-std::int64_t Applier::revive_seen() {
+std::int64_t Applier::undelete_present() {
     // What the filter, or a condition for deletes, says of a row isn't known of its key.
-    bool is_told_by_keys = kind_ == RowKind::present && shape_.deletes == DeleteMode::soft &&
+    bool is_told_by_keys = kind_ == RowKind::live_key && shape_.deletes == DeleteMode::soft &&
                            !stream_.has_option("filter") && !stream_.has_option("deleted_when");
     if (!is_told_by_keys || total_.unreadable > 0) return 0;
     const pg::OwnerScope scope(stream_.owner_oid);
     require_bound_target();
     seen_->register_relation(seen_relation_name);
     Refusals refused;
-    const std::int64_t revived = write_unseen(Unseen::revived, delete_scope(), false, refused);
+    const std::int64_t revived = write_unseen(Unseen::undeleted, delete_scope(), false, refused);
     // No reject, as nothing but the key is known of the row: what changes in it, or a full run, brings it.
     if (!refused.empty())
         marks_note_ = std::to_string(refused.size()) +

@@ -1,4 +1,4 @@
-// Queues, takes and finishes pieces of work; see job.hpp.
+// Queues, takes and finishes jobs of work; see job.hpp.
 #include "bgworker/catalog/job.hpp"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace insync {
 namespace {
 
 constexpr std::string_view kinds[] = {"profile", "backfill", "verify"};
-// How many pieces are looked at for one that nobody is at.
+// How many jobs are looked at for one that nobody is at.
 constexpr const char* candidates = "64";
 // Nobody is at it: it waits, or runs where the process that took it is gone.
 constexpr const char* is_free =
@@ -41,7 +41,7 @@ void end_job(const Job& job, const std::string& status, const pg::Value& rows, c
         {std::to_string(job.id), status, rows, message});
 }
 
-// Whoever finishes another piece of the run at the same moment has waited for the run's lock, and sees this one ended.
+// Whoever finishes another job of the run at the same moment has waited for the run's lock, and sees this one ended.
 void end_run_after_last(std::int64_t run_id) {
     auto open = pg::query(
         "SELECT FROM insync.job AS j WHERE j.run_id = $1::bigint AND j.status IN ('pending', 'running') LIMIT 1",
@@ -217,7 +217,7 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
     ms = std::min(ms, longest_wait_ms);
     pg::query("UPDATE insync.job AS j SET status = 'pending', message = $2 WHERE j.id = $1::bigint",
               {std::to_string(job.id), message});
-    // What one piece can't reach, the others can't either.
+    // What one job can't reach, the others can't either.
     pg::query(
         "UPDATE insync.job AS j SET not_before = clock_timestamp() + $2::bigint * interval '1 millisecond' WHERE "
         "j.run_id = $1::bigint AND j.status = 'pending'",

@@ -1,4 +1,4 @@
-// Tells that a piece of work is at hand: an advisory lock of the session that took it, which vanishes with it.
+// Tells that a job of work is at hand: an advisory lock of the session that took it, which vanishes with it.
 #pragma once
 
 #include "bgworker/pg/guard.hpp"

@@ -1,15 +1,15 @@
-// Gives out turns; see rate_limiter.hpp.
+// Gives out slots; see rate_limiter.hpp.
 #include "bgworker/clock/rate_limiter.hpp"
 
 #include <algorithm>
 
 namespace insync {
 
-std::int64_t take_turn(std::span<Pace> slots, std::uint32_t database, std::uint32_t server, std::int64_t now,
+std::int64_t next_slot(std::span<RequestSlot> slots, std::uint32_t database, std::uint32_t server, std::int64_t now,
                        std::int64_t interval, std::int64_t hold) {
-    Pace* own = nullptr;
-    Pace* soonest = &slots.front();
-    for (Pace& slot : slots) {
+    RequestSlot* own = nullptr;
+    RequestSlot* soonest = &slots.front();
+    for (RequestSlot& slot : slots) {
         if (slot.database == database && slot.server == server) own = &slot;
         if (slot.free_at < soonest->free_at) soonest = &slot;
     }

@@ -10,14 +10,14 @@
 
 namespace insync {
 
-struct Pace {
+struct RequestSlot {
     std::uint32_t database, server;
     std::int64_t free_at;  // when the next request may go out
 };
 
 // Takes the next turn at a server: requests follow each other at `interval`, and none goes out before now + `hold`.
 // Returns when the request may go out. Where every slot is taken, the one that is free soonest is given up.
-std::int64_t take_turn(std::span<Pace> slots, std::uint32_t database, std::uint32_t server, std::int64_t now,
+std::int64_t next_slot(std::span<RequestSlot> slots, std::uint32_t database, std::uint32_t server, std::int64_t now,
                        std::int64_t interval, std::int64_t hold);
 
 }  // namespace insync

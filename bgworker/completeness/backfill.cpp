@@ -94,7 +94,7 @@ void Backfill::load() {
 
 void Backfill::use_columns(const nlohmann::json& frame) {
     const RowKind kind = row_kind_of(frame);
-    if (kind != RowKind::whole) throw ProtocolError("rows of a kind that nobody asked for");
+    if (kind != RowKind::full) throw ProtocolError("rows of a kind that nobody asked for");
     transactions_.run([&] {
         if (applier_) {
             applier_->use(reader_.columns(), kind);

@@ -54,14 +54,14 @@ std::optional<Depth> depth_of(const std::string& name) {
 }
 
 Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, const SliceWindow& window, Depth depth,
-                     const std::optional<Moving>& moving, const std::string& hash_kind)
+                     const std::optional<Unsettled>& unsettled, const std::string& hash_kind)
     : stream_(stream), ledger_(ledger), depth_(depth), hash_kind_(hash_kind), window_(window) {
     is_rest_ = kind_of_server(stream.server) == Kind::rest;
     request_ = Run::read_request(stream, "full", nullptr, 0);
     request_["verb"] = "measure";
     request_["watermark"] = stream.watermark;
     // An API counts all rows or none: what changes at the moment is told by the rows of the slices that differ.
-    if (moving && !is_rest_) request_["moving_from"] = moving->from;
+    if (unsettled && !is_rest_) request_["unsettled_from"] = unsettled->from;
     const pg::OwnerScope owner_scope(stream.owner_oid);
     const auto target = describe_target(stream.target_schema, stream.target_table);
     if (!target)
@@ -129,7 +129,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     }
 }
 
-// Groups are counted at the source by its own days where those are the ledger's, else by pieces of which any zone's are
+// Groups are counted at the source by its own days where those are the ledger's, else by jobs of which any zone's are
 // made.
 void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
     if (!ledger_) {
@@ -213,12 +213,13 @@ std::string Measuring::group_statement() const {
     if (ledger_ && window_.from) where += " AND x.bucket >= " + pg::quote_literal(*window_.from) + "::timestamp";
     if (ledger_ && window_.to) where += " AND x.bucket < " + pg::quote_literal(*window_.to) + "::timestamp";
     return "SELECT " + bucket_number("x.bucket") +
-           ", x.rows, x.moving, x.signature FROM (SELECT coalesce(date_trunc('" + unit + "', " + local_group_ +
-           "), '-infinity'::timestamp) AS bucket, sum(g.rows)::bigint AS rows, coalesce(sum(g.moving), 0)::bigint AS "
-           "moving, array_to_string(ARRAY[" +
+           ", x.rows, x.unsettled, x.signature FROM (SELECT coalesce(date_trunc('" + unit + "', " + local_group_ +
+           "), '-infinity'::timestamp) AS bucket, sum(g.rows)::bigint AS rows, coalesce(sum(g.unsettled), 0)::bigint "
+           "AS "
+           "unsettled, array_to_string(ARRAY[" +
            signature +
            "'']::text[], '|', 'N') AS signature FROM jsonb_to_recordset($1::jsonb) AS g (\"group\" timestamp, rows "
-           "bigint, moving bigint, sums jsonb, hash numeric) GROUP BY 1) AS x" +
+           "bigint, unsettled bigint, sums jsonb, hash numeric) GROUP BY 1) AS x" +
            where;
 }
 
@@ -244,9 +245,9 @@ SliceMeasures Measuring::judged_as_one(SliceMeasures measures, const std::map<st
 
 SliceMeasures Measuring::execute(ConnectorProcess& connector, Transactions& transactions) {
     // Most often nothing differs, which is cheaper to ask than what does.
-    if (tells_all() && !is_rest_ && (hashes_ || request_.contains("moving_from"))) {
+    if (is_conclusive() && !is_rest_ && (hashes_ || request_.contains("unsettled_from"))) {
         nlohmann::json request = request_;
-        request.erase("moving_from");
+        request.erase("unsettled_from");
         if (hashes_) {
             request.erase("group");
             request["as_stored"] = true;
@@ -284,7 +285,7 @@ SliceMeasures Measuring::look(ConnectorProcess& connector, Transactions& transac
         for (const auto& row : pg::query(group_statement(), {groups.dump()}).rows) {
             const std::int64_t bucket = ledger_ ? std::stoll(*row[0]) : 0;
             measures[bucket].source = std::stoll(*row[1]);
-            measures[bucket].moving = std::stoll(*row[2]);
+            measures[bucket].unsettled = std::stoll(*row[2]);
             source_signatures[bucket] = *row[3];
         }
     });

@@ -22,14 +22,14 @@ std::optional<Depth> depth_of(const std::string& name);
 
 struct SliceMeasure {
     std::int64_t held = 0, source = 0;
-    std::int64_t moving = 0;  // of the source's: rows that change at the moment
-    bool equal = true;        // sums and hashes, as far as there are any
+    std::int64_t unsettled = 0;  // of the source's: rows that change at the moment
+    bool equal = true;           // sums and hashes, as far as there are any
 };
 // By slice, as SliceChanges has it; one with the number 0 where rows aren't counted into slices.
 using SliceMeasures = std::map<std::int64_t, SliceMeasure>;
 
 // From when on a row of the source counts as changing.
-struct Moving {
+struct Unsettled {
     std::string from;     // a watermark in the source's own words
     std::string pg_type;  // that compares it
 };
@@ -38,13 +38,13 @@ class Measuring {
   public:
     // The caller is in a transaction. `hash_kind`: of the source's rows; empty: it has none. Throws pg::Error.
     Measuring(const Stream& stream, const std::optional<Ledger>& ledger, const SliceWindow& window, Depth depth,
-              const std::optional<Moving>& moving, const std::string& hash_kind);
+              const std::optional<Unsettled>& unsettled, const std::string& hash_kind);
 
     // False where the source can't be asked for numbers of rows: PostgreSQL leaves some out, or it is an API that has
     // none.
     bool counts_source() const { return counts_source_; }
     // False where the measures don't tell what the depth asks for: rows have to be compared one by one then.
-    bool tells_all() const { return counts_source_ && (depth_ == Depth::counts || hashes_); }
+    bool is_conclusive() const { return counts_source_ && (depth_ == Depth::counts || hashes_); }
     // Columns of the target that take part in no hash, as their values have no text that both sides agree on.
     const std::vector<std::string>& left_out() const { return left_out_; }
 

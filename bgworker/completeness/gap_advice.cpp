@@ -31,7 +31,7 @@ std::string trigger(const StreamGaps& found, const std::string& more = "") {
     return "SELECT " + found.functions + "sync_trigger(" + pg::quote_literal(pattern) + more + ")";
 }
 
-// More slices than this aren't read again; and in more pieces than this none are.
+// More slices than this aren't read again; and in more jobs than this none are.
 constexpr std::int64_t most_repairable = 4000, most_pieces = 400;
 
 std::int64_t slices_between(const Gap& gap, SliceUnit unit) {
@@ -49,12 +49,12 @@ std::int64_t slices_between(const Gap& gap, SliceUnit unit) {
     return days / 28;
 }
 
-// As an argument of sync_backfill(): pieces of several slices, where there would be too many; empty: as it is.
+// As an argument of sync_backfill(): jobs of several slices, where there would be too many; empty: as it is.
 std::string step_of(const Gap& gap, SliceUnit unit) {
-    const bool is_hour = unit == SliceUnit::hour;  // of which a day is a piece
-    const std::int64_t pieces = slices_between(gap, unit) / (is_hour ? 24 : 1);
-    if (pieces <= most_pieces) return "";
-    return ", '" + counted((pieces + most_pieces - 1) / most_pieces, is_hour ? "day" : name_of(unit)) + "'";
+    const bool is_hour = unit == SliceUnit::hour;  // of which a day is a job
+    const std::int64_t jobs = slices_between(gap, unit) / (is_hour ? 24 : 1);
+    if (jobs <= most_pieces) return "";
+    return ", '" + counted((jobs + most_pieces - 1) / most_pieces, is_hour ? "day" : name_of(unit)) + "'";
 }
 
 // Reads the slices of a gap again; where the source can't be asked for them, everything, if that can help.

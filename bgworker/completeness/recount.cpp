@@ -65,7 +65,7 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
         require_owner(stream);
         ledger = require_ledger(stream);
         statement = count_statement(stream, ledger);
-        Ledgers::distrust(stream.id);
+        Ledgers::mark_incomplete(stream.id);
         Ledgers::set_rule(stream.id, ledger.rule);
         Slices::set_empty(stream.id);
     });

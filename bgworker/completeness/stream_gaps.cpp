@@ -214,7 +214,7 @@ std::string why_not_steady(const StreamGaps& found, const Facts& facts, Series& 
     switch (steadiness.kind) {
         case Steadiness::Kind::steady:
             return "";
-        case Steadiness::Kind::too_little:
+        case Steadiness::Kind::too_few:
             return "gaps are not looked for yet, as too few " + unit + "s of column \"" + column +
                    "\" are known to tell whether they are filled steadily; " + choosing(found);
         case Steadiness::Kind::unsteady:

@@ -27,7 +27,7 @@ constexpr std::size_t most_keys = 10000;
 
 // From when on rows count as changing: what the stream hasn't read yet, and what is younger than option min_age by the
 // source's own clock.
-std::optional<Moving> moving_from(const Stream& stream, const nlohmann::json& opened) {
+std::optional<Unsettled> unsettled_from(const Stream& stream, const nlohmann::json& opened) {
     const StreamState state = load_state(stream.id);
     if (stream.watermark.size() != 1 || !state.watermark) return std::nullopt;
     const SourceColumn* column = find_field(stream.source_columns, fold_name(stream.watermark.front()));
@@ -60,7 +60,7 @@ std::optional<Moving> moving_from(const Stream& stream, const nlohmann::json& op
         }
         subtransaction.commit();
         if (!from) return std::nullopt;
-        return Moving{*from, type};
+        return Unsettled{*from, type};
     } catch (const pg::Error& error) {
         if (!error.is_data_fault()) throw;
         return std::nullopt;  // a watermark that PostgreSQL can't read
@@ -84,7 +84,7 @@ Verification::Verification(const Stream& stream, SliceWindow window, Depth depth
                   applier_->count_source_slices();
               }
               if (applier_->columns_changed()) Streams::save_source_columns(stream_.id, applier_->columns());
-              if (moving_) applier_->ignore_moving(moving_->from, moving_->pg_type);
+              if (unsettled_) applier_->ignore_unsettled(unsettled_->from, unsettled_->pg_type);
           });
       }) {}
 
@@ -96,7 +96,7 @@ const std::vector<SliceVerdict>& Verification::execute(SourceSession& session) {
     with_protocol_errors(connector, [&] {
         load(session.answer());
         judge(measuring_->execute(connector, transactions_));
-        if (depth_ != Depth::counts || !measuring_->tells_all() || (moving_ && !is_odbc_)) compare(connector);
+        if (depth_ != Depth::counts || !measuring_->is_conclusive() || (unsettled_ && !is_odbc_)) compare(connector);
         count_unreadable();
     });
     return verdicts_;
@@ -111,8 +111,8 @@ void Verification::load(const nlohmann::json& opened) {
                             "", "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream_.name) + ").");
         is_odbc_ = kind_of_server(stream_.server) == Kind::odbc;
         ledger_ = Ledgers::load(stream_.id);
-        moving_ = moving_from(stream_, opened);
-        measuring_.emplace(stream_, ledger_, window_, depth_, moving_, text_member(opened, "hash_kind"));
+        unsettled_ = unsettled_from(stream_, opened);
+        measuring_.emplace(stream_, ledger_, window_, depth_, unsettled_, text_member(opened, "hash_kind"));
     });
 }
 
@@ -123,17 +123,18 @@ void Verification::judge(const SliceMeasures& measures) {
         SliceVerdict found;
         found.bucket = bucket;
         found.measure = measure;
-        if (!measuring_->tells_all()) {
+        if (!measuring_->is_conclusive()) {
             // The rows are going to tell.
-        } else if (measure.held < measure.source - measure.moving) {
-            found.missing = measure.source - measure.moving - measure.held;
+        } else if (measure.held < measure.source - measure.unsettled) {
+            found.missing = measure.source - measure.unsettled - measure.held;
         } else if (measure.held > measure.source && !keeps) {
             found.extra = measure.held - measure.source;
-        } else if (measure.held == measure.source && measure.moving == 0 && !measure.equal) {
+        } else if (measure.held == measure.source && measure.unsettled == 0 && !measure.equal) {
             found.changed = 1;  // at least
         }
         // To be looked at.
-        if (measuring_->tells_all() && depth_ != Depth::counts && !measure.equal && found.is_whole()) found.changed = 1;
+        if (measuring_->is_conclusive() && depth_ != Depth::counts && !measure.equal && found.is_whole())
+            found.changed = 1;
         verdicts_.push_back(std::move(found));
     }
 }
@@ -158,7 +159,7 @@ void Verification::compare(ConnectorProcess& connector) {
         });
         compare_window(connector, asked, condition);
     };
-    if (!measuring_->tells_all()) return window_of(window_, false);
+    if (!measuring_->is_conclusive()) return window_of(window_, false);
     if (!ledger_) {
         const bool differs = !verdicts_.empty() && !verdicts_.front().is_whole();
         for (auto& found : verdicts_) found.missing = found.extra = found.changed = 0;
@@ -178,7 +179,7 @@ void Verification::compare(ConnectorProcess& connector) {
 void Verification::count_unreadable() {
     if (unreadable_ == 0 || !measuring_->counts_source()) return;
     for (auto& found : verdicts_) {
-        const std::int64_t missing = found.measure.source - found.measure.moving - found.measure.held;
+        const std::int64_t missing = found.measure.source - found.measure.unsettled - found.measure.held;
         if (found.is_whole() && missing > 0) found.missing = missing;
     }
 }
@@ -248,8 +249,8 @@ void Verification::sort_out_moved(ConnectorProcess& connector, std::vector<Diffe
     for (auto& part : in_parts(*keys)) {
         request["only"] = std::move(part);
         read(connector, request, [&](const Batch& batch) {
-            for (const auto& [key, is_moving] : transactions_.run([&] { return applier_->list_keys(batch); }))
-                present[key] = is_moving;
+            for (const auto& [key, is_unsettled] : transactions_.run([&] { return applier_->list_keys(batch); }))
+                present[key] = is_unsettled;
         });
     }
     for (auto& item : extra) {
@@ -341,7 +342,7 @@ void Verification::record(std::int64_t run_id) {
         const std::int64_t differences = found.missing + found.extra + found.changed;
         // What moves is taken for what is here, so that it isn't missed until it is read.
         const std::int64_t source =
-            found.is_whole() && found.measure.moving > 0 ? found.measure.held : found.measure.source;
+            found.is_whole() && found.measure.unsettled > 0 ? found.measure.held : found.measure.source;
         slices.push_back({{"b", found.bucket}, {"s", source}, {"d", differences}, {"h", found.measure.held}});
         for (const auto& item : found.differences)
             keys.push_back({{"b", item.bucket}, {"k", name_of(item.kind)}, {"v", nlohmann::json::parse(item.key)}});

@@ -71,7 +71,7 @@ class Verification {
     Depth depth_;
     Transactions& transactions_;
     std::optional<Ledger> ledger_;
-    std::optional<Moving> moving_;
+    std::optional<Unsettled> unsettled_;
     std::optional<Measuring> measuring_;
     std::optional<Applier> applier_;
     BatchReader reader_;

@@ -146,7 +146,7 @@ MeasureRequest measure_request(const json& request) {
     measure.sums = optional_names(request, "sums").value_or(measure.sums);
     measure.hash = optional_names(request, "hash").value_or(measure.hash);
     measure.as_stored = request.value("as_stored", false);
-    measure.moving_from = optional_text(request, "moving_from");
+    measure.unsettled_from = optional_text(request, "unsettled_from");
     if (const auto buckets = request.find("buckets"); buckets != request.end() && !buckets->is_null()) {
         measure.buckets = buckets->get<std::vector<std::pair<std::string, std::string>>>();
     }

@@ -38,7 +38,7 @@ void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& tra
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
         note_filled_columns(stream, check_expressions(stream), target, {});
         Streams::save_description(stream);
-        const bool uncounted = settle_ledger(stream);
+        const bool uncounted = ensure_ledger(stream);
         Applier(stream, stream.source_columns, false).check();
         check_key_rows(stream);
         if (uncounted) queue_profile(stream);

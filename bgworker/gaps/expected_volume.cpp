@@ -118,7 +118,7 @@ std::size_t longest_rhythm(SliceUnit unit) {
     return 12;
 }
 
-Volumes::Volumes(SliceUnit unit, const std::vector<Sample>& samples, double short_below)
+ExpectedVolume::ExpectedVolume(SliceUnit unit, const std::vector<Sample>& samples, double short_below)
     : unit_(unit), short_below_(short_below), groups_(group_count(unit)), group_deviations_(group_count(unit)) {
     for (const auto& sample : samples) {
         Point point{sample.slice, std::log(std::max(sample.rows, 1.0))};
@@ -146,19 +146,19 @@ Volumes::Volumes(SliceUnit unit, const std::vector<Sample>& samples, double shor
     }
 }
 
-std::optional<double> Volumes::usual_log(WallUs slice) const {
+std::optional<double> ExpectedVolume::usual_log(WallUs slice) const {
     const Points& group = groups_[group_of(slice, unit_)];
     if (auto usual = median_near(group, slice, window, enough_of_group)) return usual;
     return median_near(all_, slice, wide_window, enough_of_all);
 }
 
-bool Volumes::is_stranger(WallUs slice) const {
+bool ExpectedVolume::is_stranger(WallUs slice) const {
     const Points& group = groups_[group_of(slice, unit_)];
     auto others = std::count_if(group.begin(), group.end(), [&](const Point& point) { return point.slice != slice; });
     return static_cast<std::size_t>(others) < enough_of_group;
 }
 
-std::optional<Band> Volumes::band(WallUs slice) const {
+std::optional<Band> ExpectedVolume::band(WallUs slice) const {
     auto usual = usual_log(slice);
     if (!usual) return std::nullopt;
     Band band{std::exp(*usual), 0};
@@ -176,7 +176,7 @@ std::optional<Band> Volumes::band(WallUs slice) const {
     return band;
 }
 
-Habits::Habits(SliceUnit unit, const std::vector<Day>& days)
+WeekdayPattern::WeekdayPattern(SliceUnit unit, const std::vector<Day>& days)
     : unit_(unit), held_(group_count(unit)), empty_(group_count(unit)) {
     struct Stretch {
         std::size_t begin, length;
@@ -221,21 +221,21 @@ Habits::Habits(SliceUnit unit, const std::vector<Day>& days)
 }
 
 // Rows that come one by one are as many as a Poisson distribution says; none at all by this share.
-std::size_t Habits::usual_stretch(double rows) const {
+std::size_t WeekdayPattern::usual_stretch(double rows) const {
     return std::max(usual_stretch_, rows > 0 ? stretch_by_chance(std::exp(-rows), expected_, by_chance_of_rows) : 0);
 }
 
-bool Habits::usually_empty(WallUs slice) const {
+bool WeekdayPattern::usually_empty(WallUs slice) const {
     return empty_by_group(slice) || empty_a_year_before(slice);
 }
 
-bool Habits::empty_by_group(WallUs slice) const {
+bool WeekdayPattern::empty_by_group(WallUs slice) const {
     std::size_t group = group_of(slice, unit_);
     return empty_[group] > held_[group] && empty_[group] + held_[group] >= enough_of_group;
 }
 
 // On the same weekday, or on the same date.
-bool Habits::empty_a_year_before(WallUs slice) const {
+bool WeekdayPattern::empty_a_year_before(WallUs slice) const {
     return std::any_of(std::begin(years), std::end(years), [&](WallUs days) {
         return std::binary_search(empty_slices_.begin(), empty_slices_.end(), slice_of(slice - days * wall_day, unit_));
     });

@@ -30,7 +30,7 @@ struct Band {
     double lower = 0;   // fewer are short
 };
 
-class Volumes {
+class ExpectedVolume {
   public:
     struct Sample {
         WallUs slice;
@@ -38,7 +38,7 @@ class Volumes {
     };
 
     // `samples` in order of time. `short_below`: what share of the median is short at the most, 0 to 1.
-    Volumes(SliceUnit unit, const std::vector<Sample>& samples, double short_below);
+    ExpectedVolume(SliceUnit unit, const std::vector<Sample>& samples, double short_below);
 
     // What a slice may be expected to hold by those around it; nothing where too few are known: 4 of its group, or 8.
     std::optional<Band> band(WallUs slice) const;
@@ -64,14 +64,14 @@ class Volumes {
 // Which groups are more often empty than not, as Sundays of a shop that is closed on Sundays. Long stretches without
 // rows are holes, and say nothing of habits, unless such stretches are the habit. What was empty a year before is
 // usually empty, too, as a shop that closes in August.
-class Habits {
+class WeekdayPattern {
   public:
     // Whether each slice holds rows, from the first one that does to the last, in order of time.
     struct Day {
         WallUs slice;
         bool empty;
     };
-    Habits(SliceUnit unit, const std::vector<Day>& days);
+    WeekdayPattern(SliceUnit unit, const std::vector<Day>& days);
 
     bool usually_empty(WallUs slice) const;
     // So many slices in a row may be empty by chance, where some are empty now and then, or those that aren't hold few

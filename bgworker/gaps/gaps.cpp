@@ -39,8 +39,8 @@ void judge_by_source(const Slice& slice, Judged& judged) {
     }
 }
 
-std::vector<Volumes::Sample> samples_of(const Series& series, const std::vector<Judged>& judged) {
-    std::vector<Volumes::Sample> samples;
+std::vector<ExpectedVolume::Sample> samples_of(const Series& series, const std::vector<Judged>& judged) {
+    std::vector<ExpectedVolume::Sample> samples;
     auto slice = series.slices.begin();
     for (const Judged& item : judged) {
         while (slice != series.slices.end() && slice->begin < item.begin) ++slice;
@@ -99,8 +99,8 @@ void forgive_tail(std::vector<Judged>& judged, std::int64_t lag) {
 }
 
 // What stands between the first slice that holds rows and the last one: emptiness behind it is lateness.
-std::vector<Habits::Day> days_of(const std::vector<Judged>& judged) {
-    std::vector<Habits::Day> days;
+std::vector<WeekdayPattern::Day> days_of(const std::vector<Judged>& judged) {
+    std::vector<WeekdayPattern::Day> days;
     std::size_t last = 0;
     for (const Judged& item : judged) {
         if (item.verdict == Verdict::closed) continue;
@@ -166,16 +166,16 @@ std::vector<Judged> judge(const Series& series) {
         }
     }
     // The second look, at volumes, which are learned from the first. The first slice may have begun in its middle.
-    Volumes volumes(series.unit, samples_of(series, judged), series.short_below);
-    Habits habits(series.unit, days_of(judged));
+    ExpectedVolume volume(series.unit, samples_of(series, judged), series.short_below);
+    WeekdayPattern pattern(series.unit, days_of(judged));
     auto may_still_grow = [&](const Judged& item) {
         const WallUs length = item.end - item.begin;
         return series.settled_until && *series.settled_until < item.end + series.lag * length + length / 4;
     };
     for (Judged& item : judged) {
         if (item.verified || item.verdict == Verdict::closed) continue;
-        auto band = volumes.band(item.begin);
-        if (item.rows == 0 && habits.usually_empty(item.begin)) {
+        auto band = volume.band(item.begin);
+        if (item.rows == 0 && pattern.usually_empty(item.begin)) {
             item.usually_empty = true;
             item.expected = 0;
         } else if (band) {
@@ -186,7 +186,7 @@ std::vector<Judged> judge(const Series& series) {
             item.verdict = Verdict::fewer;
         }
     }
-    accept_usual_stretches(judged, habits.usual_stretch(usual_rows(series)), series);
+    accept_usual_stretches(judged, pattern.usual_stretch(usual_rows(series)), series);
     forgive_tail(judged, series.lag);
     return judged;
 }

@@ -56,7 +56,7 @@ Steadiness judge_steadiness(const Series& series, std::int64_t without_time) {
     const auto first = first_slice(series);
     if (!first) return {};
 
-    std::vector<Habits::Day> days;
+    std::vector<WeekdayPattern::Day> days;
     std::size_t held = 0;  // until the last one with rows
     auto slice = series.slices.begin();
     for (WallUs begin = *first; next_slice(begin, series.unit) <= series.now; begin = next_slice(begin, series.unit)) {
@@ -65,7 +65,7 @@ Steadiness judge_steadiness(const Series& series, std::int64_t without_time) {
         days.push_back({begin, is_empty});
         if (!is_empty) held = days.size();
     }
-    const std::vector<Habits::Day> tail(days.begin() + static_cast<std::ptrdiff_t>(held), days.end());
+    const std::vector<WeekdayPattern::Day> tail(days.begin() + static_cast<std::ptrdiff_t>(held), days.end());
     days.resize(held);
     const auto count = static_cast<std::int64_t>(days.size());
     const Enough enough = enough_of(series.unit);
@@ -73,15 +73,15 @@ Steadiness judge_steadiness(const Series& series, std::int64_t without_time) {
     if (count < enough.some) return {};
 
     const std::string unit(name_of(series.unit));
-    const Habits habits(series.unit, days);
+    const WeekdayPattern pattern(series.unit, days);
     Steadiness found;
     found.lag = std::count_if(tail.begin(), tail.end(),
-                              [&](const Habits::Day& day) { return !habits.usually_empty(day.slice); });
-    if (found.lag > longest_lag && found.lag > 2 * static_cast<std::int64_t>(habits.usual_stretch(0)))
+                              [&](const WeekdayPattern::Day& day) { return !pattern.usually_empty(day.slice); });
+    if (found.lag > longest_lag && found.lag > 2 * static_cast<std::int64_t>(pattern.usual_stretch(0)))
         return unsteady("nothing is of the last " + std::to_string(found.lag) + " " + unit + "s");
     std::int64_t expected = 0, empty = 0;
-    for (const Habits::Day& day : days) {
-        if (habits.usually_empty(day.slice)) continue;
+    for (const WeekdayPattern::Day& day : days) {
+        if (pattern.usually_empty(day.slice)) continue;
         expected++;
         empty += day.empty ? 1 : 0;
     }
@@ -91,7 +91,7 @@ Steadiness judge_steadiness(const Series& series, std::int64_t without_time) {
     if (!is_steady && is_young) return {};
     if (!is_steady) {
         const auto all_empty =
-            std::count_if(days.begin(), days.end(), [](const Habits::Day& day) { return day.empty; });
+            std::count_if(days.begin(), days.end(), [](const WeekdayPattern::Day& day) { return day.empty; });
         return unsteady(share_of(all_empty, count) + " " + unit + "s have no rows");
     }
     found.kind = Steadiness::Kind::steady;

@@ -15,9 +15,9 @@ struct Steadiness {
     enum class Kind {
         steady,
         unsteady,
-        too_little,  // not enough slices to tell
+        too_few,  // not enough slices to tell
     };
-    Kind kind = Kind::too_little;
+    Kind kind = Kind::too_few;
     std::string reason;    // why it isn't steady, as a clause; otherwise empty
     double empty = 0;      // share of the slices that are empty, without those that are empty by habit
     std::int64_t lag = 0;  // slices before now that nothing has come for yet

@@ -125,7 +125,7 @@ std::vector<Ledger> possible_ledgers(const Stream& stream, const Target& target,
     return ledgers;
 }
 
-bool settle_ledger(const Stream& stream) {
+bool ensure_ledger(const Stream& stream) {
     std::optional<Ledger> ledger;
     const bool is_shared = target_is_shared(stream);
     ApplyShape shape;

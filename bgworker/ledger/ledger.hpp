@@ -31,7 +31,7 @@ std::vector<Ledger> possible_ledgers(const Stream& stream, const Target& target,
 
 // Chooses and records the ledger of a stream whose definition is new or has changed, or forgets it; slices are kept
 // where nothing changed. True if the target has rows that have to be counted: sync_profile(). Throws pg::Error.
-bool settle_ledger(const Stream& stream);
+bool ensure_ledger(const Stream& stream);
 
 // The stream's slices are of another column from here on; those of the one before are forgotten, and so is the work
 // that is planned of them.

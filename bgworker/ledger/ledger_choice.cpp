@@ -180,7 +180,7 @@ Steadiness judge_known(const Stream& stream, const Known& known) {
 
 void judge(const Stream& stream, const Known& known) {
     const Steadiness found = judge_known(stream, known);
-    if (found.kind == Steadiness::Kind::too_little) return;
+    if (found.kind == Steadiness::Kind::too_few) return;
     if (found.kind == Steadiness::Kind::steady) return Ledgers::note_steadiness(stream.id, found, judged_now_us());
     // From here on nobody adds to the ledger, so that what is counted is what there is.
     Ledgers::lock(stream.id);

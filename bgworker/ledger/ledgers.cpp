@@ -42,7 +42,7 @@ void Ledgers::lock(int stream_id) {
     pg::query("SELECT FROM insync.ledger AS l WHERE l.stream_id = $1::integer FOR UPDATE", {std::to_string(stream_id)});
 }
 
-void Ledgers::distrust(int stream_id) {
+void Ledgers::mark_incomplete(int stream_id) {
     Bookkeeping bookkeeping;
     pg::query("UPDATE insync.ledger AS l SET complete = false WHERE l.stream_id = $1::integer AND l.complete",
               {std::to_string(stream_id)});

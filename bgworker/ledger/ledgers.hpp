@@ -21,7 +21,7 @@ class Ledgers {
     // Until the end of the transaction nobody else does this, nor adds to the ledger.
     static void lock(int stream_id);
     // What the target holds isn't known any more (its column is gone, say): nothing is said of it until it is counted.
-    static void distrust(int stream_id);
+    static void mark_incomplete(int stream_id);
     // All rows have been counted by this rule. False where another one holds by now.
     static bool set_complete(int stream_id, const std::string& rule);
     // All rows are going to be counted by this rule.

@@ -100,9 +100,9 @@ std::string fold_name(std::string_view name, std::size_t limit) {
 
 RowKind row_kind_of(const nlohmann::json& columns_frame) {
     const std::string word = text_member(columns_frame, "rows");
-    if (word.empty()) return RowKind::whole;
-    if (word == "gone") return RowKind::gone;
-    if (word == "present") return RowKind::present;
+    if (word.empty()) return RowKind::full;
+    if (word == "deleted_key") return RowKind::deleted_key;
+    if (word == "live_key") return RowKind::live_key;
     throw ProtocolError("rows of an unknown kind");
 }
 

@@ -30,9 +30,9 @@ struct SourceColumn {
 
 // What the rows behind a columns frame are.
 enum class RowKind {
-    whole,    // as the source has them
-    gone,     // the keys of rows that were deleted at the source
-    present,  // the keys of all rows that there are
+    full,         // as the source has them
+    deleted_key,  // the keys of rows that were deleted at the source
+    live_key,     // the keys of all rows that exist at the source
 };
 // By the word that the frame has for it. Throws ProtocolError for one that there isn't.
 RowKind row_kind_of(const nlohmann::json& columns_frame);

@@ -202,8 +202,8 @@ void Run::load(ConnectorProcess& connector) {
 
 void Run::use_columns(const nlohmann::json& frame) {
     const RowKind kind = row_kind_of(frame);
-    if ((kind == RowKind::present) != (mode_ == "keys") ||
-        (kind == RowKind::gone && !stream_.has_option("delete_feed")))
+    if ((kind == RowKind::live_key) != (mode_ == "keys") ||
+        (kind == RowKind::deleted_key && !stream_.has_option("delete_feed")))
         throw ProtocolError("rows of a kind that nobody asked for");
     use_columns(kind);
 }
@@ -240,7 +240,7 @@ void Run::apply(const Batch& batch) {
     if (batch.position.is_object()) reached_ = batch.position;
     if (batch.rows() + batch.rejects.size() == 0 && keeps_position(batch)) return;
     if (!applier_) throw ProtocolError("rows without columns");
-    if (applier_->is_locked_out() && !has_new_columns_) use_columns(RowKind::whole);
+    if (applier_->is_locked_out() && !has_new_columns_) use_columns(RowKind::full);
     has_new_columns_ = false;
     report_activity(stream_.name + ": applying batch " + std::to_string(counts_.batches + 1) + ", " +
                     std::to_string(counts_.rows_read + static_cast<std::int64_t>(batch.rows())) + " rows");

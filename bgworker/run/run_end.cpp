@@ -39,7 +39,7 @@ void Run::finish() {
             counts_ = in_transaction([&] {
                 RunCounts total = counts_;
                 total.add(applier_->delete_vanished(run_id));
-                total.updated += applier_->revive_seen();
+                total.updated += applier_->undelete_present();
                 if (total.vanished + total.updated > counts_.vanished + counts_.updated) record_start();
                 if (run_id_ != 0) Runs::save_progress(run_id_, total);
                 save_feed_position();

@@ -45,7 +45,7 @@ bool is_home_system() {
                 .empty();
 }
 
-void settle_home_database() {
+void claim_home_database() {
     Bookkeeping bookkeeping;
     pg::query(std::string("INSERT INTO insync.home AS h (system_identifier, database_oid) ") + identity +
               " ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = "

@@ -23,7 +23,7 @@ struct DueStream {
 // still being restored.
 bool is_home_database();
 // Makes it so.
-void settle_home_database();
+void claim_home_database();
 // True if the home of the streams is in this system at least: roles have the numbers that they had there.
 bool is_home_system();
 // Throws in a restored copy: what reads sources there is asked for first.

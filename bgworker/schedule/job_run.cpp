@@ -1,4 +1,4 @@
-// Runs pieces of work; see job_run.hpp.
+// Runs jobs of work; see job_run.hpp.
 #include "bgworker/schedule/job_run.hpp"
 
 #include "bgworker/catalog/runs.hpp"

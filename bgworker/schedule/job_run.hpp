@@ -1,4 +1,4 @@
-// Does a piece of work that was taken: whatever its kind, its failure ends up in the books.
+// Does a job of work that was taken: whatever its kind, its failure ends up in the books.
 #pragma once
 
 #include "bgworker/catalog/job.hpp"

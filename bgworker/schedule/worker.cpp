@@ -245,7 +245,7 @@ TimestampTz Worker::work() {
             ran = true;
             break;  // what is due may have changed meanwhile
         }
-        // Streams that are due come first, and those that somebody else is at after the piece of work that keeps them.
+        // Streams that are due come first, and those that somebody else is at after the job of work that keeps them.
         std::vector<int> waiting;
         for (const auto& item : due) {
             if (item.due <= now) waiting.push_back(item.stream_id);
@@ -300,7 +300,7 @@ TimestampTz Worker::plan_due_upkeep() {
     return coming.empty() ? DT_NOEND : std::max(coming.front().due, GetCurrentTimestamp() + USECS_PER_SEC);
 }
 
-// Does the next piece of work of a stream that isn't waiting to run; false: there is none.
+// Does the next job of work of a stream that isn't waiting to run; false: there is none.
 bool Worker::run_job(const std::string& server, const std::vector<int>& but) {
     JobLock lock;
     auto job = transactions_.run([&] { return take_job(server, but, lock); });

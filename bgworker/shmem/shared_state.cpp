@@ -39,8 +39,9 @@ State* state;
 
 namespace {
 
-std::span<Pace> paces() {
-    return {reinterpret_cast<Pace*>(agenda_items() + state->capacity), static_cast<std::size_t>(state->capacity)};
+std::span<RequestSlot> paces() {
+    return {reinterpret_cast<RequestSlot*>(agenda_items() + state->capacity),
+            static_cast<std::size_t>(state->capacity)};
 }
 
 shmem_request_hook_type next_request;
@@ -48,7 +49,7 @@ shmem_startup_hook_type next_startup;
 
 Size state_size() {
     return add_size(offsetof(State, live),
-                    mul_size(sizeof(LiveStream) + sizeof(Agenda) + sizeof(Pace), settings::max_streams()));
+                    mul_size(sizeof(LiveStream) + sizeof(Agenda) + sizeof(RequestSlot), settings::max_streams()));
 }
 
 void on_request() {
@@ -185,14 +186,14 @@ void release_live() noexcept {
     }
 }
 
-std::chrono::milliseconds take_turn(Oid server, std::chrono::milliseconds interval, std::chrono::milliseconds hold) {
+std::chrono::milliseconds next_slot(Oid server, std::chrono::milliseconds interval, std::chrono::milliseconds hold) {
     using std::chrono::microseconds;
-    static Pace own_paces[64];
+    static RequestSlot own_paces[64];
     // Since the machine's start, for every process alike.
     std::int64_t now =
         std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-    auto take = [&](std::span<Pace> slots) {
-        return insync::take_turn(slots, MyDatabaseId, server, now, microseconds(interval).count(),
+    auto take = [&](std::span<RequestSlot> slots) {
+        return insync::next_slot(slots, MyDatabaseId, server, now, microseconds(interval).count(),
                                  microseconds(hold).count());
     };
     std::int64_t turn;

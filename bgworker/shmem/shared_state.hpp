@@ -62,8 +62,8 @@ bool is_wanted(int stream_id);
 // Marks what this process was running as idle; safe in an exit callback.
 void release_live() noexcept;
 
-// Takes this database's next turn at a server (see Pace); returns how long to wait for it.
-std::chrono::milliseconds take_turn(Oid server, std::chrono::milliseconds interval, std::chrono::milliseconds hold);
+// Takes this database's next turn at a server (see RequestSlot); returns how long to wait for it.
+std::chrono::milliseconds next_slot(Oid server, std::chrono::milliseconds interval, std::chrono::milliseconds hold);
 
 // Wakes and is woken by the end of runs.
 void announce_run_end();

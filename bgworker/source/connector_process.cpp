@@ -398,7 +398,7 @@ void ConnectorProcess::report(const LogEntry& entry) {
 }
 
 void ConnectorProcess::answer(const PermitRequest& request) {
-    auto wait = shared::take_turn(server_, request.interval, request.hold);
+    auto wait = shared::next_slot(server_, request.interval, request.hold);
     write_all(nlohmann::json{{"wait_ms", wait.count()}}.dump() + "\n");
 }
 

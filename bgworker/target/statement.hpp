@@ -63,7 +63,7 @@ struct ApplyShape {
     // aren't counted, or not by the statement itself.
     std::string slice_column, slice_type;
     // SQL over `batch`: the row has changed so lately that it needn't be here yet; empty: none has.
-    std::string moving;
+    std::string unsettled;
     // SQL over `batch`: the source's key as text, where different ones may be the same key in the target; empty: they
     // can't, or nobody knows which columns are the source's key.
     std::string source_key;
@@ -132,13 +132,13 @@ std::string vanished_keys_statement(const ApplyShape& shape, const std::string& 
 std::string delete_vanished_statement(const ApplyShape& shape, const std::string& scope);
 
 // Takes the mark of a soft delete from the target rows in `scope` whose key is in the relation `seen`.
-std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope);
+std::string undelete_present_statement(const ApplyShape& shape, const std::string& scope);
 
 // The same row by row, where some of them may be refused. First a SELECT of the rows that the statement would write,
 // for the relation `listed`: their number, `key` and `record` (jsonb; SQL over t), and the target's key; rows without a
 // whole key aren't among them, and are written by the second statement alone. The third one writes those of `listed`
 // with these numbers.
-enum class Unseen { vanished, revived };
+enum class Unseen { vanished, undeleted };
 std::string list_statement(const ApplyShape& shape, Unseen which, const std::string& scope, const std::string& key,
                            const std::string& record);
 std::string keyless_statement(const ApplyShape& shape, Unseen which, const std::string& scope);
@@ -158,11 +158,11 @@ std::string count_source_statement(const ApplyShape& shape, const std::string& b
 std::string count_leaving_statement(const ApplyShape& shape);
 
 // Selects what the batch has otherwise than the target: bucket (SQL over s, the row as it is to be; of a row that is to
-// be deleted `held_bucket`, SQL over t), kind (missing, changed, or extra) and key as jsonb. Rows that are moving are
-// left out, and with `only_keys` those whose key is there.
+// be deleted `held_bucket`, SQL over t), kind (missing, changed, or extra) and key as jsonb. Rows that are unsettled
+// are left out, and with `only_keys` those whose key is there.
 std::string differences_statement(const ApplyShape& shape, const std::string& bucket, const std::string& held_bucket,
                                   bool only_keys);
-// Selects key (jsonb) and whether it is moving of each row of the batch.
+// Selects key (jsonb) and whether it is unsettled of each row of the batch.
 std::string present_keys_statement(const ApplyShape& shape);
 // Selects bucket (SQL over t) and key of the rows that count_vanished_statement() counts.
 std::string vanished_rows_statement(const ApplyShape& shape, const std::string& scope, const std::string& bucket);

@@ -64,14 +64,14 @@ std::string differences_statement(const ApplyShape& shape, const std::string& bu
     std::string text = "SELECT " + slice + " AS bucket, " + kind + ", " + key_object(shape, "s.") + " FROM (\n  " +
                        mapped_rows(shape) + "\n) AS s LEFT JOIN " + shape.target + " AS t ON " + key_match(shape);
     text += "\nWHERE " + condition;
-    if (!shape.moving.empty()) text += std::string(" AND NOT s.") + moving_flag;
+    if (!shape.unsettled.empty()) text += std::string(" AND NOT s.") + unsettled_flag;
     return text;
 }
 
 std::string present_keys_statement(const ApplyShape& shape) {
     return "SELECT " + key_object(shape, "s.") + ", " +
-           (shape.moving.empty() ? "false" : "s." + std::string(moving_flag)) + " FROM (\n  " + mapped_rows(shape) +
-           "\n) AS s" + (has_deletes(shape) ? std::string(" WHERE NOT s.") + delete_flag : "");
+           (shape.unsettled.empty() ? "false" : "s." + std::string(unsettled_flag)) + " FROM (\n  " +
+           mapped_rows(shape) + "\n) AS s" + (has_deletes(shape) ? std::string(" WHERE NOT s.") + delete_flag : "");
 }
 
 std::string vanished_rows_statement(const ApplyShape& shape, const std::string& scope, const std::string& bucket) {
@@ -98,8 +98,8 @@ std::string delete_vanished_statement(const ApplyShape& shape, const std::string
     return write_clause(shape, Unseen::vanished) + " WHERE " + unseen_condition(shape, Unseen::vanished, scope);
 }
 
-std::string revive_seen_statement(const ApplyShape& shape, const std::string& scope) {
-    return write_clause(shape, Unseen::revived) + " WHERE " + unseen_condition(shape, Unseen::revived, scope);
+std::string undelete_present_statement(const ApplyShape& shape, const std::string& scope) {
+    return write_clause(shape, Unseen::undeleted) + " WHERE " + unseen_condition(shape, Unseen::undeleted, scope);
 }
 
 std::string list_statement(const ApplyShape& shape, Unseen which, const std::string& scope, const std::string& key,

@@ -106,7 +106,7 @@ std::string mapped(const ApplyShape& shape) {
                        ",\n    " + row_number;
     if (has_deletes(shape)) text += ",\n    coalesce((" + shape.delete_condition + "\n), false) AS " + delete_flag;
     if (!shape.leave_condition.empty()) text += ",\n    (" + shape.leave_condition + "\n) AS " + leave_flag;
-    if (!shape.moving.empty()) text += ",\n    coalesce((" + shape.moving + "), false) AS " + moving_flag;
+    if (!shape.unsettled.empty()) text += ",\n    coalesce((" + shape.unsettled + "), false) AS " + unsettled_flag;
     return text + "\n  FROM batch" + where_filter(shape);
 }
 

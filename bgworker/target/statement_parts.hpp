@@ -12,7 +12,7 @@ namespace insync::statement_parts {
 inline constexpr const char* row_number = "insync_row";
 inline constexpr const char* delete_flag = "insync_delete";
 inline constexpr const char* leave_flag = "insync_leave";
-inline constexpr const char* moving_flag = "insync_moving";
+inline constexpr const char* unsettled_flag = "insync_unsettled";
 
 template <typename Items, typename Format>
 std::string join(const Items& items, const char* separator, Format format) {

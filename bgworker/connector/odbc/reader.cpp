@@ -187,7 +187,7 @@ void Reader::send_columns() {
     std::vector<Column> sent(plan_.columns.begin(), plan_.columns.begin() + static_cast<std::ptrdiff_t>(plan_.sent));
     if (identity_) sent.insert(sent.end(), identity_->columns().begin(), identity_->columns().end());
     nlohmann::json columns = {{"columns", to_json(sent)}};
-    if (request_.only_keys) columns["rows"] = "present";
+    if (request_.only_keys) columns["rows"] = "live_key";
     out_.send(wire::FrameType::columns, columns);
 }
 

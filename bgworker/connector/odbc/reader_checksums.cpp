@@ -19,7 +19,7 @@ nlohmann::json group_frame(const Measures& measures, Dialect dialect, const Text
     }
     auto count = [&] { return std::strtoll(row.at(at++).value_or("0").c_str(), nullptr, 10); };
     frame["rows"] = count();
-    if (measures.moving_from) frame["moving"] = count();
+    if (measures.unsettled_from) frame["unsettled"] = count();
     if (!measures.sums.empty()) {
         nlohmann::json sums = nlohmann::json::array();
         for (std::size_t i = 0; i < measures.sums.size(); i++) {
@@ -71,7 +71,7 @@ nlohmann::json Reader::measure(const MeasureRequest& request) {
         } else if (without_time.is_null()) {
             without_time = group;
         } else {
-            for (const char* count : {"rows", "moving"}) {
+            for (const char* count : {"rows", "unsettled"}) {
                 if (group.contains(count)) {
                     without_time[count] = without_time[count].get<std::int64_t>() + group[count].get<std::int64_t>();
                 }

@@ -87,7 +87,7 @@ struct MeasureRequest {
     std::vector<std::string> sums;
     std::vector<std::string> hash;                             // columns over which a row is hashed
     bool as_stored = false;                                    // cheaper: zero dates are hashed as their own text
-    std::optional<std::string> moving_from;                    // a watermark: rows at or above it are counted apart
+    std::optional<std::string> unsettled_from;                 // a watermark: rows at or above it are counted apart
     std::vector<std::pair<std::string, std::string>> buckets;  // from and to, where each has to be asked for
 };
 

@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <functional>
 
-#include <nlohmann/json.hpp>
-
 #include "bgworker/connector/output/failure.hpp"
+#include "bgworker/connector/rest/answer/graph_error.hpp"
 #include "bgworker/connector/rest/answer/rows_form.hpp"
 #include "bgworker/connector/rest/http/answer_excerpt.hpp"
 #include "bgworker/connector/values/utf8.hpp"
@@ -18,8 +17,6 @@ namespace {
 // How many keys are remembered to find the seam between two pages.
 constexpr std::size_t longest_tail = 4096;
 constexpr std::int64_t step_back = 16;
-// How many rows are counted to tell whether any is missing.
-constexpr std::size_t most_hashes = 4u << 20;
 // How often a throttled GraphQL request is sent again.
 constexpr int throttle_attempts = 10;
 // How often a query begins anew because no page continued the one before.
@@ -31,39 +28,8 @@ std::string clip(std::string_view text) {
     return text.size() > longest ? clipped + "..." : clipped;
 }
 
-// What a GraphQL answer says of an error: its first message, and in how many seconds a throttled request may come
-// again.
-struct GraphError {
-    std::string message;
-    std::optional<double> wait;
-};
-
-GraphError graph_error(const std::string& body, std::string_view errors) {
-    GraphError error;
-    const auto list = nlohmann::json::parse(errors, nullptr, false);
-    const nlohmann::json first = list.is_array() && !list.empty() ? list[0] : list;
-    if (first.is_object() && first.contains("message") && first["message"].is_string()) {
-        error.message = first["message"].get<std::string>();
-    } else {
-        error.message = first.is_string() ? first.get<std::string>() : std::string(errors);
-    }
-    const std::string code = first.is_object() && first.contains("extensions") && first["extensions"].is_object()
-                                 ? first["extensions"].value("code", "")
-                                 : "";
-    if (code != "THROTTLED" && error.message != "Throttled") return error;
-    error.wait = 1;
-    const auto answer = nlohmann::json::parse(body, nullptr, false);
-    const auto cost = answer.value("/extensions/cost"_json_pointer, nlohmann::json());
-    const auto status = cost.is_object() ? cost.value("throttleStatus", nlohmann::json()) : nlohmann::json();
-    if (!status.is_object()) return error;
-    auto number = [](const nlohmann::json& object, const char* name, double fallback) {
-        const auto found = object.find(name);
-        return found != object.end() && found->is_number() ? found->get<double>() : fallback;
-    };
-    const double rate = number(status, "restoreRate", 50);
-    const double missing = number(cost, "requestedQueryCost", 1) - number(status, "currentlyAvailable", 0);
-    if (rate > 0) error.wait = std::clamp(missing / rate, 0.1, 60.0);
-    return error;
+bool has_no_rows(const HttpResponse& response) {
+    return response.status == 204 || response.status / 100 != 2;
 }
 
 }  // namespace
@@ -146,10 +112,29 @@ void Query::check_error(const HttpResponse& response, const Page& page) {
 
 bool Query::next() {
     if (!more_) return false;
-    std::int64_t overlap = 0;
     const bool is_watched = uses_offset() && !key_.empty();
+    std::int64_t overlap = 0;
     if (is_watched && !tail_.empty() && pager_.offset() > 0 && longest_page_ != 1 && !is_seam_alone_) overlap = 1;
     const std::int64_t reached = pager_.offset();
+    while (true) {
+        if (is_watched) pager_.set_offset(reached - overlap);
+        const std::optional<HttpResponse> response = fetch();
+        if (!response) return false;
+        if (overlap == 0) first_row_ = 0;
+        if (overlap == 0 || find_seam(overlap)) {
+            take_page(*response, overlap > 0);
+            return true;
+        }
+        // What was read last isn't where it was: step back, to the beginning if need be.
+        overlap = std::min(reached, overlap * step_back);
+        if (overlap < reached && static_cast<std::size_t>(overlap) <= tail_.size()) continue;
+        restart();
+        return next();
+    }
+}
+
+// The next answer, with its rows in page_; nothing: there are no more pages.
+std::optional<HttpResponse> Query::fetch() {
     int throttled = 0;
     while (true) {
         if (static_cast<std::int64_t>(pages_) >= endpoint_.max_pages) {
@@ -158,47 +143,15 @@ bool Query::next() {
                 "the source has more pages than option max_pages allows (" + std::to_string(endpoint_.max_pages) + ")",
                 "", "Raise max_pages if the source really has that many; see sync_explain() for the requests.");
         }
-        if (is_watched) pager_.set_offset(reached - overlap);
         HttpResponse response = send(next_request());
-        if (response.status == 304) {
-            unchanged_ = true;
+        if (ends_pages(response)) {
+            unchanged_ = response.status == 304;
             more_ = false;
-            return false;
-        }
-        // Other statuses come here only where option on_status takes them for no rows, or past the end of the pages.
-        const bool has_no_rows = response.status == 204 || response.status / 100 != 2;
-        if (has_no_rows && pages_ > 0 && pager_.expects_more()) {
-            // Taken for the end, it would make rows look deleted.
-            throw Failure(FailureClass::transient,
-                          "page " + std::to_string(pages_ + 1) +
-                              " of the source has no content, although the one before it says that there are more",
-                          "It came with " + status_text(response.status) + ".");
-        }
-        if (response.status == 400 || response.status == 404 || response.status == 416) {
-            more_ = false;
-            return false;
+            return std::nullopt;
         }
         if (pages_ == 0) etag_ = response.header("etag");
         pages_++;
-        if (const RowsForm form = form_of(endpoint_.rows_form, response.header("content-type"));
-            form != RowsForm::objects && !has_no_rows) {
-            std::optional<std::string> path;
-            if (knows_shape_) path = shape_.rows_path;
-            response.body = as_objects(std::move(response.body), form, path, row_names_);
-            if (path) shape_.rows_path = *path;
-            knows_shape_ = knows_shape_ || path.has_value();
-        }
-        if (!knows_shape_ && !response.body.empty()) {
-            shape_.rows_path = find_rows_path(response.body);
-            knows_shape_ = true;
-        }
-        std::vector<std::string> wanted = pager_.wanted();
-        if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
-        const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
-        shape_.may_be_empty = has_no_rows;
-        shape_.rows_may_be_missing = !endpoint_.error_path.empty();  // an error comes in their place
-        page_.emplace(std::move(response.body), shape_, fields_, wanted);
-        response.body = body_kept;
+        parse(response);
         try {
             check_error(response, *page_);
         } catch (const Failure& failure) {
@@ -208,59 +161,97 @@ bool Query::next() {
             continue;
         }
         if (!page_->missing().empty()) throw Failure(FailureClass::source, page_->missing());
-        if (is_watched && overlap > 0 && !find_seam(overlap)) {
-            // What was read last isn't where it was: step back, to the beginning if need be.
-            overlap = std::min(reached, overlap * step_back);
-            if (overlap < reached && static_cast<std::size_t>(overlap) <= tail_.size()) continue;
-            if (++restarts_ > most_restarts) {
-                throw Failure(FailureClass::transient, "the source's rows move while they are read",
-                              "No page continues the one before it.",
-                              "Ask for an order that is unique: {order:...} in the request, with paging keyset.");
-            }
-            pager_.set_offset(0);
-            tail_.clear();
-            fingerprints_.clear();
-            rows_ = 0;
-            return next();
-        }
-        if (overlap == 0) first_row_ = 0;
-        longest_page_ = std::max(longest_page_, page_->rows());
-        const std::size_t fresh = page_->rows() - first_row_;
-        // The seam and nothing else, though the source says that there are more: it had no room for the next row.
-        is_seam_alone_ = overlap > 0 && fresh == 0 && pager_.says_more(*page_).value_or(false);
-        // Pages that overlap may be alike where they have rows to add, but not where they have none.
-        if (page_->rows() > 0 && (overlap == 0 || fresh == 0) && !is_seam_alone_) {
-            std::size_t fingerprint = page_->rows();
-            for (std::size_t row = 0; row < page_->rows(); row++) {
-                fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string_view>()(page_->text(row));
-            }
-            if (!fingerprints_.insert(fingerprint).second) {
-                throw Failure(
-                    FailureClass::source, "a page of the source brings nothing new",
-                    "Page " + std::to_string(pages_) + " has the same rows as one before it.",
-                    "Check the options paging and params: the source may not know the parameter that asks for "
-                    "the next page.");
-            }
-        }
-        std::string last_key;
-        if (const std::optional<std::size_t> field = key_field(); field && page_->rows() > 0) {
-            last_key = page_->value(page_->rows() - 1, *field).text;
-        }
-        more_ = pager_.advance(response, *page_, fresh, last_key);
-        if (!more_ && pager_.is_doubtful()) require_end(page_->rows());
-        // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
-        if (overlap > 0 && fresh == 0 && page_->rows() < longest_page_ && !is_seam_alone_) more_ = false;
-        rows_ += static_cast<std::int64_t>(fresh);
-        // A page behind the last key is a request of its own.
-        if (endpoint_.max_results > 0 && rows_ >= endpoint_.max_results && pager_.paging() != Paging::last_key) {
-            cut_off_ = true;
-            more_ = false;
-        }
-        remember_keys();
-        if (watches_gaps_) note_rows();
-        has_rows_ = has_rows_ || page_->rows() > 0;
-        return true;
+        return response;
     }
+}
+
+// Other statuses than success come here only where option on_status takes them for no rows, or past the end of the
+// pages.
+bool Query::ends_pages(const HttpResponse& response) const {
+    if (response.status == 304) return true;
+    if (has_no_rows(response) && pages_ > 0 && pager_.expects_more()) {
+        // Taken for the end, it would make rows look deleted.
+        throw Failure(FailureClass::transient,
+                      "page " + std::to_string(pages_ + 1) +
+                          " of the source has no content, although the one before it says that there are more",
+                      "It came with " + status_text(response.status) + ".");
+    }
+    return response.status == 400 || response.status == 404 || response.status == 416;
+}
+
+// Takes the body out of the response, but for what check_error() looks at.
+void Query::parse(HttpResponse& response) {
+    if (const RowsForm form = form_of(endpoint_.rows_form, response.header("content-type"));
+        form != RowsForm::objects && !has_no_rows(response)) {
+        std::optional<std::string> path;
+        if (knows_shape_) path = shape_.rows_path;
+        response.body = as_objects(std::move(response.body), form, path, row_names_);
+        if (path) shape_.rows_path = *path;
+        knows_shape_ = knows_shape_ || path.has_value();
+    }
+    if (!knows_shape_ && !response.body.empty()) {
+        shape_.rows_path = find_rows_path(response.body);
+        knows_shape_ = true;
+    }
+    std::vector<std::string> wanted = pager_.wanted();
+    if (!endpoint_.error_path.empty()) wanted.push_back(endpoint_.error_path);
+    const std::string body_kept = endpoint_.error_path.empty() ? std::string() : response.body;
+    shape_.may_be_empty = has_no_rows(response);
+    shape_.rows_may_be_missing = !endpoint_.error_path.empty();  // an error comes in their place
+    page_.emplace(std::move(response.body), shape_, fields_, wanted);
+    response.body = body_kept;
+}
+
+// Begins again with the first page, as no page continued the one before it.
+void Query::restart() {
+    if (++restarts_ > most_restarts) {
+        throw Failure(FailureClass::transient, "the source's rows move while they are read",
+                      "No page continues the one before it.",
+                      "Ask for an order that is unique: {order:...} in the request, with paging keyset.");
+    }
+    pager_.set_offset(0);
+    tail_.clear();
+    fingerprints_.clear();
+    rows_ = 0;
+}
+
+// Notes what page_ has, and how the source goes on behind it. `overlaps`: it began with rows of the page before.
+void Query::take_page(const HttpResponse& response, bool overlaps) {
+    longest_page_ = std::max(longest_page_, page_->rows());
+    const std::size_t fresh = page_->rows() - first_row_;
+    // The seam and nothing else, though the source says that there are more: it had no room for the next row.
+    is_seam_alone_ = overlaps && fresh == 0 && pager_.says_more(*page_).value_or(false);
+    // Pages that overlap may be alike where they have rows to add, but not where they have none.
+    if (page_->rows() > 0 && (!overlaps || fresh == 0) && !is_seam_alone_) require_new_page();
+    std::string last_key;
+    if (const std::optional<std::size_t> field = key_field(); field && page_->rows() > 0) {
+        last_key = page_->value(page_->rows() - 1, *field).text;
+    }
+    more_ = pager_.advance(response, *page_, fresh, last_key);
+    if (!more_ && pager_.is_doubtful()) require_end(page_->rows());
+    // A page with nothing but the seam in it, shorter than the source can send, is where the rows end.
+    if (overlaps && fresh == 0 && page_->rows() < longest_page_ && !is_seam_alone_) more_ = false;
+    rows_ += static_cast<std::int64_t>(fresh);
+    // A page behind the last key is a request of its own.
+    if (endpoint_.max_results > 0 && rows_ >= endpoint_.max_results && pager_.paging() != Paging::last_key) {
+        cut_off_ = true;
+        more_ = false;
+    }
+    remember_keys();
+    if (gap_watch_) note_rows();
+    has_rows_ = has_rows_ || page_->rows() > 0;
+}
+
+void Query::require_new_page() {
+    std::size_t fingerprint = page_->rows();
+    for (std::size_t row = 0; row < page_->rows(); row++) {
+        fingerprint = fingerprint * 1099511628211u ^ std::hash<std::string_view>()(page_->text(row));
+    }
+    if (fingerprints_.insert(fingerprint).second) return;
+    throw Failure(FailureClass::source, "a page of the source brings nothing new",
+                  "Page " + std::to_string(pages_) + " has the same rows as one before it.",
+                  "Check the options paging and params: the source may not know the parameter that asks for the next "
+                  "page.");
 }
 
 bool Query::is_short() const {
@@ -309,24 +300,19 @@ bool Query::find_seam(std::int64_t overlap) {
 }
 
 void Query::note_rows() {
-    if (pages_ == 1) first_total_ = pager_.total();
-    total_stands_ = total_stands_ && pager_.total() == first_total_;
-    if (key_.empty() || row_hashes_.size() > most_hashes) return;
-    for (std::size_t row = first_row_; row < page_->rows(); row++) {
-        row_hashes_.push_back(std::hash<std::string>()(key_of(*page_, row)));
+    std::vector<std::size_t> hashes;
+    if (!key_.empty()) {
+        for (std::size_t row = first_row_; row < page_->rows(); row++)
+            hashes.push_back(std::hash<std::string>()(key_of(*page_, row)));
     }
+    gap_watch_->note_page(pager_.total(), hashes);
 }
 
 bool Query::may_have_gaps() const {
     const Paging paging = pager_.paging();
     if (pages_ < 2 || endpoint_.stable_pages || paging == Paging::last_key || (uses_offset() && !key_.empty()))
         return false;
-    if (!total_stands_ || !first_total_ || key_.empty() || row_hashes_.size() > most_hashes) return true;
-    // The same row on two pages is one, and hides that another is on none.
-    std::vector<std::size_t> distinct = row_hashes_;
-    std::sort(distinct.begin(), distinct.end());
-    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    return static_cast<std::int64_t>(distinct.size()) != *first_total_;
+    return key_.empty() || !gap_watch_ || gap_watch_->may_have_gaps();
 }
 
 void Query::remember_keys() {

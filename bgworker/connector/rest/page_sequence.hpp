@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "bgworker/connector/rest/gap_watch.hpp"
 #include "bgworker/connector/rest/http/session.hpp"
 #include "bgworker/connector/rest/pager.hpp"
 #include "bgworker/connector/rest/request/endpoint.hpp"
@@ -57,7 +58,7 @@ class Query {
     const std::deque<std::string>& tail() const { return tail_; }
 
     // For a read whose gaps count as deletes, before its first page: keeps what tells whether it has any.
-    void watch_gaps() { watches_gaps_ = true; }
+    void watch_gaps() { gap_watch_.emplace(); }
     // True if rows that came or went while pages were read may have moved others past it: where no page shows that it
     // continues the one before, and no total that stayed the same and all came to says that none is missing.
     bool may_have_gaps() const;
@@ -73,6 +74,12 @@ class Query {
     HttpRequest next_request() const;
 
   private:
+    std::optional<HttpResponse> fetch();
+    bool ends_pages(const HttpResponse& response) const;
+    void parse(HttpResponse& response);
+    void restart();
+    void take_page(const HttpResponse& response, bool overlaps);
+    void require_new_page();
     void require_end(std::size_t rows);
     bool uses_offset() const;
     HttpResponse send(HttpRequest request);
@@ -107,9 +114,7 @@ class Query {
     bool more_ = true;
     bool unchanged_ = false;
     bool has_rows_ = false;
-    bool watches_gaps_ = false, total_stands_ = true;
-    std::optional<std::int64_t> first_total_;
-    std::vector<std::size_t> row_hashes_;  // of the keys of all rows, up to a number
+    std::optional<GapWatch> gap_watch_;
 };
 
 }  // namespace insync::rest

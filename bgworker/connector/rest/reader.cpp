@@ -129,7 +129,7 @@ nlohmann::json Reader::run() {
     if (request_.full || mode != ChangeMode::anchored) expect_versions();
     if (feed_) begin_feed();
     if (request_.only_keys) {
-        send_key_columns("present");
+        send_key_columns("live_key");
     } else if (!columns_.empty()) {
         send_columns();
     }

@@ -30,7 +30,7 @@ void Reader::begin_feed() {
 void Reader::read_deleted() {
     bool is_first = true;
     feed_->read([&](const DeleteFeed::Event& event) {
-        if (is_first) send_key_columns("gone");
+        if (is_first) send_key_columns("deleted_key");
         is_first = false;
         send_key(event.fault,
                  [&](std::size_t part) { return event.page.value(event.row, feed_->key_fields().at(part)); });

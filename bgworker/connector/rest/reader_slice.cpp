@@ -118,7 +118,7 @@ void Reader::read_time_slice(const std::optional<std::string>& from, const std::
 }
 
 nlohmann::json Reader::measure(const MeasureRequest& request) {
-    if (!request.sums.empty() || !request.hash.empty() || request.blocks > 0 || request.moving_from) {
+    if (!request.sums.empty() || !request.hash.empty() || request.blocks > 0 || request.unsettled_from) {
         throw Failure(FailureClass::config, "an API tells how many rows it has and nothing else of them", "",
                       "Compare counts, or read the rows again.");
     }

@@ -56,16 +56,16 @@ def test_counts_by_time(request, seed, connector, name):
         rows = (f"({i}, {i}, {'NULL' if sums[i] is None else sums[i]}, {text(time)})" for i, time in times.items())
         source.query("INSERT INTO t VALUES " + ", ".join(rows))
         for unit, truncate in UNITS.items():
-            expected, moving, totals = Counter(), Counter(), defaultdict(list)
+            expected, unsettled, totals = Counter(), Counter(), defaultdict(list)
             for i, time in times.items():
                 group = time and str(truncate(time.replace(second=0)))
                 expected[group] += 1
-                moving[group] += i >= 700
+                unsettled[group] += i >= 700
                 totals[group].append(sums[i])
-            groups = measure(connector, group={"column": "f", "unit": unit}, sums=["n"], moving_from="700")
+            groups = measure(connector, group={"column": "f", "unit": unit}, sums=["n"], unsettled_from="700")
             assert len({g["group"] for g in groups}) == len(groups)
             assert {g["group"]: g["rows"] for g in groups} == expected, (type_name, unit)
-            assert {g["group"]: g["moving"] for g in groups} == moving
+            assert {g["group"]: g["unsettled"] for g in groups} == unsettled
             for g in groups:
                 present = [n for n in totals[g["group"]] if n is not None]
                 assert g["sums"] == [str(sum(present)) if present else None]
@@ -88,8 +88,8 @@ def test_zero_dates_have_no_group(mariadb, connector):
     connector.open(**mariadb.server_options)
     for unit in UNITS:
         for more in ({}, {"sums": ["id"]}):
-            groups = measure(connector, group={"column": "f", "unit": unit}, moving_from="2", **more)
-            assert sorted((str(g["group"]), g["rows"], g["moving"]) for g in groups) == [("2024-05-01 00:00:00", 1, 1), ("None", 3, 2)]
+            groups = measure(connector, group={"column": "f", "unit": unit}, unsettled_from="2", **more)
+            assert sorted((str(g["group"]), g["rows"], g["unsettled"]) for g in groups) == [("2024-05-01 00:00:00", 1, 1), ("None", 3, 2)]
 
 
 def test_decimals_are_added_up_exactly(mariadb, postgres, connector):

@@ -67,7 +67,7 @@ std::vector<int> short_days(const Series& series) {
     return days;
 }
 
-TEST(Volumes, NoNormalDayIsShort) {
+TEST(ExpectedVolume, NoNormalDayIsShort) {
     const unsigned seed = seed_or(20261122);
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
@@ -80,7 +80,7 @@ TEST(Volumes, NoNormalDayIsShort) {
     }
 }
 
-TEST(Volumes, NoNormalDayOfAYoungStreamIsShort) {
+TEST(ExpectedVolume, NoNormalDayOfAYoungStreamIsShort) {
     const unsigned seed = seed_or(7);
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
@@ -92,7 +92,7 @@ TEST(Volumes, NoNormalDayOfAYoungStreamIsShort) {
     EXPECT_EQ(falsely, 0);
 }
 
-TEST(Volumes, ADayThatWasCutToAHundredthIsAlwaysFound) {
+TEST(ExpectedVolume, ADayThatWasCutToAHundredthIsAlwaysFound) {
     const unsigned seed = seed_or(42);
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
@@ -104,7 +104,7 @@ TEST(Volumes, ADayThatWasCutToAHundredthIsAlwaysFound) {
     }
 }
 
-TEST(Volumes, FortyRowsWhereTwentyThousandAreUsual) {
+TEST(ExpectedVolume, FortyRowsWhereTwentyThousandAreUsual) {
     Shop shop = steady(60, 20000);
     shop.rows[33] = 40;
     EXPECT_EQ(short_days(series_of(shop)), std::vector{33});
@@ -115,20 +115,20 @@ TEST(Volumes, FortyRowsWhereTwentyThousandAreUsual) {
     }
 }
 
-TEST(Volumes, SeveralCutDaysDoNotHideEachOther) {
+TEST(ExpectedVolume, SeveralCutDaysDoNotHideEachOther) {
     Shop shop = steady(200, 5000);
     std::vector<int> cut;
     for (int day = 60; day < 74; day++) cut.push_back(day), shop.rows[static_cast<std::size_t>(day)] = 30;
     EXPECT_EQ(short_days(series_of(shop)), cut);
 }
 
-TEST(Volumes, SmallVolumesAreNeverShort) {
+TEST(ExpectedVolume, SmallVolumesAreNeverShort) {
     Shop shop = steady(60, 9);
     shop.rows[33] = 1;
     EXPECT_TRUE(short_days(series_of(shop)).empty());
 }
 
-TEST(Volumes, NothingIsKnownOfAFewDays) {
+TEST(ExpectedVolume, NothingIsKnownOfAFewDays) {
     Shop shop = steady(8, 20000);
     shop.rows[5] = 40;
     EXPECT_TRUE(short_days(series_of(shop)).empty());  // 7 others
@@ -136,7 +136,7 @@ TEST(Volumes, NothingIsKnownOfAFewDays) {
     EXPECT_EQ(short_days(series_of(shop)), std::vector{5});
 }
 
-TEST(Volumes, TheShareIsAnOption) {
+TEST(ExpectedVolume, TheShareIsAnOption) {
     Shop shop = steady(60, 20000);
     shop.rows[20] = 11000;
     auto series = series_of(shop);
@@ -148,13 +148,13 @@ TEST(Volumes, TheShareIsAnOption) {
     EXPECT_TRUE(short_days(series).empty());
 }
 
-TEST(Volumes, TheFirstDayMayHaveBegunAtNoon) {
+TEST(ExpectedVolume, TheFirstDayMayHaveBegunAtNoon) {
     Shop shop = steady(60, 20000);
     shop.rows[0] = 100;
     EXPECT_TRUE(short_days(series_of(shop)).empty());
 }
 
-TEST(Volumes, GroupsHaveTheirOwnNoise) {
+TEST(ExpectedVolume, GroupsHaveTheirOwnNoise) {
     // Mondays hold anything from 10 to 10,000; other days are as good as constant.
     std::mt19937 random(5);
     Shop shop;
@@ -167,7 +167,7 @@ TEST(Volumes, GroupsHaveTheirOwnNoise) {
     EXPECT_EQ(short_days(series_of(shop)), std::vector{100});
 }
 
-TEST(Volumes, HoursAreComparedWithTheSameHourOfTheWeek) {
+TEST(ExpectedVolume, HoursAreComparedWithTheSameHourOfTheWeek) {
     Series series;
     series.unit = SliceUnit::hour;
     for (int hour = 0; hour < 24 * 7 * 10; hour++) {
@@ -185,53 +185,53 @@ TEST(Volumes, HoursAreComparedWithTheSameHourOfTheWeek) {
     EXPECT_EQ(gaps[0].expected, 4000);
 }
 
-// Habits
+// WeekdayPattern
 
-std::vector<Habits::Day> days(int count, const std::function<bool(int)>& empty) {
-    std::vector<Habits::Day> all;
+std::vector<WeekdayPattern::Day> days(int count, const std::function<bool(int)>& empty) {
+    std::vector<WeekdayPattern::Day> all;
     for (int day = 0; day < count; day++) all.push_back({monday + day * wall_day, empty(day)});
     return all;
 }
 
-TEST(Habits, SundaysOfAClosedShop) {
-    Habits habits(SliceUnit::day, days(100, [](int day) { return day % 7 == 6 && day != 34; }));
+TEST(WeekdayPattern, SundaysOfAClosedShop) {
+    WeekdayPattern habits(SliceUnit::day, days(100, [](int day) { return day % 7 == 6 && day != 34; }));
     EXPECT_TRUE(habits.usually_empty(monday + 6 * wall_day));
     EXPECT_FALSE(habits.usually_empty(monday + 5 * wall_day));
 }
 
-TEST(Habits, AHoleIsNoHabit) {
-    Habits habits(SliceUnit::day, days(400, [](int day) { return day >= 20 && day < 380; }));
+TEST(WeekdayPattern, AHoleIsNoHabit) {
+    WeekdayPattern habits(SliceUnit::day, days(400, [](int day) { return day >= 20 && day < 380; }));
     for (int day = 0; day < 7; day++) EXPECT_FALSE(habits.usually_empty(monday + day * wall_day));
 }
 
-TEST(Habits, SomeTablesGainRowsNowAndThen) {
-    Habits habits(SliceUnit::day, days(400, [](int day) { return day % 9 != 0; }));
+TEST(WeekdayPattern, SomeTablesGainRowsNowAndThen) {
+    WeekdayPattern habits(SliceUnit::day, days(400, [](int day) { return day % 9 != 0; }));
     for (int day = 0; day < 7; day++) EXPECT_TRUE(habits.usually_empty(monday + day * wall_day));
-    Habits monthly(SliceUnit::day, days(400, [](int day) { return day % 30 != 0; }));
+    WeekdayPattern monthly(SliceUnit::day, days(400, [](int day) { return day % 30 != 0; }));
     for (int day = 0; day < 7; day++) EXPECT_TRUE(monthly.usually_empty(monday + day * wall_day));
 }
 
-TEST(Habits, FewDaysAreNoHabit) {
-    Habits habits(SliceUnit::day, days(20, [](int day) { return day % 7 == 6; }));
+TEST(WeekdayPattern, FewDaysAreNoHabit) {
+    WeekdayPattern habits(SliceUnit::day, days(20, [](int day) { return day % 7 == 6; }));
     EXPECT_FALSE(habits.usually_empty(monday + 6 * wall_day));
 }
 
-TEST(Habits, DaysThatAreEmptyByChanceAreUsual) {
+TEST(WeekdayPattern, DaysThatAreEmptyByChanceAreUsual) {
     // Of 400 days with 5 rows each, two in a row are empty in one stream of 55, three in one of 8,000; a day with 12 is
     // empty in one of 400.
-    Habits habits(SliceUnit::day, days(400, [](int) { return false; }));
+    WeekdayPattern habits(SliceUnit::day, days(400, [](int) { return false; }));
     EXPECT_EQ(habits.usual_stretch(5), 2u);
     EXPECT_EQ(habits.usual_stretch(11), 1u);
     EXPECT_EQ(habits.usual_stretch(12), 0u);
 }
 
-TEST(Habits, NightsOfHours) {
-    std::vector<Habits::Day> hours;
+TEST(WeekdayPattern, NightsOfHours) {
+    std::vector<WeekdayPattern::Day> hours;
     for (int hour = 0; hour < 24 * 7 * 8; hour++) {
         bool sunday = hour / 24 % 7 == 6;
         hours.push_back({monday + hour * wall_hour, sunday || hour % 24 < 9 || hour % 24 > 20});
     }
-    Habits habits(SliceUnit::hour, hours);
+    WeekdayPattern habits(SliceUnit::hour, hours);
     EXPECT_TRUE(habits.usually_empty(monday + 3 * wall_hour));
     EXPECT_TRUE(habits.usually_empty(monday + (6 * 24 + 12) * wall_hour));
     EXPECT_FALSE(habits.usually_empty(monday + 12 * wall_hour));

@@ -28,7 +28,7 @@ Steadiness::Kind kind_of(const Series& series, std::int64_t without_time = 0) {
 }
 
 constexpr auto steady = Steadiness::Kind::steady, unsteady = Steadiness::Kind::unsteady,
-               too_little = Steadiness::Kind::too_little;
+               too_few = Steadiness::Kind::too_few;
 
 TEST(Steadiness, DaysThatAreFilledAre) {
     EXPECT_EQ(kind_of(days(400, [](int) { return 20; })), steady);
@@ -70,11 +70,11 @@ TEST(Steadiness, ADeliveryDayIsNot) {
 }
 
 TEST(Steadiness, FewDaysTellNothing) {
-    EXPECT_EQ(kind_of(days(0, [](int) { return 1; })), too_little);
-    EXPECT_EQ(kind_of(days(13, [](int) { return 1; })), too_little);
-    EXPECT_EQ(kind_of(days(331, [](int day) { return day == 0 ? 1 : 0; })), too_little) << "one row";
-    EXPECT_EQ(kind_of(days(30, [](int day) { return day % 3 == 0 ? 1 : 0; })), too_little) << "may become once a week";
-    EXPECT_EQ(kind_of(days(20, [](int day) { return day % 7 == 6 ? 0 : 1; })), too_little) << "nor are Sundays known";
+    EXPECT_EQ(kind_of(days(0, [](int) { return 1; })), too_few);
+    EXPECT_EQ(kind_of(days(13, [](int) { return 1; })), too_few);
+    EXPECT_EQ(kind_of(days(331, [](int day) { return day == 0 ? 1 : 0; })), too_few) << "one row";
+    EXPECT_EQ(kind_of(days(30, [](int day) { return day % 3 == 0 ? 1 : 0; })), too_few) << "may become once a week";
+    EXPECT_EQ(kind_of(days(20, [](int day) { return day % 7 == 6 ? 0 : 1; })), too_few) << "nor are Sundays known";
 }
 
 TEST(Steadiness, WhatHasEndedIsNot) {

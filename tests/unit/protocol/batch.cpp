@@ -359,9 +359,9 @@ TEST(Columns, ASuffixDoesNotSplitACharacter) {
 }
 
 TEST(Columns, TheirRowsAreOfAKnownKind) {
-    EXPECT_EQ(row_kind_of({{"columns", nlohmann::json::array()}}), RowKind::whole);
-    EXPECT_EQ(row_kind_of({{"rows", "gone"}}), RowKind::gone);
-    EXPECT_EQ(row_kind_of({{"rows", "present"}}), RowKind::present);
+    EXPECT_EQ(row_kind_of({{"columns", nlohmann::json::array()}}), RowKind::full);
+    EXPECT_EQ(row_kind_of({{"rows", "deleted_key"}}), RowKind::deleted_key);
+    EXPECT_EQ(row_kind_of({{"rows", "live_key"}}), RowKind::live_key);
     EXPECT_THROW(row_kind_of({{"rows", "lost"}}), ProtocolError);
 }
 

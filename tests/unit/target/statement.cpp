@@ -311,7 +311,7 @@ TEST(Statement, SoftDeletesOfVanishedRowsMarkThemOnce) {
 
 TEST(Statement, AMarkIsTakenOffWhereTheKeyWasSeen) {
     ApplyShape shape = with_deletes(DeleteMode::soft);
-    EXPECT_EQ(revive_seen_statement(shape, "t.shop = 'T01'"),
+    EXPECT_EQ(undelete_present_statement(shape, "t.shop = 'T01'"),
               "UPDATE public.sales AS t SET gone = NULL WHERE t.gone IS DISTINCT FROM NULL AND EXISTS (SELECT FROM seen"
               " WHERE t.id = seen.k1) AND t.shop = 'T01'");
 }
@@ -328,7 +328,7 @@ TEST(Statement, RowsThatMayBeRefusedAreListedAndWrittenByNumber) {
         "DELETE FROM public.sales AS t USING listed WHERE listed.insync_row BETWEEN 3 AND 5 AND t.id = listed.k1");
     EXPECT_TRUE(holds(keyless_statement(shape, Unseen::vanished, ""), "AND (t.id IS NULL)"));
     shape = with_deletes(DeleteMode::soft);
-    EXPECT_EQ(write_listed_statement(shape, Unseen::revived, 1, 1),
+    EXPECT_EQ(write_listed_statement(shape, Unseen::undeleted, 1, 1),
               "UPDATE public.sales AS t SET gone = NULL FROM listed WHERE listed.insync_row BETWEEN 1 AND 1 AND t.id = "
               "listed.k1 AND t.gone IS DISTINCT FROM NULL");
 }

@@ -194,8 +194,8 @@ Measures make_measures(const ReadPlan& plan, const MeasureRequest& request) {
         measures.hash.push_back(hashed_column(hashed, reference_of(plan, hashed.name)));
         measures.hash.back().as_stored = request.as_stored;
     }
-    measures.moving_from = request.moving_from;
-    if (measures.moving_from && !plan.watermark) {
+    measures.unsettled_from = request.unsettled_from;
+    if (measures.unsettled_from && !plan.watermark) {
         throw Failure(FailureClass::config, "rows that move can't be told without a watermark");
     }
     return measures;
@@ -218,9 +218,9 @@ StatementText measure_statement(const ReadPlan& plan, const Measures& measures, 
     }
     const std::string count = plan.dialect == Dialect::sqlserver ? "COUNT_BIG" : "COUNT";
     builder.add(count).add("(*)");
-    if (measures.moving_from) {
+    if (measures.unsettled_from) {
         builder.add(", ").add(count).add("(CASE WHEN ").reference(*plan.watermark).add(" >= ");
-        builder.literal(*plan.watermark, *measures.moving_from).add(" THEN 1 END)");
+        builder.literal(*plan.watermark, *measures.unsettled_from).add(" THEN 1 END)");
     }
     for (const SourceColumn& column : measures.sums) builder.add(", ").add(sum_expression(plan, column));
     if (!measures.hash.empty()) builder.add(", ").add(hash_sum(plan.dialect, measures.hash));

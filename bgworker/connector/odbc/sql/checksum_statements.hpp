@@ -19,7 +19,7 @@ struct Measures {
     std::vector<HashedColumn> key;  // of the blocks
     std::vector<SourceColumn> sums;
     std::vector<HashedColumn> hash;
-    std::optional<std::string> moving_from;
+    std::optional<std::string> unsettled_from;
 };
 
 // Resolves the columns. Raises Failure (config) for those that are unknown or can't be grouped, added up or hashed.

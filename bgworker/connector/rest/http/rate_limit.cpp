@@ -1,4 +1,4 @@
-// Waits for turns; see rate_limit.hpp.
+// Waits until a request may be sent; see rate_limit.hpp.
 #include "bgworker/connector/rest/http/rate_limit.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ constexpr milliseconds worth_telling = std::chrono::seconds(10);
 
 }  // namespace
 
-Turns::Turns(const Settings& settings, std::string who, Permits& permits, FrameWriter& out)
+RateLimiter::RateLimiter(const Settings& settings, std::string who, Permits& permits, FrameWriter& out)
     : who_(std::move(who)), permits_(permits), out_(out), pause_(settings.duration("pause").value_or(milliseconds(0))) {
     if (settings.has("rate")) {
         const auto rate = parse_rate(settings.text("rate"));
@@ -30,7 +30,7 @@ Turns::Turns(const Settings& settings, std::string who, Permits& permits, FrameW
     interval_ = std::max(interval_, pause_);
 }
 
-void Turns::await() {
+void RateLimiter::wait() {
     const auto now = Clock::now();
     auto remaining = [&](Clock::time_point end) {
         return std::max(std::chrono::ceil<milliseconds>(end - now), milliseconds(0));
@@ -50,22 +50,22 @@ void Turns::await() {
           hold.count() > 0 ? who_ + " asked for it in " + asked_in_ : "the server's requests have a rate");
 }
 
-void Turns::note_exchange() {
+void RateLimiter::note_exchange() {
     paused_until_ = Clock::now() + pause_;
 }
 
-void Turns::be_silent(milliseconds duration, const std::string& header) {
+void RateLimiter::be_silent(milliseconds duration, const std::string& header) {
     const auto until = Clock::now() + duration;
     if (until <= silent_until_) return;
     silent_until_ = until;
     asked_in_ = header;
 }
 
-void Turns::pass_on(milliseconds silence) {
+void RateLimiter::pass_on(milliseconds silence) {
     (void)permits_.ask(interval_, silence);
 }
 
-void Turns::sleep(milliseconds duration, const std::string& reason) {
+void RateLimiter::sleep(milliseconds duration, const std::string& reason) {
     const auto end = Clock::now() + duration;
     if (duration >= worth_telling) out_.log("notice", "waiting " + rounded_duration(duration) + ": " + reason);
     for (auto now = Clock::now(); now < end; now = Clock::now()) {

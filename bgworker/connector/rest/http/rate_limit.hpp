@@ -11,17 +11,17 @@
 
 namespace insync::rest {
 
-class Turns {
+class RateLimiter {
   public:
     // A longer silence isn't waited for inside a run: the worker comes back for it. Nor is a request tried for longer.
     static constexpr std::chrono::milliseconds longest_silence = std::chrono::minutes(2);
 
     // Options rate and pause. `who` names the server in messages.
-    Turns(const Settings& settings, std::string who, Permits& permits, FrameWriter& out);
+    RateLimiter(const Settings& settings, std::string who, Permits& permits, FrameWriter& out);
 
     // Waits until the next request may be sent. Raises Failure (rate_limited) where the source wants a longer silence
     // than is waited for.
-    void await();
+    void wait();
 
     // Tells that an exchange has ended, from where the pause counts.
     void note_exchange();

@@ -63,7 +63,7 @@ struct Session::State {
           origins(settings),
           auth(request, settings),
           http(limits_of(request, settings), [this] { out.log("debug", "waiting for " + origin); }),
-          turns(settings, origin, permits, out_),
+          rate(settings, origin, permits, out_),
           out(out_),
           rate_header(to_lower(settings.text("rate_header"))) {
         if (origin.empty()) {
@@ -79,7 +79,7 @@ struct Session::State {
     Origins origins;
     Auth auth;
     HttpClient http;
-    Turns turns;
+    RateLimiter rate;
     FrameWriter& out;
     std::string rate_header;
     int retries = 0;
@@ -108,12 +108,12 @@ struct Session::State {
         const bool is_asked = asked && asked->count() > 0;
         // The jitter comes on top: before the time that the source named the request would be in vain.
         if (is_asked) wait = *asked + wait / 4;
-        if (Clock::now() - tries.start + wait > Turns::longest_silence) return false;
+        if (Clock::now() - tries.start + wait > RateLimiter::longest_silence) return false;
         out.log("debug", "trying again in " + rounded_duration(wait) + ": " + reason);
         if (is_asked) {
-            turns.be_silent(wait, "Retry-After or a header like it");
+            rate.be_silent(wait, "Retry-After or a header like it");
         } else {
-            turns.sleep(wait, reason);
+            rate.sleep(wait, reason);
         }
         return true;
     }
@@ -122,7 +122,7 @@ struct Session::State {
 
     HttpResponse exchange(const HttpRequest& request) {
         HttpResponse response = http.send(request);
-        turns.note_exchange();
+        rate.note_exchange();
         if (response.status < 300)
             response.body = utf8_body(std::move(response.body), response.header("content-type").value_or(""));
         return response;
@@ -136,10 +136,10 @@ struct Session::State {
             source_now = now;
             source_now_noted = Clock::now();
         }
-        if (const auto wait = until_reset(response, time(nullptr))) turns.be_silent(*wait, "its rate limit headers");
+        if (const auto wait = until_reset(response, time(nullptr))) rate.be_silent(*wait, "its rate limit headers");
         const auto bucket = rate_header.empty() ? std::nullopt : response.header(rate_header);
         const auto wait = bucket ? until_drained(*bucket) : std::nullopt;
-        if (wait) turns.be_silent(*wait, "header " + rate_header);
+        if (wait) rate.be_silent(*wait, "header " + rate_header);
     }
 
     void ensure_token() {
@@ -179,7 +179,7 @@ struct Session::State {
         bool was_renewed = false;
         for (int redirects = 0;;) {
             ensure_token();
-            turns.await();
+            rate.wait();
             HttpResponse response;
             try {
                 response = exchange(auth.authorized(request));
@@ -310,7 +310,7 @@ struct Session::State {
         if (asked) {
             failure.retry_after_seconds = seconds_of(*asked);
             // The other streams of the server needn't learn it the hard way.
-            if (asked->count() > 0) turns.pass_on(*asked);
+            if (asked->count() > 0) rate.pass_on(*asked);
         }
         throw failure;
     }
@@ -365,7 +365,7 @@ void Session::wait_as_told(double seconds) {
     }
     const auto own = back_off(state.throttled, state.chance());
     const auto told = milliseconds(static_cast<std::int64_t>(std::clamp(seconds, 0.0, 86400.0) * 1000));
-    state.turns.be_silent(std::max(own, told), "its throttle status");
+    state.rate.be_silent(std::max(own, told), "its throttle status");
 }
 
 std::optional<std::string> Session::source_now() const {

@@ -85,7 +85,7 @@ TEST(ConnectorMeasures, OnlyWhatWasAskedForIsSelected) {
     MeasureRequest request;
     request.rows.watermark = {"w"};
     request.rows.window = Window{"fecha", "2026-01-05", std::nullopt};
-    request.moving_from = "2026-02-01 00:00:00";
+    request.unsettled_from = "2026-02-01 00:00:00";
     request.sums = {"n"};
     const auto mysql = Dialect::mysql;
     EXPECT_EQ(
