@@ -18,7 +18,9 @@ def test_texts_of_the_sources_are_ascii():
         for number, line in enumerate(file.read_text().splitlines(), 1):
             if not line.lstrip().startswith("//"):
                 found += [f"{file.name}:{number}: {text}" for text in LITERAL.findall(line) if not text.isascii()]
-    for file in (CHECKOUT / "sql").glob("*.sql"):
+    scripts = [file for file in (CHECKOUT / "sql").rglob("*.sql*") if file.is_file()]
+    assert len(scripts) > 5
+    for file in scripts:
         found += [f"{file.name}:{number}" for number, line in enumerate(file.read_text().splitlines(), 1) if not line.isascii()]
     assert found == []
 
