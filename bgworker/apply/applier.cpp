@@ -81,9 +81,8 @@ void Applier::use(std::vector<SourceColumn> columns, RowKind kind) {
     find_key_fields();
     may_copy_ = !slices_.counts_source();
     forget_writes();
-    check_.reset(), keys_.reset(), misfits_.reset(), origin_rows_.reset(), held_rows_.reset(), filtered_.reset();
-    column_checks_.clear();
-    column_checks_.resize(shape_.columns.size());
+    keys_.reset(), misfits_.reset(), origin_rows_.reset(), held_rows_.reset(), filtered_.reset();
+    isolator_.forget_plans();
     MemoryContext outer = MemoryContextSwitchTo(context_);
     try {
         descriptor_ = BatchRelation::descriptor(columns_);
@@ -112,7 +111,7 @@ void Applier::keep_newest_versions() {
 }
 
 void Applier::forget_writes() {
-    leaving_plan_.reset();
+    guard_.forget_plan();
     for (auto* plans : {&merge_, &insert_}) (*plans)[0].reset(), (*plans)[1].reset();
     moves_.reset(), withdrawals_.reset();
     has_planned_ = false;
@@ -224,10 +223,10 @@ void Applier::write(RunCounts& counts) {
 std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
     RunCounts written;
     SliceCounting::Counts before = slices_.counts();
-    const std::int64_t leaving_before = leaving_;
+    const std::int64_t leaving_before = guard_.leaving();
     pg::Subtransaction subtransaction;
     try {
-        count_leaving();
+        guard_.count_leaving();
         TriggersAsOwner triggers(owner_settings());
         slices_.begin();
         write(written);
@@ -236,7 +235,7 @@ std::optional<pg::Error> Applier::try_write(RunCounts& counts) {
         subtransaction.commit();
     } catch (const pg::Error& error) {
         slices_.go_back(std::move(before));
-        leaving_ = leaving_before;
+        guard_.go_back(leaving_before);
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
         return error;
@@ -254,7 +253,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     counts.rows_read = static_cast<std::int64_t>(batch.rows() + batch.rejects.size());
     counts.bytes = static_cast<std::int64_t>(batch.bytes());
     new_origins_.clear();
-    leaving_ = 0;
+    guard_.begin_batch();
     slices_.begin_batch(batch.rows());
     std::vector<std::size_t> rows(batch.rows());
     std::iota(rows.begin(), rows.end(), 0);
@@ -303,7 +302,7 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
     for (const auto& reject : rejects) rejected.insert(reject.row);
     std::erase_if(new_origins_, [&](const KeyOrigin& origin) { return rejected.contains(origin.row); });
     save_origins(stream_.id, new_origins_);
-    guard_leaving();
+    guard_.check_leaving();
     check_visible(counts.inserted);
     save_names();
     slices_.save(batch.watermark, counts.deleted);
@@ -358,8 +357,7 @@ void Applier::committed() {
     total_.unreadable += batch_.unreadable;
     total_.inserted += batch_.inserted;
     total_.updated += batch_.updated;
-    left_ += leaving_;
-    leaving_ = 0;
+    guard_.committed();
     batch_ = {};
 }
 

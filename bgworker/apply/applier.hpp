@@ -12,10 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "bgworker/apply/delete_guard.hpp"
 #include "bgworker/apply/difference.hpp"
 #include "bgworker/apply/key_set.hpp"
 #include "bgworker/apply/rejects.hpp"
+#include "bgworker/apply/row_isolator.hpp"
 #include "bgworker/apply/slice_counting.hpp"
+#include "bgworker/apply/unseen_rows.hpp"
 #include "bgworker/batch/batch_relation.hpp"
 #include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/stream.hpp"
@@ -27,12 +30,6 @@
 #include "bgworker/target/target.hpp"
 
 namespace insync {
-
-// More rows would vanish than option max_deletes allows; nothing was deleted.
-struct DeletesRefused : pg::Error {
-    DeletesRefused(pg::Error error, std::int64_t rows) : pg::Error(std::move(error)), vanished(rows) {}
-    std::int64_t vanished;
-};
 
 // More rows were rejected than option max_rejects allows; of the batch nothing was kept.
 struct TooManyRejects : pg::Error {
@@ -185,59 +182,41 @@ class Applier {
     void write(RunCounts& counts);
     std::optional<pg::Error> try_write(RunCounts& counts);
     void isolate(const Batch& batch, std::vector<std::size_t> rows, RunCounts& counts, std::vector<RowReject>& rejects);
-    void check_rows(const Batch& batch, const std::vector<std::size_t>& rows, std::vector<std::size_t>& good,
-                    std::vector<RowReject>& rejects);
-    void write_rows(const Batch& batch, const std::vector<std::size_t>& rows, RunCounts& counts,
-                    std::vector<RowReject>& rejects);
     void retry_conflicts(const Batch& batch, RunCounts& counts, std::vector<RowReject>& rejects);
     void advise_deferrable(std::vector<RowReject>& rejects) const;
-    std::string failing_column();
     const TriggerSettings& owner_settings();
     void find_key_fields();
     void forget_writes();
     pg::Plan& plan(std::unique_ptr<pg::Plan>& slot, const std::string& sql);
-    void guard_deletes(std::int64_t vanished, std::int64_t total) const;
     std::int64_t replacing_rows() const;
     void keep_unreadable(const std::vector<SourceReject>& rejects);
     std::string not_unreadable() const;
     // Names are looked up again with each statement, and somebody may have put another table in the place of the one
     // that this run has begun with. Who renames it waits from here on. Throws pg::Error (transient).
     void require_bound_target() const;
-    void count_leaving();
-    void guard_leaving();
     std::string delete_scope() const;
     std::vector<std::size_t> convertible_rows(const Batch& batch);
     void check_limit(std::int64_t rejects, std::int64_t rows, const std::string& first) const;
     void name_operations(const Batch& batch, std::vector<RowReject>& rejects);
-    // What is written of the target's rows, beside the batches: which ones, whose part, and who was refused.
-    struct Refused {
-        std::int64_t row;  // of the relation `listed`
-        pg::Error error;
-    };
-    using Refusals = std::vector<Refused>;
-    struct SourceForm {
-        std::string key, record;
-    };
-    std::optional<SourceForm> source_form() const;
-    std::unique_ptr<SeenKeys> list_rows(Unseen which, const std::string& scope);
-    std::int64_t write_unseen(Unseen which, const std::string& scope, bool lists, Refusals& refused);
-    std::optional<pg::Error> try_unseen(Unseen which, const std::string& statement, std::int64_t& written);
-    void write_listed(Unseen which, std::int64_t first, std::int64_t last, std::int64_t& written, Refusals& refused);
     std::int64_t known_refusals() const;
-    std::int64_t reject_deletes(const Refusals& refused, const std::function<std::int64_t()>& run_id);
+    std::int64_t reject_deletes(const UnseenRows::Refusals& refused, const std::function<std::int64_t()>& run_id);
 
     const Stream& stream_;
     std::vector<SourceColumn> columns_;        // of the batch
     std::vector<SourceColumn> whole_columns_;  // of the source, as last seen
     RowKind kind_ = RowKind::full;
     ApplyShape shape_;
+    DeleteGuard guard_{stream_, shape_, whole_columns_};
     SliceCounting slices_{stream_, shape_, columns_, whole_columns_};
+    UnseenRows unseen_{stream_, shape_, whole_columns_, slices_,
+                       [this]() -> const TriggerSettings& { return owner_settings(); }};
     Rejects rejects_;
     std::vector<RowReject> too_many_;
     std::vector<SourceReject> too_many_deletes_;
     std::int64_t refused_deletes_ = 0;
     MemoryContext context_;
     TupleDesc descriptor_;
+    RowIsolator isolator_{shape_, columns_, descriptor_};
     bool columns_changed_ = false, has_altered_target_ = false;
     std::vector<std::string> column_notes_;
     std::string marks_note_;
@@ -252,25 +231,19 @@ class Applier {
     std::vector<std::size_t> key_fields_;             // of the batch, that the target's key takes as they are
     RowOrder order_ = RowOrder::any;                  // of the present batch
     std::unique_ptr<pg::Plan> merge_[2], insert_[2];  // by RowOrder
-    std::unique_ptr<pg::Plan> check_, keys_, misfits_, origin_rows_, held_rows_, filtered_;
+    std::unique_ptr<pg::Plan> keys_, misfits_, origin_rows_, held_rows_, filtered_;
     std::vector<KeyOrigin> new_origins_;  // of the present batch
     std::unique_ptr<TriggerSettings> owner_settings_;
     bool finds_moved_ = true;
     std::unique_ptr<pg::Plan> moves_, withdrawals_;     // where rows can move
     std::vector<std::string> last_order_, next_order_;  // of the last row that has committed, and of the present batch
     nlohmann::json filled_columns_;                     // to be kept with the stream; null: they are known
-    std::vector<std::unique_ptr<pg::Plan>> column_checks_;
-    std::unique_ptr<SeenKeys> seen_, listed_;
+    std::unique_ptr<SeenKeys> seen_;
     Covers covers_ = Covers::everything;
     std::string delete_window_;
     // Of rows that can't be read, where whole rows are compared: what tells them apart, as two SQL arrays without
     // braces.
     std::string unreadable_hashes_, unreadable_copies_;
-    // Rows that no longer pass the filter: those that the present batch deletes, and those that runs have deleted since
-    // one succeeded; of how many that the target had.
-    std::unique_ptr<pg::Plan> leaving_plan_;
-    std::int64_t leaving_ = 0, left_ = 0;
-    std::optional<std::int64_t> rows_before_leaving_;
     std::string added_columns_;
     // What counts for the limits of the whole run: batches that committed, and the present one.
     struct Seen {

@@ -37,7 +37,7 @@ std::vector<std::size_t> Applier::convertible_rows(const Batch& batch) {
     { BatchRelation relation(batch, columns_, descriptor_, rows, &faults); }
     for (const auto& fault : faults) std::erase(rows, fault.row);
     std::vector<RowReject> rejects;
-    check_rows(batch, rows, good, rejects);
+    isolator_.check(batch, rows, good, rejects);
     screen_rows(batch, good, rejects);
     total_.unreadable += static_cast<std::int64_t>(batch.rows() + batch.rejects.size() - good.size());
     return good;

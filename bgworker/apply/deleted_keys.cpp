@@ -1,20 +1,12 @@
-// Rows that are told by their keys alone, and how many may go; see applier.hpp.
+// Rows of which only the keys were read; see applier.hpp.
 #include <algorithm>
 #include <numeric>
 
 #include "bgworker/apply/applier.hpp"
-#include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/target/owned_rows.hpp"
 
 namespace insync {
-
-namespace {
-
-// A share of deletes is judged from this many on: of three rows, one is a third.
-constexpr std::int64_t guard_floor = 10;
-
-}  // namespace
 
 // Of a row that is told by its key alone, nothing else is known: neither what the filter asks for nor what a condition
 // for deletes does.
@@ -110,56 +102,6 @@ std::string Applier::delete_scope() const {
         if (!part.empty()) scope += (scope.empty() ? "" : " AND ") + part;
     }
     return scope;
-}
-
-void Applier::guard_deletes(std::int64_t vanished, std::int64_t total) const {
-    auto limit = parse_share_or_count(stream_.option("max_deletes"));
-    if (!limit || !limit->exceeded_by(vanished, total)) return;
-    if (limit->share && vanished <= guard_floor && seen_->count() > 0) return;
-    pg::Error error(ERRCODE_DATA_EXCEPTION,
-                    std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
-                        " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
-                    "The source was read in full" + std::string(delete_window_.empty() ? "" : " for these slices") +
-                        " and had " + std::to_string(seen_->count()) + " rows. Nothing was deleted.",
-                    "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
-                        ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
-    error.error_class = pg::ErrorClass::config;
-    throw DeletesRefused(error, vanished);
-}
-
-// Before the batch is written: which of its rows are there and go, as they no longer pass the filter.
-void Applier::count_leaving() {
-    if (shape_.leave_condition.empty()) return;
-    leaving_ += std::stoll(*plan(leaving_plan_, count_leaving_statement(shape_)).fetch().first()[0]);
-}
-
-// After it. What runs that failed have deleted counts, too: else each would delete what the guard allows to one.
-void Applier::guard_leaving() {
-    if (leaving_ == 0) return;
-    if (!rows_before_leaving_) {
-        std::int64_t held =
-            std::stoll(*pg::query(count_scope_statement(shape_, stream_scope(shape_, whole_columns_))).first()[0]);
-        Bookkeeping bookkeeping;
-        left_ = std::stoll(
-            *pg::query("SELECT coalesce(sum(r.deleted), 0)::bigint FROM insync.run AS r WHERE r.stream_id = $1::integer"
-                       " AND r.status IN ('failed', 'cancelled') AND r.id > coalesce((SELECT max(o.id) FROM insync.run "
-                       "AS o WHERE o.stream_id = $1::integer AND o.status = 'succeeded'), 0)",
-                       {std::to_string(stream_.id)})
-                 .first()[0]);
-        rows_before_leaving_ = held + leaving_ + left_;
-    }
-    const std::int64_t going = left_ + leaving_;
-    auto limit = parse_share_or_count(stream_.option("max_deletes"));
-    if (!limit || !limit->exceeded_by(going, *rows_before_leaving_) || (limit->share && going <= guard_floor)) return;
-    pg::Error error(ERRCODE_DATA_EXCEPTION,
-                    std::to_string(going) + " of " + std::to_string(*rows_before_leaving_) + " rows of " +
-                        shape_.target + " no longer pass the filter, more than option max_deletes allows (" +
-                        stream_.option("max_deletes") + ")",
-                    "The rows of this batch were not deleted, nor anything else of it applied.",
-                    "If the rows are to go, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
-                        ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
-    error.error_class = pg::ErrorClass::config;
-    throw DeletesRefused(error, going);
 }
 
 std::optional<std::vector<std::vector<std::string>>> Applier::vanished_keys() {

@@ -44,7 +44,9 @@ void Applier::retry_conflicts(const Batch& batch, RunCounts& counts, std::vector
         }
         if (!is_done) {
             if (attempt % 2 == 0) std::reverse(rows.begin(), rows.end());
-            for (std::size_t row : rows) write_rows(batch, {row}, counts, left);
+            for (std::size_t row : rows)
+                isolator_.write(
+                    batch, {row}, [&] { return try_write(counts); }, left);
         }
         std::erase_if(rejects, is_conflict);
         rejects.insert(rejects.end(), left.begin(), left.end());

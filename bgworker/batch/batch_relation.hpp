@@ -25,7 +25,7 @@ struct DecodeFault {
     pg::Error error;
 };
 
-// RateLimiter rows of a batch into a tuplestore that is registered as `batch` for as long as the object lives.
+// Turns rows of a batch into a tuplestore that is registered as `batch` for as long as the object lives.
 class BatchRelation {
   public:
     // The relation's row type; allocated in the current memory context.
