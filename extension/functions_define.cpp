@@ -105,7 +105,7 @@ Datum sync_create_all(PG_FUNCTION_ARGS) {
         check_stream_options(options, server.kind);
         SourceSession session;
         std::vector<std::string> sources;
-        for (const auto& item : session.open(server).call({{"verb", "discover"}, {"pattern", pattern}})) {
+        for (const auto& item : session.open(server).call(DiscoverRequest{pattern})) {
             if (item.contains("source")) sources.push_back(item["source"].get<std::string>());
         }
         if (sources.empty())

@@ -12,7 +12,7 @@ extern "C" {
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/pg/function_call.hpp"
-#include "bgworker/run/run.hpp"
+#include "bgworker/run/read_request.hpp"
 #include "bgworker/source/session.hpp"
 
 using namespace insync;
@@ -67,9 +67,8 @@ Datum sync_test(PG_FUNCTION_ARGS) {
             ConnectorProcess connector(server.stall(), server.oid);
             connector.name_source(server.place());
             connector.limit(server.connect_limit());
-            auto request = server.open_request("check");
-            if (PG_NARGS() > 1) request["check_source"] = required_text(fcinfo, 1, "source");
-            connector.request(request);
+            connector.request(
+                CheckRequest{server.open_request(), PG_NARGS() > 1 ? required_text(fcinfo, 1, "source") : ""});
             for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done;
                  frame = connector.next_frame()) {
                 if (frame.type != wire::FrameType::result) continue;
@@ -98,7 +97,7 @@ Datum sync_discover(PG_FUNCTION_ARGS) {
         Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
         const std::string pattern = fcinfo->args[1].isnull ? "%" : required_text(fcinfo, 1, "pattern");
         SourceSession session;
-        for (const auto& item : session.open(server).call({{"verb", "discover"}, {"pattern", pattern}})) {
+        for (const auto& item : session.open(server).call(DiscoverRequest{pattern})) {
             if (!item.contains("source")) continue;
             result.add({text_of(item, "source"), text_of(item, "kind"), text_of(item, "columns"),
                         item.contains("key") && !item["key"].empty() ? pg::Value(join(item["key"])) : std::nullopt,
@@ -117,7 +116,7 @@ Datum sync_preview(PG_FUNCTION_ARGS) {
         if (rows_asked == 0) return Datum(0);
         SourceSession session;
         ConnectorProcess& connector = session.open(server);
-        connector.request({{"verb", "preview"}, {"source", required_text(fcinfo, 1, "source")}, {"rows", rows_asked}});
+        connector.request(PreviewRequest{required_text(fcinfo, 1, "source"), static_cast<std::size_t>(rows_asked)});
         std::vector<SourceColumn> columns;
         Batch batch;
         for (Frame frame = connector.next_frame(); frame.type != wire::FrameType::done;
@@ -161,9 +160,7 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
         SourceSession session;
         ConnectorProcess& connector = session.open(server);
         auto explain = [&](const std::string& mode, const nlohmann::json& position) {
-            auto request = Run::read_request(stream, mode, position, 0);
-            request["verb"] = "explain";
-            return connector.call(request);
+            return connector.call(ExplainRequest{make_read_request(stream, mode, position)});
         };
         for (const auto& item : explain(stream.mode, state.position)) {
             if (auto bounds = item.find("bounds"); bounds != item.end() && !bounds->empty())

@@ -105,3 +105,9 @@ def test_files_are_short():
 
 
 MOST_LINES = 540
+
+
+def test_requests_are_written_and_read_in_one_place():
+    """Both ends of the pipe use the structs of protocol/request.hpp: no other file knows how a request is written."""
+    found = [str(path) for path in sources() if path.parent.name != "protocol" and '"verb"' in path.read_text()]
+    assert found == []

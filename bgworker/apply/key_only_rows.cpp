@@ -28,13 +28,13 @@ std::vector<std::string> key_column_names(const Stream& stream) {
     return names;
 }
 
-std::vector<nlohmann::json> in_parts(const std::vector<std::vector<std::string>>& keys) {
+std::vector<std::vector<std::vector<std::string>>> in_parts(const std::vector<std::vector<std::string>>& keys) {
     constexpr std::size_t most_bytes = 4u << 20;  // escapes make six of one at the worst
-    std::vector<nlohmann::json> parts;
+    std::vector<std::vector<std::vector<std::string>>> parts;
     std::size_t bytes = most_bytes;
     for (const auto& key : keys) {
         if (bytes >= most_bytes) {
-            parts.push_back(nlohmann::json::array());
+            parts.emplace_back();
             bytes = 0;
         }
         for (const auto& value : key) bytes += value.size() + 4;

@@ -14,7 +14,7 @@ namespace insync {
 std::vector<SourceColumn> key_columns(const Stream& stream);
 std::vector<std::string> key_column_names(const Stream& stream);
 // Keys of rows as the requests that a connector reads them by ("only"), each far below the longest that it takes.
-std::vector<nlohmann::json> in_parts(const std::vector<std::vector<std::string>>& keys);
+std::vector<std::vector<std::vector<std::string>>> in_parts(const std::vector<std::vector<std::string>>& keys);
 // The columns of the source that make the target's key, by which older versions of a row are told from others. Empty
 // where that can't be seen, or where option filter may pass an older version and not the newest.
 std::vector<std::string> version_key(const Stream& stream);

@@ -176,18 +176,24 @@ Server load_server(const std::string& name, Oid role) {
     return server;
 }
 
-nlohmann::json Server::open_request(const char* verb) const {
-    auto connect = duration_option(options, "connect_timeout", settings::connect_timeout());
-    auto query = request_timeout(*this);
-    return {{"verb", verb},
-            {"kind", kind == Kind::rest ? "rest" : "odbc"},
-            {"server", options},
-            {"credentials", credentials},
-            {"limits",
-             {{"connect_timeout_ms", connect.count()},
-              {"query_timeout_ms", query.count()},
-              {"lock_timeout_ms", lock_timeout(*this).count()},
-              {"max_value_bytes", settings::max_value_bytes()}}}};
+namespace {
+
+int in_ms(std::chrono::milliseconds duration) {
+    return static_cast<int>(std::min<std::int64_t>(duration.count(), std::numeric_limits<int>::max()));
+}
+
+}  // namespace
+
+OpenRequest Server::open_request() const {
+    OpenRequest open;
+    open.kind = kind == Kind::rest ? "rest" : "odbc";
+    open.server = options;
+    open.credentials = credentials;
+    open.connect_timeout_ms = in_ms(duration_option(options, "connect_timeout", settings::connect_timeout()));
+    open.query_timeout_ms = in_ms(request_timeout(*this));
+    open.lock_timeout_ms = in_ms(lock_timeout(*this));
+    open.max_value_bytes = static_cast<std::size_t>(settings::max_value_bytes());
+    return open;
 }
 
 std::chrono::milliseconds Server::stall() const {

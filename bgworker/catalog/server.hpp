@@ -7,6 +7,7 @@
 
 #include "bgworker/options/table.hpp"
 #include "bgworker/pg/guard.hpp"
+#include "bgworker/protocol/request.hpp"
 
 namespace insync {
 
@@ -18,8 +19,8 @@ struct Server {
     Oid role = InvalidOid;     // who reads it
     bool has_mapping = false;  // there is a user mapping for him, or PUBLIC's
 
-    // What the connector's `open` and `check` take, credentials included. Never to be logged.
-    nlohmann::json open_request(const char* verb) const;
+    // What the connector needs to open it, credentials included. Never to be logged.
+    OpenRequest open_request() const;
     // How long the connector may be silent in a request before it is taken for hanging.
     std::chrono::milliseconds stall() const;
     // How long the worker waits for a connection to stand: connect_timeout, and a moment for the driver to say why it

@@ -15,7 +15,7 @@ extern "C" {
 #include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
-#include "bgworker/run/run.hpp"
+#include "bgworker/run/read_request.hpp"
 
 namespace insync {
 
@@ -66,7 +66,7 @@ void Backfill::load() {
                             "stream \"" + stream_.name + "\" has no slices any more");
         ledger_ = *ledger;
         state_ = load_state(stream_.id);
-        nlohmann::json window;
+        Window window;
         {
             const pg::OwnerScope scope(stream_.owner_oid);
             auto target = describe_target(stream_.target_schema, stream_.target_table);
@@ -75,7 +75,7 @@ void Backfill::load() {
                 throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
                                 "the target has no column \"" + ledger_.column + "\" any more");
             if (job_.options.value("no_time", false)) {
-                window = {{"column", require_slice_source(stream_, ledger_).name}, {"null", true}};
+                window = {require_slice_source(stream_, ledger_).name, {}, {}, true};
                 target_window_ = "t." + pg::quote_identifier(column->name) + " IS NULL";
             } else {
                 window = source_window(stream_, ledger_, *column, job_.window);
@@ -86,8 +86,8 @@ void Backfill::load() {
                 target_surroundings_ = target_window(ledger_, *column, {around.first()[0], around.first()[1]});
             }
         }
-        request_ = Run::read_request(stream_, "full", nullptr, 0);
-        request_["window"] = std::move(window);
+        request_ = make_read_request(stream_, "full", nullptr);
+        request_.window = std::move(window);
     });
     deletes_ = stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
 }
@@ -108,7 +108,7 @@ void Backfill::use_columns(const nlohmann::json& frame) {
     });
 }
 
-void Backfill::read(ConnectorProcess& connector, const nlohmann::json& request) {
+void Backfill::read(ConnectorProcess& connector, const ReadRequest& request) {
     reader_.request(connector, request);
     Batch batch;
     while (reader_.next(batch)) {
@@ -189,10 +189,10 @@ void Backfill::reread_moved(ConnectorProcess& connector) {
         deletes_ = false;
         return;
     }
-    auto request = request_;
-    request.erase("window");
+    ReadRequest request = request_;
+    request.window.reset();
     for (auto& part : in_parts(*keys)) {
-        request["only"] = std::move(part);
+        request.only = std::move(part);
         read(connector, request);
     }
 }

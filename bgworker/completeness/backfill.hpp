@@ -27,7 +27,7 @@ class Backfill {
   private:
     void load();
     void use_columns(const nlohmann::json& frame);
-    void read(ConnectorProcess& connector, const nlohmann::json& request);
+    void read(ConnectorProcess& connector, const ReadRequest& request);
     void apply(const Batch& batch);
     void reread_moved(ConnectorProcess& connector);
     void settle();
@@ -42,7 +42,7 @@ class Backfill {
     Transactions& transactions_;
     Ledger ledger_;
     StreamState state_;
-    nlohmann::json request_;
+    ReadRequest request_;
     std::string target_window_, target_surroundings_;
     bool deletes_ = false;
     std::optional<Applier> applier_;

@@ -9,7 +9,7 @@
 #include "bgworker/options/expression_words.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/protocol/canonical_text.hpp"
-#include "bgworker/run/run.hpp"
+#include "bgworker/run/read_request.hpp"
 #include "bgworker/target/owned_rows.hpp"
 
 namespace insync {
@@ -57,11 +57,10 @@ Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, 
                      const std::optional<Unsettled>& unsettled, const std::string& hash_kind)
     : stream_(stream), ledger_(ledger), depth_(depth), hash_kind_(hash_kind), window_(window) {
     is_rest_ = kind_of_server(stream.server) == Kind::rest;
-    request_ = Run::read_request(stream, "full", nullptr, 0);
-    request_["verb"] = "measure";
-    request_["watermark"] = stream.watermark;
+    request_.rows = make_read_request(stream, "full", nullptr);
+    request_.rows.watermark = stream.watermark;
     // An API counts all rows or none: what changes at the moment is told by the rows of the slices that differ.
-    if (unsettled && !is_rest_) request_["unsettled_from"] = unsettled->from;
+    if (unsettled && !is_rest_) request_.unsettled_from = unsettled->from;
     const pg::OwnerScope owner_scope(stream.owner_oid);
     const auto target = describe_target(stream.target_schema, stream.target_table);
     if (!target)
@@ -115,7 +114,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
         hashed_.push_back(value);
     }
     if (hashes_ && !hashed_.empty()) {
-        request_["hash"] = sources;
+        request_.hash = sources;
         hashed_.insert(hashed_.begin(), pg::quote_literal(to_text(format)));
         return;
     }
@@ -124,7 +123,7 @@ void Measuring::choose_columns(const ApplyShape& shape, const Target& target) {
     if (depth_ != Depth::counts || is_rest_ || !hash_kind_.empty()) return;
     for (const auto& [name, value] : sums) {
         if (sums_.size() == most_sums) break;
-        request_["sums"].push_back(name);
+        request_.sums.push_back(name);
         sums_.push_back(value);
     }
 }
@@ -140,7 +139,7 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
     if (column == nullptr)
         throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "the target has no column \"" + ledger_->column + "\" any more");
     const SourceColumn& source = require_slice_source(stream_, *ledger_);
-    if (window.from || window.to) request_["window"] = source_window(stream_, *ledger_, *column, window);
+    if (window.from || window.to) request_.rows.window = source_window(stream_, *ledger_, *column, window);
     // Dates are grouped as they are: what they mean is then reckoned once a day in place of once a row.
     const std::string value = "t." + pg::quote_identifier(column->name);
     const bool is_date = column->base_type == "date";
@@ -149,7 +148,8 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
     const std::string zone = server_zone(stream_.option("source_time_zone"));
     const std::string to_zone = " AT TIME ZONE " + pg::quote_literal(ledger_->zone);
     local_group_ = "g.\"group\"";
-    std::string unit = ledger_->unit == SliceUnit::hour ? "hour" : "day";
+    using Unit = MeasureRequest::Unit;
+    Unit unit = ledger_->unit == SliceUnit::hour ? Unit::hour : Unit::day;
     if (column->base_type == "timestamp with time zone") {
         std::string from_zone;
         if (source.transport == Transport::timestamptz) {
@@ -159,10 +159,10 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
         }
         if (!from_zone.empty()) {
             local_group_ = "(" + local_group_ + " AT TIME ZONE " + from_zone + ")" + to_zone;
-            unit = "quarter";
+            unit = Unit::quarter;
         }
     }
-    request_["group"] = {{"column", source.name}, {"unit", unit}};
+    request_.by_time = {source.name, unit};
     if (is_rest_ && counts_source_) add_buckets(*column, window);
 }
 
@@ -174,14 +174,13 @@ void Measuring::add_buckets(const TargetColumn& column, const SliceWindow& windo
         error.error_class = pg::ErrorClass::config;
         throw error;
     }
-    request_["buckets"] = nlohmann::json::array();
     for (const auto& row : pg::query("SELECT b, b + $3::interval FROM generate_series(date_trunc($4, $1::timestamp), "
                                      "$2::timestamp - interval '1 microsecond', $3::interval) AS b",
                                      {window.from, window.to, "1 " + std::string(name_of(ledger_->unit)),
                                       std::string(name_of(ledger_->unit))})
                                .rows) {
-        const auto bounds = source_window(stream_, *ledger_, column, {row[0], row[1]});
-        request_["buckets"].push_back({bounds["from"], bounds["to"]});
+        const Window bounds = source_window(stream_, *ledger_, column, {row[0], row[1]});
+        request_.buckets.emplace_back(*bounds.from, *bounds.to);
     }
 }
 
@@ -245,12 +244,12 @@ SliceMeasures Measuring::judged_as_one(SliceMeasures measures, const std::map<st
 
 SliceMeasures Measuring::execute(ConnectorProcess& connector, Transactions& transactions) {
     // Most often nothing differs, which is cheaper to ask than what does.
-    if (is_conclusive() && !is_rest_ && (hashes_ || request_.contains("unsettled_from"))) {
-        nlohmann::json request = request_;
-        request.erase("unsettled_from");
+    if (is_conclusive() && !is_rest_ && (hashes_ || request_.unsettled_from)) {
+        MeasureRequest request = request_;
+        request.unsettled_from.reset();
         if (hashes_) {
-            request.erase("group");
-            request["as_stored"] = true;
+            request.by_time.reset();
+            request.as_stored = true;
         }
         SliceMeasures measures = look(connector, transactions, request);
         if (std::all_of(measures.begin(), measures.end(), [](const auto& item) { return item.second.equal; }))
@@ -259,7 +258,7 @@ SliceMeasures Measuring::execute(ConnectorProcess& connector, Transactions& tran
     return look(connector, transactions, request_);
 }
 
-SliceMeasures Measuring::look(ConnectorProcess& connector, Transactions& transactions, const nlohmann::json& request) {
+SliceMeasures Measuring::look(ConnectorProcess& connector, Transactions& transactions, const MeasureRequest& request) {
     if (counts_source_) connector.request(request);
     // Both sides are at work now.
     SliceMeasures measures;
@@ -278,7 +277,7 @@ SliceMeasures Measuring::look(ConnectorProcess& connector, Transactions& transac
         if (frame.type == wire::FrameType::done) break;
         if (frame.type == wire::FrameType::result) groups.push_back(frame.json());
     }
-    if (ledger_ && hashes_ && !request.contains("group")) return judged_as_one(measures, signatures, groups);
+    if (ledger_ && hashes_ && !request.by_time) return judged_as_one(measures, signatures, groups);
     std::map<std::int64_t, std::string> source_signatures;
     transactions.run([&] {
         Bookkeeping bookkeeping;

@@ -56,7 +56,7 @@ class Measuring {
     void choose_groups(const Target& target, const SliceWindow& window);
     void build_target_statement(const ApplyShape& shape, const std::string& condition);
     std::string group_statement() const;
-    SliceMeasures look(ConnectorProcess& connector, Transactions& transactions, const nlohmann::json& request);
+    SliceMeasures look(ConnectorProcess& connector, Transactions& transactions, const MeasureRequest& request);
     static SliceMeasures judged_as_one(SliceMeasures measures, const std::map<std::int64_t, std::string>& signatures,
                                        const nlohmann::json& groups);
     void add_buckets(const TargetColumn& column, const SliceWindow& window);
@@ -67,7 +67,7 @@ class Measuring {
     std::string hash_kind_;
     SliceWindow window_;
     bool counts_source_ = true, hashes_ = false, is_rest_ = false;
-    nlohmann::json request_;
+    MeasureRequest request_;
     std::string target_statement_, local_group_, held_group_, bucket_;
     std::vector<std::string> left_out_, sums_, hashed_;  // the latter two: SQL over t
 };

@@ -16,7 +16,7 @@ extern "C" {
 #include "bgworker/ledger/ledgers.hpp"
 #include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
-#include "bgworker/run/run.hpp"
+#include "bgworker/run/read_request.hpp"
 
 namespace insync {
 
@@ -142,7 +142,7 @@ void Verification::judge(const SliceMeasures& measures) {
 // Looks at the rows of slices that differ; of all, where nothing could be measured.
 void Verification::compare(ConnectorProcess& connector) {
     auto window_of = [&](const SliceWindow& window, bool no_time) {
-        nlohmann::json asked;
+        std::optional<Window> asked;
         std::string condition;
         transactions_.run([&] {
             const pg::OwnerScope scope(stream_.owner_oid);
@@ -150,7 +150,7 @@ void Verification::compare(ConnectorProcess& connector) {
             const TargetColumn* column = target && ledger_ ? target->find(ledger_->column) : nullptr;
             if (column == nullptr) return;
             if (no_time) {
-                asked = {{"column", require_slice_source(stream_, *ledger_).name}, {"null", true}};
+                asked = Window{require_slice_source(stream_, *ledger_).name, {}, {}, true};
                 condition = "t." + pg::quote_identifier(column->name) + " IS NULL";
             } else if (window.from || window.to) {
                 asked = source_window(stream_, *ledger_, *column, window);
@@ -184,10 +184,10 @@ void Verification::count_unreadable() {
     }
 }
 
-void Verification::compare_window(ConnectorProcess& connector, const nlohmann::json& window,
+void Verification::compare_window(ConnectorProcess& connector, const std::optional<Window>& window,
                                   const std::string& condition) {
-    auto request = Run::read_request(stream_, "full", nullptr, 0);
-    if (!window.is_null()) request["window"] = window;
+    ReadRequest request = make_read_request(stream_, "full", nullptr);
+    request.window = window;
     applier_.reset();
     read(connector, request, [&](const Batch& batch) {
         auto found = transactions_.run([&] { return applier_->compare(batch, depth_ != Depth::rows); });
@@ -228,7 +228,7 @@ void Verification::keep(Difference difference) {
     slice.differences.push_back(std::move(difference));
 }
 
-void Verification::read(ConnectorProcess& connector, const nlohmann::json& request,
+void Verification::read(ConnectorProcess& connector, const ReadRequest& request,
                         const std::function<void(const Batch&)>& take) {
     reader_.request(connector, request);
     Batch batch;
@@ -245,9 +245,9 @@ void Verification::sort_out_moved(ConnectorProcess& connector, std::vector<Diffe
     auto keys = transactions_.run([&] { return applier_->vanished_keys(); });
     if (!keys) return;
     std::map<std::string, bool> present;
-    auto request = Run::read_request(stream_, "full", nullptr, 0);
+    ReadRequest request = make_read_request(stream_, "full", nullptr);
     for (auto& part : in_parts(*keys)) {
-        request["only"] = std::move(part);
+        request.only = std::move(part);
         read(connector, request, [&](const Batch& batch) {
             for (const auto& [key, is_unsettled] : transactions_.run([&] { return applier_->list_keys(batch); }))
                 present[key] = is_unsettled;

@@ -56,9 +56,8 @@ class Verification {
     void load(const nlohmann::json& opened);
     void judge(const SliceMeasures& measures);
     void compare(ConnectorProcess& connector);
-    void compare_window(ConnectorProcess& connector, const nlohmann::json& window, const std::string& condition);
-    void read(ConnectorProcess& connector, const nlohmann::json& request,
-              const std::function<void(const Batch&)>& take);
+    void compare_window(ConnectorProcess& connector, const std::optional<Window>& window, const std::string& condition);
+    void read(ConnectorProcess& connector, const ReadRequest& request, const std::function<void(const Batch&)>& take);
     void sort_out_moved(ConnectorProcess& connector, std::vector<Difference>& extra);
     void note(Difference difference);
     void keep(Difference difference);

@@ -26,7 +26,7 @@ class RequestLoop : private Permits {
     // Asks the worker, which knows of the other processes at the same server.
     std::chrono::milliseconds ask(std::chrono::milliseconds interval, std::chrono::milliseconds hold) override;
     bool read_line(std::string& line);
-    void serve(const nlohmann::json& request);
+    void serve(const Request& request);
     Source& source();
 
     int input_;

@@ -179,10 +179,8 @@ SourceDescription describe_source(const Server& server, const Stream& stream) {
 }
 
 SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const Stream& stream) {
-    nlohmann::json request = {
-        {"verb", "describe"},   {"source", stream.source},   {"key", nullptr},
-        {"watermark", nullptr}, {"options", stream.options}, {"known_columns", nlohmann::json::array()}};
-    if (!stream.watermark.empty()) request["watermark"] = stream.watermark;
+    DescribeRequest request{stream.source, std::nullopt, std::nullopt, stream.options};
+    if (!stream.watermark.empty()) request.watermark = stream.watermark;
     // A key that is none of the source's is told with its columns; an API that knows no keys needs it for its requests.
     // What the stream adds of its own, such as the shop that all of its rows are of, the source has never heard of.
     auto named = named_columns(stream);
@@ -190,7 +188,7 @@ SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const 
     for (const auto& name : stream.key) {
         if (!named.contains(name) || !is_constant(named[name].get<std::string>(), {})) key.push_back(name);
     }
-    if (kind == Kind::rest && !key.empty()) request["key"] = key;
+    if (kind == Kind::rest && !key.empty()) request.key = key;
     auto answers = connector.call(request);
     SourceDescription description;
     description.promises_key = kind != Kind::rest;

@@ -70,12 +70,12 @@ bool can_ask_for_windows(const Stream& stream, const SourceColumn& column) {
     return asks_since && !stream.watermark.empty() && stream.watermark.front() == column.name;
 }
 
-nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
-                             const SliceWindow& window) {
+Window source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
+                     const SliceWindow& window) {
     const SourceColumn& source = require_slice_source(stream, ledger);
     const std::string zone = server_zone(stream.option("source_time_zone"));
-    auto bound = [&](const std::optional<std::string>& local, const char* widen) -> nlohmann::json {
-        if (!local) return nullptr;
+    auto bound = [&](const std::optional<std::string>& local, const char* widen) -> std::optional<std::string> {
+        if (!local) return std::nullopt;
         const std::string literal = pg::quote_literal(*local);
         std::string time = literal + "::timestamp";
         if (has_zone(column) && source.transport == Transport::timestamptz) {
@@ -86,9 +86,7 @@ nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const T
         }
         return *pg::query("SELECT (" + time + ")::timestamp::text").first()[0];
     };
-    return {{"column", source.name},
-            {"from", bound(window.from, " - interval '1 hour'")},
-            {"to", bound(window.to, " + interval '1 hour'")}};
+    return {source.name, bound(window.from, " - interval '1 hour'"), bound(window.to, " + interval '1 hour'")};
 }
 
 SliceWindow whole_slices(const std::optional<Ledger>& ledger, const SliceWindow& window) {

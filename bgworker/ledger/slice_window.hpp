@@ -7,6 +7,7 @@
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/catalog/stream.hpp"
 #include "bgworker/ledger/ledger.hpp"
+#include "bgworker/protocol/request.hpp"
 #include "bgworker/target/target.hpp"
 
 namespace insync {
@@ -23,8 +24,7 @@ bool can_ask_for_windows(const Stream& stream, const SourceColumn& column);
 
 // The member `window` of a read request: what the source has in these slices, and where its times are of another zone
 // than the ledger's, up to an hour around them. Needs an Spi in scope.
-nlohmann::json source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
-                             const SliceWindow& window);
+Window source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column, const SliceWindow& window);
 
 // SQL over t: the target's rows in these slices, such that an index on the column can be used.
 std::string target_window(const Ledger& ledger, const TargetColumn& column, const SliceWindow& window);

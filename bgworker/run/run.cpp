@@ -9,11 +9,9 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 
-#include "bgworker/apply/key_only_rows.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/dependencies.hpp"
 #include "bgworker/catalog/outcome.hpp"
-#include "bgworker/catalog/remake.hpp"
 #include "bgworker/catalog/runs.hpp"
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/catalog/streams.hpp"
@@ -22,6 +20,7 @@ extern "C" {
 #include "bgworker/clock/zone_name.hpp"
 #include "bgworker/pg/settings.hpp"
 #include "bgworker/pg/time_zone.hpp"
+#include "bgworker/run/read_request.hpp"
 #include "bgworker/shmem/shared_state.hpp"
 #include "bgworker/target/target_rights.hpp"
 
@@ -61,65 +60,7 @@ std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, st
     }
 }
 
-// By how much the clock of the source's times is ahead of UTC, where the stream says it.
-nlohmann::json zone_offset(const Stream& stream) {
-    const std::string zone = server_zone(stream.option("source_time_zone"));
-    if (zone.empty()) return nullptr;
-    return offset_at(to_unix_us(GetCurrentTimestamp()), clock_of(zone)) / 1'000'000;
-}
-
-std::int64_t lookback_seconds(const Stream& stream) {
-    auto lookback = parse_lookback(stream.option("lookback"));
-    if (!lookback) return 600;
-    if (auto* time = std::get_if<std::chrono::milliseconds>(&*lookback)) return time->count() / 1000;
-    return std::get<std::int64_t>(*lookback);
-}
-
 }  // namespace
-
-nlohmann::json Run::read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position,
-                                 std::int64_t extra_lookback_s) {
-    std::string lookback;
-    if (stream.watermark_kind == "time" || stream.watermark_kind == "text") {
-        lookback = std::to_string(lookback_seconds(stream) + extra_lookback_s);
-    } else if (stream.has_option("lookback")) {
-        lookback = std::to_string(lookback_seconds(stream));
-    } else {
-        lookback = stream.watermark_kind == "integer" ? "1000" : "0";
-    }
-    auto size = parse_size(stream.option("batch_bytes"));
-    auto rows = parse_integer(stream.option("batch_rows"));
-    bool keys = mode == "keys", full = mode == "full" || keys;
-    auto optional = [&](const char* name) {
-        return stream.has_option(name) ? nlohmann::json(stream.option(name)) : nlohmann::json();
-    };
-    const bool whole = stream.compares_whole_rows();
-    return {{"verb", "read"},
-            {"source", stream.source},
-            {"mode", mode},
-            {"key", whole ? std::vector<std::string>{} : stream.source_key},
-            {"row_identity", whole ? nlohmann::json(stream.source_key) : nlohmann::json()},
-            {"key_is_unique", stream.source_key_unique},
-            {"remake", stream.source_key_unique ? nlohmann::json(remaking_statements(stream)) : nlohmann::json()},
-            {"is_change_log", !full && stream.has_option("operation_column") && !stream.source_key_unique},
-            {"watermark", full ? std::vector<std::string>{} : stream.watermark},
-            {"version", stream.watermark},
-            {"version_key", whole ? std::vector<std::string>{} : version_key(stream)},
-            {"lookback", lookback},
-            {"initial_watermark", optional("initial_watermark")},
-            {"zone_offset_s", zone_offset(stream)},
-            {"position", position},
-            {"batch_rows", rows ? *rows : settings::batch_rows()},
-            {"batch_bytes", size ? *size : settings::batch_bytes()},
-            {"page_rows", std::stoll(stream.option("page_rows"))},
-            {"null_watermark", stream.option("null_watermark")},
-            {"text_policy", stream.option("text_policy")},
-            {"zero_dates", stream.option("zero_dates")},
-            {"key_columns", whole ? std::vector<std::string>{} : key_column_names(stream)},
-            {"columns", keys ? nlohmann::json(key_column_names(stream)) : nlohmann::json()},
-            {"options", stream.options},
-            {"known_columns", to_json(stream.source_columns)}};
-}
 
 Run::Run(const Stream& stream, const RunRequest& request, Transactions& transactions)
     : stream_(stream),
@@ -197,7 +138,7 @@ void Run::load(ConnectorProcess& connector) {
     bool resumes = saves_position_ && !(compares_keys_ && inside_full);
     report_activity(stream_.name + ": reading " + stream_.source);
     set_live_state(stream_.id, LiveState::running);
-    reader_.request(connector, read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));
+    reader_.request(connector, make_read_request(stream_, mode_, resumes ? position_ : nlohmann::json(), repeated));
 }
 
 void Run::use_columns(const nlohmann::json& frame) {

@@ -38,10 +38,6 @@ class Run {
     // Records that the run failed before it could read (the server can't be reached, say).
     void fail(const pg::Error& error);
 
-    // The read request for a stream in a state: what sync_explain() shows as well.
-    static nlohmann::json read_request(const Stream& stream, const std::string& mode, const nlohmann::json& position,
-                                       std::int64_t extra_lookback_s);
-
   private:
     // A transaction that may begin the run's row; without its commit there is none.
     template <typename Body>

@@ -22,7 +22,7 @@ BatchReader::BatchReader(const Stream& stream, std::function<void(const nlohmann
     deadline_ = limit ? std::chrono::steady_clock::now() + *limit : std::chrono::steady_clock::time_point::max();
 }
 
-void BatchReader::request(ConnectorProcess& connector, const nlohmann::json& request) {
+void BatchReader::request(ConnectorProcess& connector, const Request& request) {
     connector_ = &connector;
     connector.request(request);
 }

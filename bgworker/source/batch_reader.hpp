@@ -18,7 +18,7 @@ class BatchReader {
     BatchReader(const Stream& stream, std::function<void(const nlohmann::json& frame)> use_columns);
 
     // Sends the request whose answer next() reads.
-    void request(ConnectorProcess& connector, const nlohmann::json& request);
+    void request(ConnectorProcess& connector, const Request& request);
     // The next batch; false at the end, after which done() has the connector's closing words. Throws pg::Error where
     // the source failed or run_timeout is over, ProtocolError where the connector doesn't follow the protocol.
     bool next(Batch& batch);

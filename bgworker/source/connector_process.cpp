@@ -334,12 +334,13 @@ void ConnectorProcess::write_all(std::string_view bytes) {
     }
 }
 
-void ConnectorProcess::request(const nlohmann::json& request) {
+void ConnectorProcess::request(const Request& request) {
     (void)last_words();  // of the request before
     heard_ = Clock::now();
-    if (auto credentials = request.find("credentials"); credentials != request.end()) {
+    const auto* check = std::get_if<CheckRequest>(&request);
+    if (const auto* open = check != nullptr ? &check->open : std::get_if<OpenRequest>(&request)) {
         secrets_.clear();
-        for (const auto& [name, value] : credentials->items()) {
+        for (const auto& [name, value] : open->credentials.items()) {
             if (name == "user" || !value.is_string() || value.get<std::string>().empty()) continue;
             secrets_.push_back(value);
             // As it stands in a connection string.
@@ -349,7 +350,7 @@ void ConnectorProcess::request(const nlohmann::json& request) {
         }
     }
     // A name or a value that isn't UTF-8 becomes U+FFFD rather than an exception that says nothing.
-    write_all(request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    write_all(to_json(request).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 bool ConnectorProcess::fill() {
@@ -402,7 +403,7 @@ void ConnectorProcess::answer(const PermitRequest& request) {
     write_all(nlohmann::json{{"wait_ms", wait.count()}}.dump() + "\n");
 }
 
-std::vector<nlohmann::json> ConnectorProcess::call(const nlohmann::json& body) {
+std::vector<nlohmann::json> ConnectorProcess::call(const Request& body) {
     request(body);
     std::vector<nlohmann::json> results;
     for (;;) {

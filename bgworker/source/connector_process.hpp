@@ -14,6 +14,7 @@
 
 #include "bgworker/pg/guard.hpp"
 #include "bgworker/protocol/frame.hpp"
+#include "bgworker/protocol/request.hpp"
 
 namespace insync {
 
@@ -27,7 +28,7 @@ class ConnectorProcess {
     ConnectorProcess& operator=(const ConnectorProcess&) = delete;
 
     // Sends a request. Its answer is read with next_frame until `done` or `error`.
-    void request(const nlohmann::json& request);
+    void request(const Request& request);
 
     // What messages call the source: "server "shop" (host db.example)".
     void name_source(std::string place) { source_ = std::move(place); }
@@ -50,7 +51,7 @@ class ConnectorProcess {
     Frame next_frame();
 
     // Sends a request and returns the `result` objects that come before `done`, and `done` itself as the last.
-    std::vector<nlohmann::json> call(const nlohmann::json& request);
+    std::vector<nlohmann::json> call(const Request& request);
 
     bool alive() const { return pid_ > 0; }
     int pid() const { return pid_; }

@@ -54,10 +54,10 @@ void explain_login_failure(pg::Error& error, const Server& server) {
 }  // namespace
 
 ConnectorProcess& SourceSession::open(const Server& server, TimestampTz asked_at) {
-    auto request = server.open_request("open");
+    OpenRequest request = server.open_request();
     if (connector_ && connector_->alive() && request == opened_) return *connector_;
     connector_.reset();
-    opened_ = nullptr;
+    opened_.reset();
     const std::uint64_t definition = server.definition();
     if (auto breaker = shared::open_breaker(server.oid, definition); breaker && asked_at < breaker->last_attempt)
         throw no_answer(breaker->message, "Another stream of the server was told so while this one waited.");
@@ -78,7 +78,7 @@ ConnectorProcess& SourceSession::open(const Server& server, TimestampTz asked_at
     return *connector_;
 }
 
-void SourceSession::connect(const Server& server, const nlohmann::json& request) {
+void SourceSession::connect(const Server& server, const OpenRequest& request) {
     const Connecting connecting(place_);
     connector_ = std::make_unique<ConnectorProcess>(server.stall(), server.oid);
     connector_->name_source(server.place());
@@ -107,7 +107,7 @@ void SourceSession::look_after(const Server& server, milliseconds silent) {
         ConnectorProcess other(server.stall(), server.oid);
         other.name_source(server.place());
         other.limit(server.connect_limit());
-        (void)other.call(server.open_request("open"));
+        (void)other.call(server.open_request());
     } catch (const pg::Error& error) {
         if (error.is_interrupt()) throw;
         // Refused at once, as there are too many connections perhaps: that tells nothing of the statement.

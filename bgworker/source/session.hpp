@@ -29,12 +29,13 @@ class SourceSession {
     const nlohmann::json& answer() const { return answer_; }
 
   private:
-    void connect(const Server& server, const nlohmann::json& request);
+    void connect(const Server& server, const OpenRequest& request);
     void look_after(const Server& server, std::chrono::milliseconds silent);
 
     std::optional<Place> place_;
     std::unique_ptr<ConnectorProcess> connector_;
-    nlohmann::json opened_, answer_;
+    std::optional<OpenRequest> opened_;
+    nlohmann::json answer_;
     std::chrono::milliseconds looked_after_{0};  // how long the connector had been silent then
 };
 

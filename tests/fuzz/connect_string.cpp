@@ -51,16 +51,16 @@ FUZZ_TARGET(connect_string) {
     for (const char* name : {"host", "port", "database", "driver_options"}) {
         if (auto value = input.line(); !value.empty()) options[name] = value;
     }
-    request.user = input.line();
-    request.password = input.line();
+    const std::string user(input.line()), password(input.line());
+    request.credentials = {{"user", user}, {"password", password}};
     for (const auto& [name, value] : options) check_escape(value);
-    check_escape(request.password);
+    check_escape(password);
     std::string text(input.rest());
     check_passwords(text);
 
     // Only what sync_options() lets through gets here.
     if (check_option_set(Where::server, Kind::odbc, options)) return;
-    for (const std::string* credential : {&request.user, &request.password}) {
+    for (const std::string* credential : {&user, &password}) {
         if (check_option(Where::mapping, Kind::odbc, "password", *credential)) return;
     }
     for (const auto& [name, value] : options) request.server[name] = value;
@@ -70,15 +70,15 @@ FUZZ_TARGET(connect_string) {
     } catch (const Failure&) {
         // A file that isn't named, or a character that the driver can't be given.
         REQUIRE(!options.contains("database") ||
-                (request.user + request.password).find_first_of(";}") != std::string::npos);
+                (user + password).find_first_of(";}") != std::string::npos);
         return;
     }
     auto keywords = parse_connection_string(built);
     REQUIRE(keywords);
     REQUIRE(first_of(*keywords, "driver") == driver);
     bool has_users = odbc::dialect_of_driver(driver) != odbc::Dialect::sqlite;
-    REQUIRE(first_of(*keywords, "uid") == (has_users ? request.user : ""));
-    REQUIRE(first_of(*keywords, "pwd") == (has_users ? request.password : ""));
+    REQUIRE(first_of(*keywords, "uid") == (has_users ? user : ""));
+    REQUIRE(first_of(*keywords, "pwd") == (has_users ? password : ""));
     // Nothing comes twice, but for what the options say in front of the defaults.
     ConnectionKeywords further;
     if (options.contains("driver_options")) further = *parse_connection_string(options["driver_options"]);

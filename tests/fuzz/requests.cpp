@@ -19,10 +19,10 @@ class ScriptedSource : public Source {
     nlohmann::json open(const OpenRequest& request) override {
         REQUIRE(request.connect_timeout_ms >= 1 && request.query_timeout_ms >= 1 && request.max_value_bytes >= 1);
         REQUIRE(request.server.is_object());
-        if (request.user == "fail") throw Failure(FailureClass::auth, "refused");
+        if (request.user() == "fail") throw Failure(FailureClass::auth, "refused");
         return {{"dbms", "scripted"}};
     }
-    void check(const OpenRequest&, FrameWriter& out) override {
+    void check(const CheckRequest&, FrameWriter& out) override {
         out.send(wire::FrameType::result, {{"step", "reach"}});
     }
     void discover(const std::string& pattern, FrameWriter& out) override {

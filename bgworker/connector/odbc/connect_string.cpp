@@ -191,15 +191,14 @@ std::string_view unquotable(const std::string& driver) {
 void add_credentials(ConnectString& out, const std::string& driver, const OpenRequest& request) {
     // A file has no users, and SQLite's driver knows no quotes: everything behind a semicolon is a keyword to it.
     if (dialect_of_driver(driver) == Dialect::sqlite) return;
-    for (const auto& [keyword, name, value] :
-         {std::tuple{"UID", "user", &request.user}, std::tuple{"PWD", "password", &request.password}}) {
-        if (const std::size_t at = value->find_first_of(unquotable(driver)); at != std::string::npos) {
-            throw Failure(
-                FailureClass::config,
-                std::string("the driver can't be given a ") + name + " that contains \"" + (*value)[at] + "\"", "",
-                "Choose another " + std::string(name) + " at the source.");
+    for (const auto& [keyword, name] : {std::pair{"UID", "user"}, std::pair{"PWD", "password"}}) {
+        const std::string value = request.credential(name);
+        if (const std::size_t at = value.find_first_of(unquotable(driver)); at != std::string::npos) {
+            throw Failure(FailureClass::config,
+                          std::string("the driver can't be given a ") + name + " that contains \"" + value[at] + "\"",
+                          "", "Choose another " + std::string(name) + " at the source.");
         }
-        out.add(keyword, *value);
+        out.add(keyword, value);
     }
 }
 

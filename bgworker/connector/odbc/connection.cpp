@@ -49,7 +49,7 @@ Connection::Connection(const OpenRequest& request)
       lock_timeout_ms_(request.lock_timeout_ms),
       tls_(tls_of(request.server)) {
     const std::string connect_string = build_connect_string(request);
-    secrets_ = {request.password, escape_value(request.password), connect_string};
+    secrets_ = {request.password(), escape_value(request.password()), connect_string};
     const std::string given = option_text(request.server, "connection_string");
     if (!given.empty()) secrets_.push_back(given);
     if (!request.server.value("driver_options", nlohmann::json()).is_null()) {

@@ -187,7 +187,8 @@ nlohmann::json OdbcSource::open(const OpenRequest& request) {
             {"hash_kind", hash ? nlohmann::json(name_of(*hash)) : nlohmann::json()}};
 }
 
-void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
+void OdbcSource::check(const CheckRequest& request, FrameWriter& out) {
+    const OpenRequest& opened = request.open;
     using Clock = std::chrono::steady_clock;
     Clock::time_point started = Clock::now();
     auto report = [&](const char* step, bool ok, const std::string& message) {
@@ -202,15 +203,15 @@ void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
     };
     connection_.reset();
     try {
-        require_driver(request.server);
-        build_connect_string(request);
+        require_driver(opened.server);
+        build_connect_string(opened);
     } catch (const Failure& error) {
         return report("driver", false, explain(error));
     }
-    const std::string driver = option_text(request.server, "driver");
+    const std::string driver = option_text(opened.server, "driver");
     report("driver", true, driver.empty() ? "driver is named by the data source" : driver);
     try {
-        connect(request);
+        connect(opened);
     } catch (const Failure& error) {
         // A refused login proves that the server was reached.
         if (error.kind != FailureClass::auth) return report("connect", false, explain(error));
@@ -219,8 +220,8 @@ void OdbcSource::check(const OpenRequest& request, FrameWriter& out) {
     }
     report("connect", true, connection_->info(SQL_DBMS_NAME) + " " + connection_->info(SQL_DBMS_VER));
     if (connection_->dialect() != Dialect::sqlite)
-        report("tls", true, tls_words(tls_of(request.server), connection_->cipher()));
-    report("login", true, request.user.empty() ? "no user given" : "logged in as " + request.user);
+        report("tls", true, tls_words(tls_of(opened.server), connection_->cipher()));
+    report("login", true, opened.user().empty() ? "no user given" : "logged in as " + opened.user());
     const char* step = "read";
     try {
         if (request.source.empty()) {

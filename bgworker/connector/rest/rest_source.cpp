@@ -40,7 +40,7 @@ nlohmann::json RestSource::open(const OpenRequest& request) {
     return {{"dialect", "rest"}, {"source_now", nullptr}};
 }
 
-void RestSource::check(const OpenRequest& request, FrameWriter& out) {
+void RestSource::check(const CheckRequest& request, FrameWriter& out) {
     using Clock = std::chrono::steady_clock;
     Clock::time_point started = Clock::now();
     auto report = [&](const char* step, bool ok, const std::string& message) {
@@ -49,7 +49,7 @@ void RestSource::check(const OpenRequest& request, FrameWriter& out) {
         started = Clock::now();
     };
     try {
-        open(request);
+        open(request.open);
     } catch (const Failure& error) {
         return report("options", false, explained(error));
     }

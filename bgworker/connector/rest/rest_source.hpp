@@ -17,7 +17,7 @@ class RestSource : public Source {
     RestSource(Permits& permits, FrameWriter& out) : permits_(permits), out_(out) {}
 
     nlohmann::json open(const OpenRequest& request) override;
-    void check(const OpenRequest& request, FrameWriter& out) override;
+    void check(const CheckRequest& request, FrameWriter& out) override;
     void discover(const std::string& pattern, FrameWriter& out) override;
     nlohmann::json describe(const DescribeRequest& request) override;
     nlohmann::json preview(const std::string& source, std::size_t rows, FrameWriter& out) override;

@@ -116,7 +116,7 @@ def test_refusals(sqlite, mariadb, connector):
     connector.open(**sqlite.server_options())
     for request, message in (
         ({"group": {"column": "fe", "unit": "day"}}, 'group column "fe" does not exist in the source'),
-        ({"group": {"column": "f", "unit": "week"}}, 'rows can\'t be grouped by "week"'),
+        ({"group": {"column": "f", "unit": "week"}}, 'rows cannot be grouped by "week"'),
         ({"group": {"column": "x", "unit": "day"}}, 'column "x" of type REAL holds neither dates nor times'),
         ({"group": {"blocks": 8}}, "rows can't be hashed at a source of kind sqlite"),
         ({"hash": ["id"]}, "rows can't be hashed at a source of kind sqlite"),

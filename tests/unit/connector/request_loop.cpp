@@ -15,7 +15,7 @@ namespace {
 class FailingSource : public Source {
   public:
     nlohmann::json open(const OpenRequest&) override { return nlohmann::json::object(); }
-    void check(const OpenRequest&, FrameWriter&) override {}
+    void check(const CheckRequest&, FrameWriter&) override {}
     void discover(const std::string&, FrameWriter&) override {}
     nlohmann::json describe(const DescribeRequest&) override { return {}; }
     nlohmann::json preview(const std::string&, std::size_t, FrameWriter&) override { return {}; }

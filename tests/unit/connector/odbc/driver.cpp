@@ -26,7 +26,7 @@ class ConnectorDriver : public testing::Test {
     void open(const std::string& orders, std::size_t max_value_bytes = 1u << 20) {
         OpenRequest request;
         request.server = {{"driver", MISBEHAVING_DRIVER}, {"driver_options", orders}};
-        request.password = "hunter2hunter";
+        request.credentials["password"] = "hunter2hunter";
         request.max_value_bytes = max_value_bytes;
         source_.open(request);
     }

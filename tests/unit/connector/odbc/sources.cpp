@@ -53,8 +53,8 @@ TEST(ConnectorSourceName, TellsQueriesFromTables) {
 OpenRequest request_for(nlohmann::json server) {
     OpenRequest request;
     request.server = std::move(server);
-    request.user = "etl";
-    request.password = "p;w}d";
+    request.credentials["user"] = "etl";
+    request.credentials["password"] = "p;w}d";
     return request;
 }
 
@@ -76,7 +76,7 @@ TEST(ConnectorConnectString, SpeaksEachDriversKeywords) {
     auto with_plain = [&](const char* driver) {
         OpenRequest request = request_for(place);
         request.server["driver"] = driver;
-        request.password = "pwd";
+        request.credentials["password"] = "pwd";
         return odbc::build_connect_string(request);
     };
     EXPECT_EQ(with("MariaDB Unicode"),
@@ -96,15 +96,15 @@ TEST(ConnectorConnectString, SpeaksEachDriversKeywords) {
     EXPECT_EQ(with_plain("Something Else"),
               "DRIVER={Something Else};SERVER=db.example;PORT=1234;DATABASE=shop;" + plain);
     OpenRequest named = request_for({{"dsn", "erp"}});
-    named.password = "pwd";
+    named.credentials["password"] = "pwd";
     EXPECT_EQ(odbc::build_connect_string(named), "DSN=erp;" + plain);
 }
 
 TEST(ConnectorConnectString, CredentialsAddNoKeywords) {
     auto built = [](const char* driver, const char* user, const char* password) {
         OpenRequest request = request_for({{"driver", driver}, {"host", "h"}, {"database", "/d"}});
-        request.user = user;
-        request.password = password;
+        request.credentials["user"] = user;
+        request.credentials["password"] = password;
         return odbc::build_connect_string(request);
     };
     // SQLite's driver reads to the next semicolon, braces or not; FreeTDS takes "}}" for an end.

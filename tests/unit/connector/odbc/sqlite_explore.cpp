@@ -69,7 +69,7 @@ TEST_F(ConnectorSqliteExplore, CheckStopsAtTheFirstFailedStep) {
     OpenRequest request;
     request.server = {{"driver", "SQLite33"}, {"database", path_}};
     test::Capture capture;
-    OdbcSource().check(request, capture.writer);
+    OdbcSource().check({request, ""}, capture.writer);
     auto frames = capture.frames();
     ASSERT_EQ(frames.size(), 1u);
     EXPECT_EQ(frames[0].json()["step"], "driver");
@@ -77,7 +77,7 @@ TEST_F(ConnectorSqliteExplore, CheckStopsAtTheFirstFailedStep) {
     EXPECT_NE(frames[0].json()["message"].get<std::string>().find("Perhaps you meant \"SQLite3\""), std::string::npos);
     request.server["driver"] = "SQLite3";
     sql("CREATE TABLE t (id INTEGER PRIMARY KEY)");
-    OdbcSource().check(request, capture.writer);
+    OdbcSource().check({request, ""}, capture.writer);
     frames = capture.frames();
     ASSERT_EQ(frames.size(), 5u);
     for (const test::Frame& frame : frames) EXPECT_EQ(frame.json()["ok"], true) << frame.payload;
