@@ -38,11 +38,15 @@ struct OpenRequest {
 struct CheckRequest {
     OpenRequest open;
     std::string source;  // what is to be read; empty: nothing in particular
+
+    friend bool operator==(const CheckRequest&, const CheckRequest&) = default;
 };
 
 // The tables and views whose name matches the LIKE pattern.
 struct DiscoverRequest {
     std::string pattern = "%";
+
+    friend bool operator==(const DiscoverRequest&, const DiscoverRequest&) = default;
 };
 
 // The columns, keys and watermark of a source.
@@ -51,12 +55,16 @@ struct DescribeRequest {
     std::optional<std::vector<std::string>> key;
     std::optional<std::vector<std::string>> watermark;
     nlohmann::json options = nlohmann::json::object();  // of the stream that is to be
+
+    friend bool operator==(const DescribeRequest&, const DescribeRequest&) = default;
 };
 
 // The first rows of a source.
 struct PreviewRequest {
     std::string source;
     std::size_t rows = 10;  // at most
+
+    friend bool operator==(const PreviewRequest&, const PreviewRequest&) = default;
 };
 
 // Rows from <= column < to, either bound may be missing; or those whose column is null. Bounds are written as
@@ -66,6 +74,8 @@ struct Window {
     std::optional<std::string> from;
     std::optional<std::string> to;
     bool only_null = false;
+
+    friend bool operator==(const Window&, const Window&) = default;
 };
 
 // Rows of a source.
@@ -101,11 +111,15 @@ struct ReadRequest {
     std::optional<std::vector<std::string>> columns;         // nothing: all
     nlohmann::json options = nlohmann::json::object();       // the stream's, as set
     nlohmann::json known_columns = nlohmann::json::array();  // of the source as last seen, as in a columns frame
+
+    friend bool operator==(const ReadRequest&, const ReadRequest&) = default;
 };
 
 // What a read would send to the source.
 struct ExplainRequest {
     ReadRequest rows;
+
+    friend bool operator==(const ExplainRequest&, const ExplainRequest&) = default;
 };
 
 // Counts, sums and hashes of a source's rows, by groups.
@@ -115,6 +129,8 @@ struct MeasureRequest {
     struct ByTime {
         std::string column;
         Unit unit;  // a quarter of an hour, of which any zone's hours and days are made
+
+        friend bool operator==(const ByTime&, const ByTime&) = default;
     };
     std::optional<ByTime> by_time;
     std::size_t blocks = 0;  // groups of rows by a hash of their key; 0: none
@@ -123,15 +139,20 @@ struct MeasureRequest {
     bool as_stored = false;                                    // cheaper: zero dates are hashed as their own text
     std::optional<std::string> unsettled_from;                 // a watermark: rows at or above it are counted apart
     std::vector<std::pair<std::string, std::string>> buckets;  // from and to, where each has to be asked for
+
+    friend bool operator==(const MeasureRequest&, const MeasureRequest&) = default;
 };
 
 // Ends the connector.
-struct CloseRequest {};
+struct CloseRequest {
+    friend bool operator==(const CloseRequest&, const CloseRequest&) = default;
+};
 
 using Request = std::variant<OpenRequest, CheckRequest, DiscoverRequest, DescribeRequest, PreviewRequest, ReadRequest,
                              ExplainRequest, MeasureRequest, CloseRequest>;
 
-// A request that can't be served. The text names members and verbs and no value: those may be secret.
+// A request that can't be served. The text names the member, the verb or the unit, and no other value: those may be
+// secret.
 struct InvalidRequest : std::runtime_error {
     InvalidRequest(const std::string& message, std::string hint_text = {})
         : std::runtime_error(message), hint(std::move(hint_text)) {}
@@ -140,8 +161,8 @@ struct InvalidRequest : std::runtime_error {
 
 nlohmann::json to_json(const Request& request);
 
-// Throws InvalidRequest for an unknown verb, a member that is missing or a word that a member can't have,
-// nlohmann::json::exception for a member of another type.
+// Throws InvalidRequest for an unknown verb, a member that is missing or of the wrong type (null is as if it were
+// missing), and a word that a member can't have; the message names the member.
 Request request_of(const nlohmann::json& line);
 
 }  // namespace insync

@@ -69,8 +69,7 @@ FUZZ_TARGET(connect_string) {
         built = odbc::build_connect_string(request);
     } catch (const Failure&) {
         // A file that isn't named, or a character that the driver can't be given.
-        REQUIRE(!options.contains("database") ||
-                (user + password).find_first_of(";}") != std::string::npos);
+        REQUIRE(!options.contains("database") || (user + password).find_first_of(";}") != std::string::npos);
         return;
     }
     auto keywords = parse_connection_string(built);
