@@ -199,9 +199,7 @@ void refuse_job(const Job& job, const pg::Error& error) {
 bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
     const std::string message = whole_message(error);
     const bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
-    auto delay = parse_duration(stream.option("retry_delay"));
-    const bool again =
-        !cancelled && !error.is_permanent() && delay && job.attempts <= std::stol(stream.option("max_retries"));
+    const bool again = !cancelled && !error.is_permanent() && job.attempts <= stream.options.max_retries.value;
     Bookkeeping bookkeeping;
     Runs::lock(job.run_id);
     if (error.error_class == pg::ErrorClass::auth) hold_after_refused_login(stream);
@@ -211,8 +209,9 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
         Runs::end(job.run_id, cancelled ? "cancelled" : "failed", &error, message);
         return false;
     }
-    double ms = static_cast<double>(delay->count());
-    if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(job.attempts - 1, 20));
+    double ms = static_cast<double>(stream.options.retry_delay.value.count());
+    if (stream.options.retry_backoff == RetryBackOff::doubled)
+        ms *= static_cast<double>(1L << std::min(job.attempts - 1, 20));
     if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
     ms = std::min(ms, longest_wait_ms);
     pg::query("UPDATE insync.job AS j SET status = 'pending', message = $2 WHERE j.id = $1::bigint",
