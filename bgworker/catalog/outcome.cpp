@@ -21,9 +21,6 @@ namespace insync {
 
 namespace {
 
-// The longest pause that a source may ask for.
-constexpr std::chrono::milliseconds longest_asked_pause = std::chrono::hours(24);
-
 BackOff back_off_of(const Stream& stream) {
     BackOff back_off;
     back_off.doubles = stream.options.retry_backoff == RetryBackOff::doubled;
@@ -64,8 +61,8 @@ Pause pause_after(const Stream& stream, const pg::Error& error, long failures, b
     auto length =
         with_jitter(is_refused_login(error) ? pause_after_refused_login(failures) : back_off.pause_after(failures));
     if (error.retry_after_ms >= 0) {
-        const std::chrono::milliseconds asked(error.retry_after_ms);
-        length = std::min(is_retry ? asked : std::max(asked, length), longest_asked_pause);
+        const auto asked = asked_pause(error.retry_after_ms);
+        length = is_retry ? asked : std::max(asked, length);
     }
     return {length, is_retry};
 }
