@@ -17,7 +17,7 @@ extern "C" {
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
-#include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/catalog/stream_checks.hpp"
 #include "bgworker/catalog/streams.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/definition/target_choice.hpp"
@@ -60,7 +60,7 @@ std::optional<SourceDescription> describe_or_later(const Server& server, const S
         if (error.is_interrupt() || error.error_class != pg::ErrorClass::transient) throw;
         subtransaction.rollback();
         const bool is_complete = !target_name.empty() && !stream.key.empty() &&
-                                 (!stream.watermark.empty() || stream.option("mode") == "full");
+                                 (!stream.watermark.empty() || stream.options.mode == ReadMode::full);
         if (!is_complete) {
             error.hint += (error.hint.empty() ? "" : " ") +
                           std::string(
@@ -86,7 +86,7 @@ void tell_findings(const Stream& stream, const SourceDescription& description, c
     if (description.null_watermarks > 0) {
         notice(std::to_string(description.null_watermarks) + " rows of the source have no watermark (" +
                    join(stream.watermark) + " is null)",
-               "Option null_watermark, now " + stream.option("null_watermark") + ", says what happens to them.");
+               "Option null_watermark, now " + stream.options.null_watermark.text + ", says what happens to them.");
     }
     for (const auto& column : stream.source_columns) {
         const bool follows =
@@ -101,14 +101,15 @@ void tell_findings(const Stream& stream, const SourceDescription& description, c
                "Each run reads all of them; row_hash and row_copy tell them apart. If some columns identify a row, "
                "make it "
                "again with key => '...'.");
-    } else if (stream.mode == "full" && !description.watermark_candidates.empty() && stream.option("mode") != "full") {
+    } else if (stream.mode == "full" && !description.watermark_candidates.empty() &&
+               stream.options.mode != ReadMode::full) {
         notice("stream \"" + stream.name + "\" reads the whole source each time, as it has no watermark",
                "These columns could be one: " + join(description.watermark_candidates) +
                    ". A watermark must change whenever its row does.");
     }
-    if (!existing || stream.is_on("columns_only")) return;
+    if (!existing || stream.options.columns_only) return;
     std::vector<std::string> ignored;
-    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const nlohmann::json& named = stream.options.columns.value;
     for (const auto& column : stream.source_columns) {
         if (existing->find(column.field) == nullptr && !named.contains(column.field)) ignored.push_back(column.field);
     }
@@ -138,7 +139,7 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
                                                            pg_encoding_to_char(encoding));
     }
     require_new_name(stream.name);
-    check_stream_options(stream.options, server.kind);
+    check_stream_options(stream.options.map(), server.kind);
     if (stream.schedule) check_schedule(*stream.schedule);
     const auto described = describe_or_later(server, stream, target_name, connector);
     const SourceDescription description = described.value_or(SourceDescription{});
@@ -158,14 +159,14 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
                             "target \"" + stream.target_table +
                                 "\" does not exist, and its columns are not known while the source is away",
                             "", "Create the table first.");
-        stream.mode = stream.option("mode") == "full" ? "full" : "incremental";
+        stream.mode = stream.options.mode == ReadMode::full ? "full" : "incremental";
         stream.source_key = stream.key;
     } else {
-        complete_stream(stream, description, existing, stream.option("mode"));
+        complete_stream(stream, description, existing);
     }
     if (!is_named && existing) check_default_target(stream, *existing);
-    if (stream.has_option("initial_watermark") && described)
-        check_watermark(stream, stream.option("initial_watermark"), description);
+    if (stream.options.initial_watermark.is_given && described)
+        check_watermark(stream, stream.options.initial_watermark.text, description);
     std::map<std::string, std::string> types;
     if (described) types = check_expressions(stream);
     if (!existing) {

@@ -20,7 +20,7 @@ extern "C" {
 #include "bgworker/catalog/job.hpp"
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/stream_lock.hpp"
-#include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/catalog/stream_checks.hpp"
 #include "bgworker/catalog/streams.hpp"
 #include "bgworker/catalog/watermarks.hpp"
 #include "bgworker/completeness/differences.hpp"
@@ -97,11 +97,11 @@ Changes set_members(Stream& stream, const nlohmann::json& members) {
             const Option* option = find_option(Where::stream, name);
             changes.shapes_rows |= option != nullptr && option->shapes_rows;
             if (!value.is_null()) {
-                stream.options[name] = value;
+                stream.options.set_named(name, value);
                 continue;
             }
             if (option == nullptr) check_options({{name, ""}}, kind_of_server(stream.server));
-            stream.options.erase(name);
+            stream.options.remove_named(name);
         }
     }
     return changes;
@@ -111,7 +111,7 @@ Changes set_members(Stream& stream, const nlohmann::json& members) {
 // if it did.
 bool define_again(Stream& stream, const Changes& changes) {
     Server server = load_server(stream.server, stream.owner_oid);
-    check_stream_options(stream.options, server.kind);
+    check_stream_options(stream.options.map(), server.kind);
     SourceDescription description = describe_source(server, stream);
     // What tells rows without a key apart is no column of the source.
     if (stream.compares_whole_rows() &&
@@ -130,7 +130,7 @@ bool define_again(Stream& stream, const Changes& changes) {
         pg::Spi spi;
         existing = describe_target(stream.target_schema, stream.target_table);
     }
-    complete_stream(stream, description, existing, stream.option("mode"));
+    complete_stream(stream, description, existing);
     auto types = check_expressions(stream);
     note_filled_columns(stream, types, existing, changes.target ? std::vector<SourceColumn>() : known_columns);
     if (existing && changes.target) lock_target(*existing);
@@ -142,10 +142,12 @@ bool define_again(Stream& stream, const Changes& changes) {
 
 // Whose times were altered begins to count them now: it doesn't make up for those before.
 void restart_schedules(const Stream& stream, const Stream& before) {
-    auto differs = [&](const char* option) { return stream.option(option) != before.option(option); };
-    const bool zone = differs("time_zone");
+    auto differs = [&](Text StreamOptions::*option) {
+        return (stream.options.*option).text != (before.options.*option).text;
+    };
+    const bool zone = differs(&StreamOptions::time_zone);
     if (stream.schedule != before.schedule || zone) Streams::restart_schedule(stream.id);
-    if (stream.has_option("verify_schedule") && (zone || differs("verify_schedule")))
+    if (stream.options.verify_schedule.is_given && (zone || differs(&StreamOptions::verify_schedule)))
         Watermarks::note_planned(stream.id, Watermarks::Planned::verification);
 }
 
@@ -247,7 +249,7 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
             notice("stream \"" + stream.name + "\" reads all of its source in each run anyway");
         const std::string new_name = changes.name.value_or(stream.name);
         if (new_name != stream.name) require_new_name(new_name);
-        check_options(stream.options, kind_of_server(stream.server));
+        check_options(stream.options.map(), kind_of_server(stream.server));
         if (changes.owner) {
             const char* role = changes.owner->c_str();
             stream.owner_oid = pg::call([&] {
@@ -261,13 +263,14 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
         if (changes.source || changes.target) {
             made = define_again(stream, changes);
         } else {
-            std::string mode = stream.option("mode");
-            stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
-            if (mode == "incremental" && !can_read_changes(stream))
+            const ReadMode mode = stream.options.mode;
+            stream.mode = mode == ReadMode::full || !can_read_changes(stream) ? "full" : "incremental";
+            if (mode == ReadMode::incremental && !can_read_changes(stream))
                 throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                                 "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
-            if (members.contains("initial_watermark") && stream.has_option("initial_watermark") && is_described(stream))
-                check_watermark(stream, stream.option("initial_watermark"));
+            if (members.contains("initial_watermark") && stream.options.initial_watermark.is_given &&
+                is_described(stream))
+                check_watermark(stream, stream.options.initial_watermark.text);
             if (stream.compares_whole_rows()) check_whole_rows(stream);
             if (is_described(stream)) (void)check_expressions(stream);
         }

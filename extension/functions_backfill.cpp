@@ -131,7 +131,7 @@ Datum sync_backfill(PG_FUNCTION_ARGS) {
         require_described(stream);
         Ledger ledger = require_ledger(stream);
         (void)require_slice_source(stream, ledger);
-        if (stream.has_option("operation_column")) {
+        if (stream.options.operation_column.is_given) {
             throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                             "stream \"" + stream.name + "\" reads a log of changes, which has no slices of rows", "",
                             "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream.name) + ").");

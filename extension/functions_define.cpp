@@ -10,7 +10,7 @@ extern "C" {
 
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
-#include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/catalog/stream_checks.hpp"
 #include "bgworker/definition/define_stream.hpp"
 #include "bgworker/options/source_name.hpp"
 #include "bgworker/pg/function_call.hpp"
@@ -83,7 +83,7 @@ Datum sync_create(PG_FUNCTION_ARGS) {
         if (auto key = text_argument(fcinfo, 4)) stream.key = parse_name_list(*key);
         if (auto watermark = text_argument(fcinfo, 5)) stream.watermark = parse_name_list(*watermark);
         stream.schedule = text_argument(fcinfo, 6);
-        stream.options = with_objects(json_argument(fcinfo, 7));
+        stream.options = StreamOptions(json_argument(fcinfo, 7));
         const Server server = load_server(stream.server, GetUserId());
         const bool made = create_stream(stream, server, target_name, !target_name.empty());
         tell_how_it_runs(stream);
@@ -100,9 +100,9 @@ Datum sync_create_all(PG_FUNCTION_ARGS) {
         const Server server = load_server(required_text(fcinfo, 0, "server"), GetUserId());
         const std::string pattern = text_argument(fcinfo, 1).value_or("%");
         const pg::Value schema = text_argument(fcinfo, 2);
-        const auto options = with_objects(json_argument(fcinfo, 3));
+        const StreamOptions options(json_argument(fcinfo, 3));
         const pg::Value schedule = text_argument(fcinfo, 4);
-        check_stream_options(options, server.kind);
+        check_stream_options(options.map(), server.kind);
         SourceSession session;
         std::vector<std::string> sources;
         for (const auto& item : session.open(server).call(DiscoverRequest{pattern})) {

@@ -172,7 +172,7 @@ Datum sync_explain(PG_FUNCTION_ARGS) {
             }
             add_statements(result, item);
         }
-        if (stream.option("reconcile_by") == "keys") {
+        if (stream.options.reconcile_by == Reconciled::keys) {
             for (const auto& item : explain("keys", nullptr)) add_statements(result, item);
         }
         Applier applier(stream, stream.source_columns, state.has_errors);

@@ -48,8 +48,7 @@ std::string jsonb_text(FunctionCallInfo call, int index, const char* name) {
 // The JSON pointer of a column that option fields declares ("type /pointer"), as an array of text; empty: none.
 std::vector<std::string> declared_pointer(const Stream& stream, const SourceColumn& column) {
     std::vector<std::string> parts;
-    if (!stream.has_option("fields") || !stream.options["fields"].is_object()) return parts;
-    std::string declaration = text_member(stream.options["fields"], column.name.c_str());
+    std::string declaration = text_member(stream.options.fields.value, column.name.c_str());
     auto start = declaration.find('/');
     if (start == std::string::npos) return parts;
     for (std::size_t i = start; i < declaration.size(); i++) {
@@ -217,7 +216,7 @@ class Records {
 
     // SQL of type jsonb over i.item: the column's own pointer, the member of its name, or one that folds to it.
     std::string member_of(const SourceColumn& column) const {
-        if (column.name == stream_.option("other_fields"))
+        if (column.name == stream_.options.other_fields.text)
             return "i.item - " + pg::quote_literal(to_array(known_members_)) + "::text[]";
         std::string value;
         auto add = [&](const std::string& expression) { value += (value.empty() ? "" : ", ") + expression; };
@@ -244,7 +243,7 @@ class Records {
     };
 
     void find_typos() {
-        if (stream_.has_option("other_fields") || stream_.has_option("new_columns")) return;
+        if (stream_.options.other_fields.is_given || stream_.options.new_columns.is_given) return;
         std::vector<std::string> names;
         for (const auto& column : columns_) names.push_back(column.name);
         for (const auto& member : members_) {
@@ -296,8 +295,8 @@ class Records {
 
     // Members that are no column become one where an API's new fields do so; a database's columns are its own to add.
     void add_new_columns() {
-        if (kind_of_server(stream_.server) != Kind::rest || stream_.option("new_columns") == "ignore" ||
-            stream_.has_option("other_fields"))
+        if (kind_of_server(stream_.server) != Kind::rest || stream_.options.new_columns == NewColumnPolicy::ignore ||
+            stream_.options.other_fields.is_given)
             return;
         nlohmann::json all = to_json(columns_);
         for (const auto& member : members_) {
@@ -373,7 +372,7 @@ Datum sync_ingest(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             pg::query("SET CONSTRAINTS ALL IMMEDIATE");
         }
-        stream.options["max_rejects"] = nullptr;  // the sender is told how many there are
+        stream.options.set(&StreamOptions::max_rejects, nullptr);  // the sender is told how many there are
         Records records(stream, std::move(text));
         Applier applier(stream, records.columns(), load_state(stream.id).has_errors);
         applier.keep_newest_versions();  // senders deliver late, and again

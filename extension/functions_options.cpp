@@ -13,7 +13,7 @@ extern "C" {
 }
 
 #include "bgworker/catalog/server.hpp"
-#include "bgworker/catalog/stream_options.hpp"
+#include "bgworker/catalog/stream_checks.hpp"
 #include "bgworker/options/connection_string.hpp"
 #include "bgworker/options/presets.hpp"
 #include "bgworker/pg/function_call.hpp"
@@ -49,9 +49,9 @@ void require_superuser(Where where, Kind kind, const OptionMap& options) {
 }
 
 void require_allowed_driver(const OptionMap& options) {
-    auto found = options.find("driver");
-    if (found == options.end() || settings::driver_allowed(found->second)) return;
-    throw driver_not_allowed(found->second);
+    const ServerOptions parsed(options);
+    if (!parsed.driver.is_given || settings::driver_allowed(parsed.driver.text)) return;
+    throw driver_not_allowed(parsed.driver.text);
 }
 
 // The body of both wrappers' validators.

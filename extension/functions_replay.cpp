@@ -130,7 +130,7 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             pg::Spi spi;
             pg::query("SET CONSTRAINTS ALL IMMEDIATE");
         }
-        stream.options["max_rejects"] = nullptr;  // every row here was rejected before
+        stream.options.set(&StreamOptions::max_rejects, nullptr);  // every row here was rejected before
         RunCounts counts;
         std::int64_t run_id = 0;
         auto run = [&] {
@@ -161,7 +161,7 @@ Datum sync_replay(PG_FUNCTION_ARGS) {
             }
         };
         replay(upserts, stream.source_columns, RowKind::full);
-        if (stream.option("deletes") != "ignore") {
+        if (stream.options.deletes != DeleteMode::ignore) {
             replay(deletes_of(stream, true), stream.source_columns, RowKind::deleted_key);
             replay(deletes_of(stream, false), key_columns(stream), RowKind::deleted_key);
             delete_by_key();

@@ -111,3 +111,52 @@ def test_requests_are_written_and_read_in_one_place():
     """Both ends of the pipe use the structs of protocol/request.hpp: no other file knows how a request is written."""
     found = [str(path) for path in sources() if path.parent.name != "protocol" and '"verb"' in path.read_text()]
     assert found == []
+
+
+# Options by a name in quotes. Folders called options know the names; everywhere else they are members.
+OPTION_BY_NAME = re.compile(r"""\b(?:option|has_option|is_on)\("|\boptions(?:_|\(\)|\.map\(\))?(?:\["|\.(?:at|find|contains|count|erase)\(")|\b(?:set|remove)_named\(\"""")
+READS_BY_NAME = {
+    # Options of its own, which the library never sees parsed.
+    "bgworker/connector/odbc/declared_columns.cpp",
+}
+
+
+def options_by_name(name, text):
+    if "options" in name.split("/")[:-1]:
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if OPTION_BY_NAME.search(line):
+            yield f"{name}:{number}: {line.strip()}"
+
+
+def test_options_are_read_by_name_in_their_folders_alone():
+    found, exempt = [], set()
+    for path in sources():
+        name = str(path.relative_to(CHECKOUT))
+        here = list(options_by_name(name, path.read_text()))
+        if here and name in READS_BY_NAME:
+            exempt.add(name)
+        else:
+            found += here
+    assert not found, "\n".join(found)
+    assert exempt == READS_BY_NAME, f"no longer needed: {READS_BY_NAME - exempt}"
+
+
+@pytest.mark.parametrize(
+    "line, is_found",
+    [
+        ('stream.option("deletes")', True),
+        ('stream_.has_option("filter")', True),
+        ('stream.is_on("columns_only")', True),
+        ('stream.options["columns"]', True),
+        ('server.options.find("driver")', True),
+        ('stream.options.map()["columns"]', True),
+        ('stream.options.map().at("columns")', True),
+        ('stream.options.set_named("deletes", "hard")', True),
+        ('set_config_option("x", value)', False),
+        ("stream.options.deletes == DeleteMode::hard", False),
+    ],
+)
+def test_the_check_names_an_option_that_is_read_by_name(line, is_found):
+    assert bool(list(options_by_name("bgworker/run/a.cpp", line))) == is_found
+    assert not list(options_by_name("bgworker/options/a.cpp", line))

@@ -153,7 +153,7 @@ void Applier::check() {
     (void)plan(insert_[0], insert_statement(shape_)).writes_plainly();
     if (auto misfits = misfit_statement(shape_); !misfits.empty()) plan(misfits_, misfits);
     if (!shape_.source_key.empty()) plan(origin_rows_, origins_statement(shape_));
-    if (stream_.mode == "full" && stream_.option("deletes") != "ignore") (void)delete_scope();
+    if (stream_.mode == "full" && stream_.options.deletes != DeleteMode::ignore) (void)delete_scope();
 }
 
 // Into an empty target, where nothing has to be computed: true if that did it, false if nothing was written.
@@ -324,12 +324,12 @@ RunCounts Applier::apply(const Batch& batch, const std::function<std::int64_t()>
 }
 
 void Applier::check_limit(std::int64_t rejects, std::int64_t rows, const std::string& first) const {
-    const auto limit = parse_share_or_count(stream_.option("max_rejects"));
+    const auto limit = stream_.options.max_rejects.value;
     if (!limit || !limit->exceeded_by(rejects, rows) || (limit->share && rejects < rejects_floor)) return;
     pg::Error error(ERRCODE_DATA_EXCEPTION,
                     std::to_string(rejects) + " of " + std::to_string(rows) +
-                        " rows were rejected, more than option max_rejects allows (" + stream_.option("max_rejects") +
-                        ")",
+                        " rows were rejected, more than option max_rejects allows (" +
+                        stream_.options.max_rejects.text + ")",
                     first.empty() ? "" : "The last batch's first reject: " + first + ".",
                     "See insync.error; mend the source or the target, or raise max_rejects.");
     error.error_class = pg::ErrorClass::source;

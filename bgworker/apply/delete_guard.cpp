@@ -15,12 +15,12 @@ constexpr std::int64_t guard_floor = 10;
 }  // namespace
 
 void DeleteGuard::check_vanished(std::int64_t vanished, std::int64_t total, std::int64_t seen, bool is_part) const {
-    auto limit = parse_share_or_count(stream_.option("max_deletes"));
-    if (!limit || !limit->exceeded_by(vanished, total)) return;
-    if (limit->share && vanished <= guard_floor && seen > 0) return;
+    const ShareOrCount& limit = stream_.options.max_deletes;
+    if (!limit.exceeded_by(vanished, total)) return;
+    if (limit.share && vanished <= guard_floor && seen > 0) return;
     pg::Error error(ERRCODE_DATA_EXCEPTION,
                     std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
-                        " would vanish, more than option max_deletes allows (" + stream_.option("max_deletes") + ")",
+                        " would vanish, more than option max_deletes allows (" + stream_.options.max_deletes.text + ")",
                     "The source was read in full" + std::string(is_part ? " for these slices" : "") + " and had " +
                         std::to_string(seen) + " rows. Nothing was deleted.",
                     "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
@@ -52,12 +52,12 @@ void DeleteGuard::check_leaving() {
         rows_before_leaving_ = held + leaving_ + left_;
     }
     const std::int64_t going = left_ + leaving_;
-    auto limit = parse_share_or_count(stream_.option("max_deletes"));
-    if (!limit || !limit->exceeded_by(going, *rows_before_leaving_) || (limit->share && going <= guard_floor)) return;
+    const ShareOrCount& limit = stream_.options.max_deletes;
+    if (!limit.exceeded_by(going, *rows_before_leaving_) || (limit.share && going <= guard_floor)) return;
     pg::Error error(ERRCODE_DATA_EXCEPTION,
                     std::to_string(going) + " of " + std::to_string(*rows_before_leaving_) + " rows of " +
                         shape_.target + " no longer pass the filter, more than option max_deletes allows (" +
-                        stream_.option("max_deletes") + ")",
+                        stream_.options.max_deletes.text + ")",
                     "The rows of this batch were not deleted, nor anything else of it applied.",
                     "If the rows are to go, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
                         ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");

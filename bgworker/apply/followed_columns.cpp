@@ -12,15 +12,11 @@ namespace {
 
 constexpr const char* lock_patience = "1s";
 
-nlohmann::json named_columns(const Stream& stream) {
-    return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
-}
-
 }  // namespace
 
 // The statement that has the source fill a column which the target has.
 std::string Applier::mapping_advice(const SourceColumn& column) const {
-    auto named = named_columns(stream_);
+    nlohmann::json named = stream_.options.columns;
     named[column.field] = pg::quote_identifier(column.field);
     return "SELECT sync_alter(" + pg::quote_literal(stream_.name) + ", " +
            pg::quote_literal(nlohmann::json{{"columns", named}}.dump()) + ")";
@@ -28,8 +24,8 @@ std::string Applier::mapping_advice(const SourceColumn& column) const {
 
 // Returns the columns as they are known from here on: what waits for a lock on the target is not among them.
 std::vector<SourceColumn> Applier::follow_columns(Target& target, const std::vector<SourceColumn>& known_columns) {
-    const auto named = named_columns(stream_);
-    const bool only_named = stream_.is_on("columns_only");
+    const nlohmann::json& named = stream_.options.columns.value;
+    const bool only_named = stream_.options.columns_only;
     column_notes_.clear(), added_columns_.clear(), locked_out_.clear();
     for (auto& column : columns_) {
         const SourceColumn* known = find_field(known_columns, column.field);
@@ -95,7 +91,7 @@ bool Applier::alter_target(const SourceColumn& column, const std::string& statem
 
 // A column that the source has gained since the stream was made. One of that name in the target is somebody's own.
 void Applier::take_new_column(const Target& target, SourceColumn& column) {
-    const std::string policy = stream_.option("new_columns");
+    const NewColumnPolicy policy = stream_.options.new_columns;
     const bool exists = target.find(column.field) != nullptr;
     if (exists) {
         // Another run may have added it since this one began.
@@ -106,7 +102,7 @@ void Applier::take_new_column(const Target& target, SourceColumn& column) {
             return;
         }
     }
-    if (policy == "fail") {
+    if (policy == NewColumnPolicy::fail) {
         throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
                         "the source has a new column \"" + column.name + "\"",
                         exists ? "The target has a column of that name, which the stream does not fill." : "",
@@ -120,8 +116,8 @@ void Applier::take_new_column(const Target& target, SourceColumn& column) {
         column_notes_.push_back("the source has a new column \"" + column.name +
                                 "\"; the target's column of that name is not the stream's and stays as it is: " +
                                 mapping_advice(column) + " has it filled");
-    } else if (policy == "add") {
-        const NewColumn added{column.field, new_column_type(column, stream_.option("source_time_zone"))};
+    } else if (policy == NewColumnPolicy::add) {
+        const NewColumn added{column.field, new_column_type(column, stream_.options.source_time_zone.text)};
         if (!alter_target(column, add_column_statement(target, added))) {
             column.mapped = false;
             column_notes_.push_back("the source's new column \"" + column.name +
@@ -141,8 +137,8 @@ void Applier::take_new_column(const Target& target, SourceColumn& column) {
 // follows; otherwise, values that it can't hold are rejected.
 void Applier::widen_column(const Target& target, const SourceColumn& column) {
     const TargetColumn* held = target.find(column.field);
-    if (held == nullptr || stream_.option("new_columns") != "add") return;
-    const std::string zone = stream_.option("source_time_zone"), type = new_column_type(column, zone);
+    if (held == nullptr || stream_.options.new_columns != NewColumnPolicy::add) return;
+    const std::string zone = stream_.options.source_time_zone.text, type = new_column_type(column, zone);
     const auto conversion = widening(*held, type, zone);
     if (!conversion) return;
     const std::string what = "column \"" + column.field + "\" of the target ";

@@ -15,7 +15,7 @@ std::vector<SourceColumn> key_columns(const Stream& stream) {
     };
     for (const auto& name : stream.source_key) add(name);
     if (source_key_identifies(stream)) return columns;
-    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const nlohmann::json& named = stream.options.columns.value;
     for (const auto& name : stream.key) {
         if (!named.contains(name)) add(name);
     }
@@ -44,10 +44,10 @@ std::vector<std::vector<std::vector<std::string>>> in_parts(const std::vector<st
 }
 
 std::vector<std::string> version_key(const Stream& stream) {
-    if (stream.has_option("filter")) return {};
+    if (stream.options.filter.is_given) return {};
     if (source_key_identifies(stream)) return stream.source_key;
     std::vector<std::string> names;
-    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const nlohmann::json& named = stream.options.columns.value;
     for (const auto& name : stream.key) {
         std::vector<std::string> fields{fold_name(name)};
         if (auto expression = named.find(name); expression != named.end()) {
@@ -79,7 +79,7 @@ void check_feed(const Stream& stream) {
     if (!stream.watermark.empty() && stream.watermark_kind != "time")
         refuse("option \"delete_feed\" needs a watermark that is a time",
                "Option watermark_format tells that a number is one.");
-    auto key = nlohmann::json::parse(stream.option("delete_feed"))["key"];
+    const auto key = stream.options.delete_feed.value.value("key", nlohmann::json());
     std::size_t count = key.is_array() ? key.size() : 1;
     auto expected = key_column_names(stream);
     if (count == expected.size()) return;
@@ -93,7 +93,7 @@ void check_feed(const Stream& stream) {
 }  // namespace
 
 void check_key_rows(const Stream& stream) {
-    bool has_feed = stream.has_option("delete_feed"), scans = stream.option("reconcile_by") == "keys";
+    bool has_feed = stream.options.delete_feed.is_given, scans = stream.options.reconcile_by == Reconciled::keys;
     if (has_feed) check_feed(stream);
     if (has_feed || scans)
         Applier(stream, key_columns(stream), false, has_feed ? RowKind::deleted_key : RowKind::live_key);
@@ -103,10 +103,10 @@ void check_key_scan(const Stream& stream) {
     if (stream.compares_whole_rows())
         refuse("mode keys needs a key, and the source of stream \"" + stream.name + "\" has none",
                "Mode full compares whole rows.");
-    if (stream.option("deletes") == "ignore")
+    if (stream.options.deletes == DeleteMode::ignore)
         refuse("mode keys finds deleted rows, which stream \"" + stream.name + "\" ignores",
                "Set its option deletes to soft or hard.");
-    if (stream.has_option("operation_column"))
+    if (stream.options.operation_column.is_given)
         refuse("mode keys can't tell deleted rows where option operation_column does",
                "A table of changes has every key that there ever was.");
 }

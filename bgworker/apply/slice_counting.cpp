@@ -186,7 +186,7 @@ std::int64_t SliceCounting::write(const std::string& statement, std::int64_t sig
 void SliceCounting::save(const std::string& watermark, std::optional<std::int64_t> deleted) {
     // Rows that left a slice, but for those that left the table.
     std::int64_t moved = 0;
-    if (deleted && stream_.option("slice_column").empty()) {
+    if (deleted && stream_.options.slice_column.text.empty()) {
         for (const auto& [bucket, count] : changes_) moved -= std::min<std::int64_t>(count, 0);
         moved = std::max<std::int64_t>(moved - *deleted, 0);
     }

@@ -81,7 +81,7 @@ RunCounts Applier::delete_vanished(const std::function<std::int64_t()>& run_id) 
 std::int64_t Applier::undelete_present() {
     // What the filter, or a condition for deletes, says of a row isn't known of its key.
     bool is_told_by_keys = kind_ == RowKind::live_key && shape_.deletes == DeleteMode::soft &&
-                           !stream_.has_option("filter") && !stream_.has_option("deleted_when");
+                           !stream_.options.filter.is_given && !stream_.options.deleted_when.is_given;
     if (!is_told_by_keys || total_.unreadable > 0) return 0;
     const pg::OwnerScope scope(stream_.owner_oid);
     require_bound_target();

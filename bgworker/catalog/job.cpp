@@ -6,7 +6,7 @@
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/outcome.hpp"
 #include "bgworker/catalog/runs.hpp"
-#include "bgworker/options/values.hpp"
+#include "bgworker/clock/back_off.hpp"
 
 namespace insync {
 
@@ -20,7 +20,6 @@ constexpr const char* is_free =
     "(j.status = 'pending' OR j.status = 'running' AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = "
     "j.pid AND a.datname = current_database() AND a.backend_start <= j.started_at))";
 constexpr const char* waits_on = "CASE j.kind WHEN 'profile' THEN '' ELSE s.server::text END";
-constexpr double longest_wait_ms = 3600e3;
 
 void end_pieces(std::int64_t run_id, const std::string& status) {
     pg::query(
@@ -199,9 +198,7 @@ void refuse_job(const Job& job, const pg::Error& error) {
 bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
     const std::string message = whole_message(error);
     const bool cancelled = error.sqlstate == ERRCODE_QUERY_CANCELED;
-    auto delay = parse_duration(stream.option("retry_delay"));
-    const bool again =
-        !cancelled && !error.is_permanent() && delay && job.attempts <= std::stol(stream.option("max_retries"));
+    const bool again = !cancelled && !error.is_permanent() && job.attempts <= stream.options.max_retries.value;
     Bookkeeping bookkeeping;
     Runs::lock(job.run_id);
     if (error.error_class == pg::ErrorClass::auth) hold_after_refused_login(stream);
@@ -211,17 +208,17 @@ bool fail_job(const Stream& stream, const Job& job, const pg::Error& error) {
         Runs::end(job.run_id, cancelled ? "cancelled" : "failed", &error, message);
         return false;
     }
-    double ms = static_cast<double>(delay->count());
-    if (stream.option("retry_backoff") == "double") ms *= static_cast<double>(1L << std::min(job.attempts - 1, 20));
-    if (error.retry_after_ms >= 0) ms = static_cast<double>(error.retry_after_ms);
-    ms = std::min(ms, longest_wait_ms);
+    const BackOff back_off{stream.options.retry_delay, stream.options.retry_backoff == RetryBackOff::doubled,
+                           static_cast<long>(stream.options.max_retries)};
+    const auto pause =
+        error.retry_after_ms >= 0 ? asked_pause(error.retry_after_ms) : back_off.pause_after(job.attempts);
     pg::query("UPDATE insync.job AS j SET status = 'pending', message = $2 WHERE j.id = $1::bigint",
               {std::to_string(job.id), message});
     // What one job can't reach, the others can't either.
     pg::query(
         "UPDATE insync.job AS j SET not_before = clock_timestamp() + $2::bigint * interval '1 millisecond' WHERE "
         "j.run_id = $1::bigint AND j.status = 'pending'",
-        {std::to_string(job.run_id), std::to_string(static_cast<std::int64_t>(ms))});
+        {std::to_string(job.run_id), std::to_string(pause.count())});
     return true;
 }
 

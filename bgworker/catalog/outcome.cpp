@@ -21,19 +21,16 @@ namespace insync {
 
 namespace {
 
-// The longest pause that a source may ask for.
-constexpr std::chrono::milliseconds longest_asked_pause = std::chrono::hours(24);
-
 BackOff back_off_of(const Stream& stream) {
     BackOff back_off;
-    back_off.doubles = stream.option("retry_backoff") == "double";
-    back_off.max_retries = std::stol(stream.option("max_retries"));
-    if (auto delay = parse_duration(stream.option("retry_delay"))) back_off.first = *delay;
+    back_off.doubles = stream.options.retry_backoff == RetryBackOff::doubled;
+    back_off.max_retries = stream.options.max_retries.value;
+    back_off.first = stream.options.retry_delay;
     auto schedule = stream.schedule ? parse_schedule(*stream.schedule) : Parsed<Schedule>{};
-    if (stream.has_option("retry_delay") || !stream.schedule || !schedule) return back_off;
+    if (stream.options.retry_delay.is_given || !stream.schedule || !schedule) return back_off;
     const std::int64_t now = to_unix_us(GetCurrentTimestamp());
     auto period = std::chrono::duration_cast<std::chrono::milliseconds>(
-        period_of(*schedule, now, clock_of(server_zone(stream.option("time_zone")))));
+        period_of(*schedule, now, clock_of(server_zone(stream.options.time_zone.text))));
     back_off.first = std::clamp<std::chrono::milliseconds>(period, std::chrono::seconds(1), back_off.first);
     return back_off;
 }
@@ -60,12 +57,12 @@ Pause pause_after(const Stream& stream, const pg::Error& error, long failures, b
     const BackOff back_off = back_off_of(stream);
     // With auto_repair a run is tried until it succeeds.
     const bool is_retry =
-        by_workers && !error.is_permanent() && (failures <= back_off.max_retries || stream.is_on("auto_repair"));
+        by_workers && !error.is_permanent() && (failures <= back_off.max_retries || stream.options.auto_repair);
     auto length =
         with_jitter(is_refused_login(error) ? pause_after_refused_login(failures) : back_off.pause_after(failures));
     if (error.retry_after_ms >= 0) {
-        const std::chrono::milliseconds asked(error.retry_after_ms);
-        length = std::min(is_retry ? asked : std::max(asked, length), longest_asked_pause);
+        const auto asked = asked_pause(error.retry_after_ms);
+        length = is_retry ? asked : std::max(asked, length);
     }
     return {length, is_retry};
 }

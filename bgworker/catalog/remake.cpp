@@ -13,7 +13,7 @@ std::string remaking_statements(const Stream& stream) {
                        ", target => " + literal(target);
     if (!watermark.empty()) made += ", watermark => " + literal(watermark);
     if (stream.schedule) made += ", schedule => " + literal(*stream.schedule);
-    if (!stream.options.empty()) made += ", options => " + literal(stream.options.dump());
+    if (!stream.options.map().empty()) made += ", options => " + literal(stream.options.map().dump());
     return "SELECT sync_drop(" + literal(stream.name) + ", true); SELECT sync_create(" + made + ");";
 }
 

@@ -53,25 +53,14 @@ std::uint64_t hash_of(const OptionMap& options) {
     return std::hash<std::string>()(text);
 }
 
-std::chrono::milliseconds duration_option(const OptionMap& options, const char* name,
-                                          std::chrono::milliseconds fallback) {
-    auto found = options.find(name);
-    if (found == options.end()) return fallback;
-    auto parsed = parse_duration(found->second);
-    return parsed ? *parsed : fallback;
+std::chrono::milliseconds connect_timeout(const Server& server) {
+    return server.options.connect_timeout.value.value_or(settings::connect_timeout());
 }
 
 // How long one statement, or one exchange of a REST source, may take.
 std::chrono::milliseconds request_timeout(const Server& server) {
-    if (server.kind == Kind::odbc) return duration_option(server.options, "query_timeout", settings::query_timeout());
-    return duration_option(server.options, "timeout",
-                           *parse_duration(find_option(Where::server, "timeout")->default_text));
-}
-
-// How long a statement at the source may wait for a lock.
-std::chrono::milliseconds lock_timeout(const Server& server) {
-    return duration_option(server.options, "lock_timeout",
-                           *parse_duration(find_option(Where::server, "lock_timeout")->default_text));
+    if (server.kind == Kind::rest) return server.options.timeout;
+    return server.options.query_timeout.value.value_or(settings::query_timeout());
 }
 
 struct Mapping {
@@ -117,10 +106,9 @@ Mapping mapping_options(Oid role, Oid server) {
 }
 
 void check_driver(const Server& server) {
-    std::string driver;
-    if (auto found = server.options.find("driver"); found != server.options.end()) driver = found->second;
-    if (auto found = server.options.find("connection_string"); found != server.options.end()) {
-        auto keywords = parse_connection_string(found->second);
+    std::string driver = server.options.driver.text;
+    if (server.options.connection_string.is_given) {
+        auto keywords = parse_connection_string(server.options.connection_string.text);
         if (keywords) {
             for (const auto& [name, value] : *keywords) {
                 if (to_lower(name) == "driver") driver = value;
@@ -167,7 +155,7 @@ Server load_server(const std::string& name, Oid role) {
         error.error_class = pg::ErrorClass::config;
         throw error;
     }
-    server.options = to_map(found->options);
+    server.options = ServerOptions(to_map(found->options));
     server.role = role;
     auto mapping = mapping_options(role, server.oid);
     server.has_mapping = mapping.found;
@@ -187,35 +175,32 @@ int in_ms(std::chrono::milliseconds duration) {
 OpenRequest Server::open_request() const {
     OpenRequest open;
     open.kind = kind == Kind::rest ? "rest" : "odbc";
-    open.server = options;
+    open.server = options.map();
     open.credentials = credentials;
-    open.connect_timeout_ms = in_ms(duration_option(options, "connect_timeout", settings::connect_timeout()));
+    open.connect_timeout_ms = in_ms(connect_timeout(*this));
     open.query_timeout_ms = in_ms(request_timeout(*this));
-    open.lock_timeout_ms = in_ms(lock_timeout(*this));
+    open.lock_timeout_ms = in_ms(options.lock_timeout);
     open.max_value_bytes = static_cast<std::size_t>(settings::max_value_bytes());
     return open;
 }
 
 std::chrono::milliseconds Server::stall() const {
-    auto longest =
-        std::max(duration_option(options, "connect_timeout", settings::connect_timeout()), request_timeout(*this));
+    auto longest = std::max(connect_timeout(*this), request_timeout(*this));
     return longest + std::clamp<std::chrono::milliseconds>(longest / 4, shortest_margin, longest_margin);
 }
 
 std::chrono::milliseconds Server::connect_limit() const {
     if (kind == Kind::rest) return stall();
-    return duration_option(options, "connect_timeout", settings::connect_timeout()) + shortest_margin;
+    return connect_timeout(*this) + shortest_margin;
 }
 
 std::string Server::place() const {
     std::string where;
-    auto add = [&](const char* option) {
-        auto found = options.find(option);
-        if (found != options.end() && !found->second.empty())
-            where += (where.empty() ? "" : ", ") + std::string(option) + " " + found->second;
+    auto add = [&](const Text& option) {
+        if (!option.empty()) where += (where.empty() ? "" : ", ") + std::string(option.name) + " " + option.text;
     };
-    for (const char* option : {"host", "port", "dsn", "base_url"}) add(option);
-    if (where.empty()) add("database");
+    for (const Text* option : {&options.host, &options.port, &options.dsn, &options.base_url}) add(*option);
+    if (where.empty()) add(options.database);
     return "server \"" + name + "\"" + (where.empty() ? "" : " (" + where + ")");
 }
 
@@ -257,10 +242,8 @@ std::string server_version(const std::string& name, Oid role) {
 }
 
 int connections_of(Oid server) {
-    OptionMap options = to_map(pg::call([&] { return GetForeignServer(server)->options; }));
-    auto found = options.find("connections");
-    auto count = found != options.end() ? parse_integer(found->second) : Parsed<std::int64_t>{1, ""};
-    return count ? static_cast<int>(*count) : 1;
+    const ServerOptions options(to_map(pg::call([&] { return GetForeignServer(server)->options; })));
+    return static_cast<int>(options.connections.value);
 }
 
 }  // namespace insync

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "bgworker/options/table.hpp"
+#include "bgworker/options/server_options.hpp"
 #include "bgworker/pg/guard.hpp"
 #include "bgworker/protocol/request.hpp"
 
@@ -15,7 +15,8 @@ struct Server {
     Oid oid = InvalidOid;
     std::string name;
     Kind kind = Kind::odbc;
-    OptionMap options, credentials;
+    ServerOptions options;
+    OptionMap credentials;
     Oid role = InvalidOid;     // who reads it
     bool has_mapping = false;  // there is a user mapping for him, or PUBLIC's
 

@@ -12,9 +12,7 @@ extern "C" {
 
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/extension_lock.hpp"
-#include "bgworker/catalog/stream_options.hpp"
 #include "bgworker/options/near_miss.hpp"
-#include "bgworker/options/table.hpp"
 
 namespace insync {
 
@@ -45,7 +43,7 @@ Stream to_stream(const std::vector<pg::Value>& row) {
     stream.source_key_unique = *row[10] == "t";
     stream.mode = *row[11];
     stream.schedule = row[12];
-    stream.options = with_objects(nlohmann::json::parse(*row[13]));
+    stream.options = StreamOptions(nlohmann::json::parse(*row[13]));
     // None are known of a source that has never been reached.
     if (const auto columns = nlohmann::json::parse(*row[14]); !columns.empty())
         stream.source_columns = parse_columns(columns);
@@ -59,16 +57,6 @@ Stream to_stream(const std::vector<pg::Value>& row) {
 
 ExtensionIdentity::ExtensionIdentity() : identity_(usable_extension(), false) {}
 
-std::string Stream::option(const char* name) const {
-    if (has_option(name)) return options[name].is_string() ? options[name].get<std::string>() : options[name].dump();
-    const Option* option = find_option(Where::stream, name);
-    return option != nullptr ? std::string(option->default_text) : std::string();
-}
-
-bool Stream::is_on(const char* name) const {
-    return parse_boolean(option(name)).value.value_or(false);
-}
-
 bool Stream::compares_whole_rows() const {
     return !source_key_unique && source_key.size() == 2 && is_row_identity(source_key[0]) &&
            is_row_identity(source_key[1]);
@@ -80,10 +68,9 @@ bool Stream::is_row_identity(const std::string& field) const {
 }
 
 bool can_read_changes(const Stream& stream) {
-    if (!stream.watermark.empty() || stream.has_option("response_watermark")) return true;
-    if (!stream.has_option("parent")) return false;
-    auto parent = nlohmann::json::parse(stream.option("parent"), nullptr, false);
-    return parent.is_object() && (parent.contains("watermark") || parent.contains("response_watermark"));
+    if (!stream.watermark.empty() || stream.options.response_watermark.is_given) return true;
+    const nlohmann::json& parent = stream.options.parent.value;
+    return parent.contains("watermark") || parent.contains("response_watermark");
 }
 
 bool is_owner(const Stream& stream) {

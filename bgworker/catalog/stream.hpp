@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bgworker/options/stream_options.hpp"
 #include "bgworker/pg/spi.hpp"
 #include "bgworker/protocol/batch.hpp"
 
@@ -23,20 +24,15 @@ struct Stream {
     bool source_key_unique = false;
     std::string mode;
     std::optional<std::string> schedule;
-    nlohmann::json options;
+    StreamOptions options;
     std::vector<SourceColumn> source_columns;
     std::string watermark_kind;
     bool paused = false;
     Oid owner_oid = InvalidOid;  // InvalidOid: the role was dropped, even if another has its name now
 
-    // An option's value as text, or its default from the options table (empty where that has none).
-    std::string option(const char* name) const;
-    // Of a boolean option, however it is written.
-    bool is_on(const char* name) const;
     // Has its source no key, so that whole rows are compared? source_key is then the columns that tell them apart.
     bool compares_whole_rows() const;
     bool is_row_identity(const std::string& field) const;
-    bool has_option(const char* name) const { return options.contains(name) && !options[name].is_null(); }
 };
 
 // True if the stream can be read by what changed: by its own watermark, its parents', or one that the source's answers

@@ -14,7 +14,7 @@ int Streams::insert(const Stream& stream) {
         "$8::text[], $9, $10,"
         " $11::jsonb, $12::text[], $13::boolean, $14::jsonb, nullif($15, '')) RETURNING s.id",
         {stream.name, stream.owner, stream.server, stream.source, stream.target_schema, stream.target_table,
-         to_array(stream.key), to_array(stream.watermark), stream.mode, stream.schedule, stream.options.dump(),
+         to_array(stream.key), to_array(stream.watermark), stream.mode, stream.schedule, stream.options.map().dump(),
          to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
          to_json(stream.source_columns).dump(), stream.watermark_kind});
     return std::stoi(*rows.first()[0]);
@@ -30,8 +30,8 @@ void Streams::update(const Stream& stream, const std::string& new_name) {
         "= $13::text[], source_key_unique = $14::boolean, source_columns = $15::jsonb, watermark_kind = nullif($16, "
         "'') "
         "WHERE s.id = $1::integer",
-        {id, new_name, stream.owner, stream.schedule, stream.options.dump(), stream.mode, stream.server, stream.source,
-         stream.target_schema, stream.target_table, to_array(stream.key), to_array(stream.watermark),
+        {id, new_name, stream.owner, stream.schedule, stream.options.map().dump(), stream.mode, stream.server,
+         stream.source, stream.target_schema, stream.target_table, to_array(stream.key), to_array(stream.watermark),
          to_array(stream.source_key), stream.source_key_unique ? "true" : "false",
          to_json(stream.source_columns).dump(), stream.watermark_kind});
     if (new_name == stream.name) return;

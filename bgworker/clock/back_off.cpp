@@ -7,6 +7,7 @@ namespace insync {
 
 namespace {
 
+constexpr std::chrono::milliseconds longest_asked_pause = std::chrono::hours(24);
 constexpr std::chrono::milliseconds first_login_pause = std::chrono::minutes(15);
 
 std::chrono::milliseconds doubled(std::chrono::milliseconds first, long times) {
@@ -20,6 +21,10 @@ std::chrono::milliseconds doubled(std::chrono::milliseconds first, long times) {
 std::chrono::milliseconds BackOff::pause_after(long failures) const {
     const long before = doubles ? 1 : std::max(max_retries, 1L);
     return doubled(first, failures - before);
+}
+
+std::chrono::milliseconds asked_pause(long asked_ms) {
+    return std::min(std::chrono::milliseconds(asked_ms), longest_asked_pause);
 }
 
 std::chrono::milliseconds pause_after_refused_login(long failures) {

@@ -1,4 +1,4 @@
-// How long a stream waits after a failed run.
+// How long a stream waits after a failed run, and a job after a failed attempt.
 //
 // Pure. At first the pauses are short: retry_delay or, where nobody has set that, the stream's own rhythm if it is
 // shorter. From there they only grow, to an hour at most, whatever the schedule says: a source that stays broken is
@@ -23,5 +23,8 @@ inline constexpr std::chrono::milliseconds longest_pause = std::chrono::hours(1)
 
 // The same where the source has refused the credentials.
 std::chrono::milliseconds pause_after_refused_login(long failures);
+
+// What a source asks for, a day at most.
+std::chrono::milliseconds asked_pause(long asked_ms);
 
 }  // namespace insync

@@ -89,7 +89,7 @@ void Backfill::load() {
         request_ = make_read_request(stream_, "full", nullptr);
         request_.window = std::move(window);
     });
-    deletes_ = stream_.option("deletes") != "ignore" && !stream_.has_option("operation_column");
+    deletes_ = stream_.options.deletes != DeleteMode::ignore && !stream_.options.operation_column.is_given;
 }
 
 void Backfill::use_columns(const nlohmann::json& frame) {

@@ -67,8 +67,8 @@ Measuring::Measuring(const Stream& stream, const std::optional<Ledger>& ledger, 
         throw pg::Error(ERRCODE_UNDEFINED_TABLE, "the target of stream \"" + stream.name + "\" does not exist");
     const auto shape = build_shape(stream, stream.source_columns, *target);
     // What PostgreSQL computes of a row, and whom it leaves out, no source can tell.
-    counts_source_ = shape.filter.empty() && shape.delete_condition.empty() && !stream.has_option("operation_column") &&
-                     (!is_rest_ || (depth == Depth::counts && ledger_));
+    counts_source_ = shape.filter.empty() && shape.delete_condition.empty() &&
+                     !stream.options.operation_column.is_given && (!is_rest_ || (depth == Depth::counts && ledger_));
     if (counts_source_) choose_columns(shape, *target);
     choose_groups(*target, window);
     std::string condition = living_condition(shape), scope = stream_scope(shape, stream.source_columns);
@@ -145,7 +145,7 @@ void Measuring::choose_groups(const Target& target, const SliceWindow& window) {
     const bool is_date = column->base_type == "date";
     held_group_ = is_date ? value : bucket_expression(*ledger_, column->base_type, value);
     bucket_ = is_date ? bucket_expression(*ledger_, "date", "y.held_group") : "y.held_group";
-    const std::string zone = server_zone(stream_.option("source_time_zone"));
+    const std::string zone = server_zone(stream_.options.source_time_zone.text);
     const std::string to_zone = " AT TIME ZONE " + pg::quote_literal(ledger_->zone);
     local_group_ = "g.\"group\"";
     using Unit = MeasureRequest::Unit;

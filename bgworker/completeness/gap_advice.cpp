@@ -60,7 +60,8 @@ std::string step_of(const Gap& gap, SliceUnit unit) {
 // Reads the slices of a gap again; where the source can't be asked for them, everything, if that can help.
 std::optional<std::string> backfill(const StreamGaps& found, const Gap& gap) {
     // A log of changes has no rows of a time, and there may be none of these.
-    if (found.stream.has_option("operation_column") || found.is_api || !is_repairable(found, gap)) return std::nullopt;
+    if (found.stream.options.operation_column.is_given || found.is_api || !is_repairable(found, gap))
+        return std::nullopt;
     if (!found.can_backfill)
         return gap.kind == Verdict::stopped ? std::nullopt : std::optional(trigger(found, ", 'full'"));
     return "SELECT " + found.functions + "sync_backfill(" + pg::quote_literal(found.stream.name) + ", '" +
@@ -98,7 +99,7 @@ Advice advise_late(const StreamGaps& found, const std::string& why) {
 // What to do about a gap, if nothing speaks against it.
 Advice advise_reading(const StreamGaps& found, const Gap& gap) {
     std::string range = these(gap, found.unit), again = "read " + range + " again.";
-    if (found.stream.has_option("operation_column")) {
+    if (found.stream.options.operation_column.is_given) {
         again = "its source is a log of changes, of which sync_reset() has all read again.";
     } else if (!is_repairable(found, gap)) {
         again =

@@ -48,7 +48,7 @@ std::vector<SliceWindow> next_windows(const Stream& stream, const Ledger& ledger
         "chosen "
         "AS c) AS x)"
         " SELECT min(p.bucket), max(p.ends) FROM parts AS p GROUP BY p.part ORDER BY 1",
-        {std::to_string(stream.id), unit, stream.option("verify_parts"), ledger.zone});
+        {std::to_string(stream.id), unit, stream.options.verify_parts.text, ledger.zone});
     std::vector<SliceWindow> windows;
     for (const auto& row : rows.rows) windows.push_back({row[0], row[1]});
     return windows;
@@ -62,7 +62,7 @@ void plan_verification(const Stream& stream) {
     const SourceColumn* column = ledger ? slice_source(stream, *ledger) : nullptr;
     if (ledger && (column == nullptr || can_ask_for_windows(stream, *column))) windows = next_windows(stream, *ledger);
     if (windows.empty()) return;
-    queue_jobs(stream, JobKind::verify, windows, {{"depth", stream.option("verify_depth")}}, "schedule");
+    queue_jobs(stream, JobKind::verify, windows, {{"depth", stream.options.verify_depth.text}}, "schedule");
 }
 
 void plan_repairs(const Stream& stream) {

@@ -156,7 +156,7 @@ std::vector<Refusal> load_refusals(int stream_id) {
 std::optional<std::int64_t> due_at(const Stream& stream, std::int64_t now_us, bool is_running) {
     if (!stream.schedule) return std::nullopt;
     auto schedule = parse_schedule(*stream.schedule);
-    return schedule ? data_due(*schedule, now_us, is_running, clock_of(server_zone(stream.option("time_zone"))))
+    return schedule ? data_due(*schedule, now_us, is_running, clock_of(server_zone(stream.options.time_zone.text)))
                     : std::nullopt;
 }
 
@@ -177,7 +177,7 @@ std::optional<Unread> find_unread(const Stream& stream, const Facts& facts, cons
     if (is_judged || !stream.schedule || !facts.last_success_us) return std::nullopt;
     auto schedule = parse_schedule(*stream.schedule);
     if (!schedule) return std::nullopt;
-    const auto due = first_due(*schedule, *facts.last_success_us, clock_of(server_zone(stream.option("time_zone"))));
+    const auto due = first_due(*schedule, *facts.last_success_us, clock_of(server_zone(stream.options.time_zone.text)));
     if (!due || *due > now_us) return std::nullopt;
     unread.days = (now_us - *due) / USECS_PER_DAY;
     unread.is_critical = unread.days >= thresholds.critical;
@@ -192,7 +192,7 @@ std::string choosing(const StreamGaps& found) {
 
 // Why guesses say nothing of the slices; empty: they do. `series` without what only guesses need.
 std::string why_not_steady(const StreamGaps& found, const Facts& facts, Series& series, std::int64_t without_time) {
-    if (!found.stream.option("slice_column").empty()) return "";
+    if (!found.stream.options.slice_column.text.empty()) return "";
     const std::string& column = facts.ledger->column;
     Steadiness steadiness;
     steadiness.lag = facts.lag;
@@ -251,7 +251,7 @@ StreamGaps find(const Stream& stream, const GapQuestion& question) {
     found.rows = facts.rows;
     found.last_verified = facts.last_verified;
     found.rejects = facts.rejects;
-    found.thresholds = {*parse_integer(stream.option("gap_warning")), *parse_integer(stream.option("gap_critical"))};
+    found.thresholds = {stream.options.gap_warning.value, stream.options.gap_critical.value};
     const bool is_in_path = pg::call([&] { return list_member_oid(fetch_search_path(true), facts.schema); });
     if (!is_in_path && !facts.schema_name.empty()) found.functions = facts.schema_name + ".";
     const auto due_us = due_at(stream, now_us, facts.is_running);
@@ -261,7 +261,7 @@ StreamGaps find(const Stream& stream, const GapQuestion& question) {
     if (due_us) found.read_since_due = has_read_since(*due_us);
     if (!facts.ledger) {
         found.unjudged =
-            stream.option("slice") == "none"
+            stream.options.slice.text == "none"
                 ? "slices aren't counted, as option slice is none"
                 : "slices aren't counted, as there is no date or time to count by; see option slice_column";
     } else if (!facts.ledger->complete) {
@@ -276,15 +276,15 @@ StreamGaps find(const Stream& stream, const GapQuestion& question) {
     found.unit = facts.ledger->unit;
     const SourceColumn* column = slice_source(stream, *facts.ledger);
     found.is_api = column != nullptr && !can_ask_for_windows(stream, *column);
-    found.can_backfill = column != nullptr && !found.is_api && !stream.has_option("operation_column");
+    found.can_backfill = column != nullptr && !found.is_api && !stream.options.operation_column.is_given;
 
     const ToLocal clock = clock_of(facts.ledger->zone);
     auto wall_of = [&](std::int64_t utc_us) { return utc_us + offset_at(utc_us, clock); };
     Series series;
     series.unit = found.unit;
-    series.slices = load_slices(stream.id, *facts.ledger, stream.option("deletes") == "ignore");
+    series.slices = load_slices(stream.id, *facts.ledger, stream.options.deletes == DeleteMode::ignore);
     series.now = wall_of(now_us);
-    series.short_below = parse_share_or_count(stream.option("short_below"))->share.value_or(0);
+    series.short_below = stream.options.short_below.value.share.value_or(0);
     if (stream.schedule) {
         series.due = due_us ? wall_of(*due_us) : earliest_wall;
         if (facts.last_success_us && !facts.is_running) series.read_at = wall_of(*facts.last_success_us);

@@ -33,7 +33,6 @@ std::optional<Unsettled> unsettled_from(const Stream& stream, const nlohmann::js
     const SourceColumn* column = find_field(stream.source_columns, fold_name(stream.watermark.front()));
     if (column == nullptr) return std::nullopt;
     const std::string clock = text_member(opened, "source_now");
-    const auto age = parse_duration(stream.option("min_age"));
     Bookkeeping bookkeeping;
     pg::Subtransaction subtransaction;
     try {
@@ -52,7 +51,7 @@ std::optional<Unsettled> unsettled_from(const Stream& stream, const nlohmann::js
                 type = column->transport == Transport::timestamp ? "timestamp" : "timestamptz";
                 from = pg::query("SELECT least($1::" + type + " + interval '1 microsecond', nullif($2, '')::" + type +
                                      " - $3::bigint * interval '1 millisecond')::timestamp",
-                                 {*state.watermark, clock, std::to_string(age ? age->count() : 0)})
+                                 {*state.watermark, clock, std::to_string(stream.options.min_age.value.count())})
                            .first()[0];
                 break;
             default:
@@ -105,7 +104,7 @@ const std::vector<SliceVerdict>& Verification::execute(SourceSession& session) {
 void Verification::load(const nlohmann::json& opened) {
     transactions_.run([&] {
         require_owner(stream_);
-        if (stream_.has_option("operation_column"))
+        if (stream_.options.operation_column.is_given)
             throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                             "stream \"" + stream_.name + "\" reads a log of changes, which can't be compared with rows",
                             "", "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream_.name) + ").");
@@ -118,7 +117,7 @@ void Verification::load(const nlohmann::json& opened) {
 
 // What the measures alone tell. Of slices that differ in them, the rows are looked at, if that was asked for.
 void Verification::judge(const SliceMeasures& measures) {
-    const bool keeps = stream_.option("deletes") == "ignore";
+    const bool keeps = stream_.options.deletes == DeleteMode::ignore;
     for (const auto& [bucket, measure] : measures) {
         SliceVerdict found;
         found.bucket = bucket;
@@ -198,7 +197,7 @@ void Verification::compare_window(ConnectorProcess& connector, const std::option
         if (!measuring_->counts_source()) verdict(ledger_ ? bucket : 0).measure.source += rows;
     }
     applier_->limit_deletes(condition);
-    if (stream_.option("deletes") != "ignore" && applier_->unreadable_rows() == 0) {
+    if (stream_.options.deletes != DeleteMode::ignore && applier_->unreadable_rows() == 0) {
         auto vanished = transactions_.run([&] { return applier_->list_vanished(most_keys); });
         if (vanished.is_cut) {
             // Where so many are gone, they haven't moved.

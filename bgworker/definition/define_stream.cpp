@@ -66,10 +66,6 @@ constexpr ExpressionScope over_batch{"batch",
                                      "It is SQL over the relation batch, whose columns are the source's; tables and "
                                      "functions outside pg_catalog need their schema's name."};
 
-nlohmann::json named_columns(const Stream& stream) {
-    return stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
-}
-
 // Of a source without a key every row is told from others by all that it holds.
 void compare_whole_rows(Stream& stream, const SourceDescription& description) {
     const std::string source = "source " + quote_for_message(stream.source) + " has no primary key";
@@ -84,7 +80,7 @@ void compare_whole_rows(Stream& stream, const SourceDescription& description) {
     if (!description.promises_key) refuse("An API's rows are told apart by a key.");
     if (!stream.watermark.empty())
         refuse("Without a key, whole rows are compared, and a watermark can't tell which have changed.");
-    if (!stream.has_option("deletes")) stream.options["deletes"] = "hard";
+    if (!stream.options.deletes.is_given) stream.options.set(&StreamOptions::deletes, "hard");
     check_whole_rows(stream);
     auto add = [&](std::string name, Transport transport, const char* type) {
         while (find_source(stream.source_columns, name) != nullptr) name += "_";
@@ -115,7 +111,7 @@ void require_identity_columns(const Stream& stream, const Target& target) {
 // Of the target's unique keys the one that is the source's; else one that holds it and is filled: the primary key
 // first.
 void adopt_key(Stream& stream, const Target& target) {
-    const auto named = named_columns(stream);
+    const nlohmann::json& named = stream.options.columns.value;
     auto is_filled = [&](const std::string& name) {
         return named.contains(name) || find_source(stream.source_columns, name) != nullptr;
     };
@@ -179,14 +175,14 @@ SourceDescription describe_source(const Server& server, const Stream& stream) {
 }
 
 SourceDescription describe_source(ConnectorProcess& connector, Kind kind, const Stream& stream) {
-    DescribeRequest request{stream.source, std::nullopt, std::nullopt, stream.options};
+    DescribeRequest request{stream.source, std::nullopt, std::nullopt, stream.options.map()};
     if (!stream.watermark.empty()) request.watermark = stream.watermark;
     // A key that is none of the source's is told with its columns; an API that knows no keys needs it for its requests.
     // What the stream adds of its own, such as the shop that all of its rows are of, the source has never heard of.
-    auto named = named_columns(stream);
+    const nlohmann::json& named = stream.options.columns.value;
     std::vector<std::string> key;
     for (const auto& name : stream.key) {
-        if (!named.contains(name) || !is_constant(named[name].get<std::string>(), {})) key.push_back(name);
+        if (!named.contains(name) || !is_constant(named.at(name).get<std::string>(), {})) key.push_back(name);
     }
     if (kind == Kind::rest && !key.empty()) request.key = key;
     auto answers = connector.call(request);
@@ -253,28 +249,30 @@ void resolve_target(Stream& stream, const std::string& given, Kind kind) {
     stream.target_schema = schema;
 }
 
-void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
-                     const std::string& mode) {
+void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target) {
+    const ReadMode mode = stream.options.mode;
     for (auto& name : stream.watermark) {
         const SourceColumn* column = find_source(stream.source_columns, name);
         if (column == nullptr) unknown_column("watermark", name, stream.source_columns);
         name = column->name;
     }
-    if (!description.watermark_format.empty()) stream.options["watermark_format"] = description.watermark_format;
-    const bool takes_rowversion = stream.watermark.empty() && !description.rowversion.empty() && mode != "full";
+    if (!description.watermark_format.empty())
+        stream.options.set(&StreamOptions::watermark_format, description.watermark_format);
+    const bool takes_rowversion = stream.watermark.empty() && !description.rowversion.empty() && mode != ReadMode::full;
     if (takes_rowversion) stream.watermark = {description.rowversion};
     // Of the server or its preset: with the stream, it tells that changes can be read.
-    if (stream.watermark.empty() && !stream.has_option("response_watermark") && !description.response_watermark.empty())
-        stream.options["response_watermark"] = description.response_watermark;
-    if (mode == "incremental" && !can_read_changes(stream)) {
+    if (stream.watermark.empty() && !stream.options.response_watermark.is_given &&
+        !description.response_watermark.empty())
+        stream.options.set(&StreamOptions::response_watermark, description.response_watermark);
+    if (mode == ReadMode::incremental && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
                         "Name the column that tells what changed: watermark => '...'.");
     }
-    stream.mode = mode == "full" || !can_read_changes(stream) ? "full" : "incremental";
+    stream.mode = mode == ReadMode::full || !can_read_changes(stream) ? "full" : "incremental";
     if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
 
     // The source's key, for reading in order.
-    auto named = named_columns(stream);
+    const nlohmann::json& named = stream.options.columns.value;
     const bool is_adopted = stream.source_key_unique;  // the key, when the stream was made
     std::vector<std::string> from_key;                 // source columns that fill the given key as they are
     for (auto& name : stream.key) {
@@ -343,7 +341,7 @@ void note_filled_columns(Stream& stream, const std::map<std::string, std::string
                          const std::optional<Target>& target, const std::vector<SourceColumn>& known) {
     for (auto& column : stream.source_columns) {
         const bool exists = target && target->find(column.field) != nullptr;
-        column.made = !target && !expression_types.contains(column.field) && !stream.is_on("columns_only");
+        column.made = !target && !expression_types.contains(column.field) && !stream.options.columns_only;
         column.mapped = !target || exists;
         if (known.empty()) continue;
         const SourceColumn* before = find_field(known, column.field);
@@ -359,13 +357,15 @@ void check_whole_rows(const Stream& stream) {
                         "The source has no key, so whole rows are compared" + why,
                         "Leave it out, or name the columns that identify a row: key => '...'.");
     };
-    for (const char* option : {"operation_column", "deleted_when", "delete_feed", "reconcile"}) {
-        if (stream.has_option(option)) refuse(option, ".");
+    const StreamOptions& options = stream.options;
+    for (const Text* option : std::initializer_list<const Text*>{&options.operation_column, &options.deleted_when,
+                                                                 &options.delete_feed, &options.reconcile}) {
+        if (option->is_given) refuse(std::string(option->name), ".");
     }
-    if (stream.option("filter_leaves") == "keep")
+    if (stream.options.filter_leaves == LeavePolicy::keep)
         refuse("filter_leaves", ": a row that has left the filter is not known as the one that it was.");
-    if (stream.is_on("columns_only")) refuse("columns_only", ", and the target needs what tells them apart.");
-    if (stream.option("deletes") != "ignore") return;
+    if (stream.options.columns_only) refuse("columns_only", ", and the target needs what tells them apart.");
+    if (stream.options.deletes != DeleteMode::ignore) return;
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                     "option deletes of stream \"" + stream.name + "\" must be hard or soft",
                     "The source has no key: a row that has changed is another row, and what it was is gone.",
@@ -378,24 +378,23 @@ std::map<std::string, std::string> check_expressions(const Stream& stream) {
     const pg::OwnerScope scope(stream.owner_oid);
     check_calendar(stream);
     BatchRelation relation(BatchRelation::descriptor(stream.source_columns));
-    auto named = named_columns(stream);
+    const nlohmann::json& named = stream.options.columns.value;
     for (const auto& [name, expression] : named.items()) {
         std::string type =
             check_expression("the expression of column \"" + name + "\"", expression.get<std::string>(), over_batch);
         types[name] = type == "unknown" || type == "pg_catalog.unknown" ? "text" : type;
     }
-    for (const char* option : {"filter", "deleted_when"}) {
-        std::string condition = stream.option(option);
-        if (condition.empty()) continue;
-        check_condition(std::string("option ") + option, condition, over_batch);
+    for (const Text* option : {&stream.options.filter, &stream.options.deleted_when}) {
+        if (option->empty()) continue;
+        check_condition("option " + std::string(option->name), option->text, over_batch);
     }
     return types;
 }
 
 void create_stream_target(const Stream& stream, const std::map<std::string, std::string>& expression_types) {
     std::vector<NewColumn> columns;
-    std::string zone = stream.option("source_time_zone");
-    bool only_named = stream.is_on("columns_only");
+    std::string zone = stream.options.source_time_zone.text;
+    bool only_named = stream.options.columns_only;
     // Constants of the stream first, as they lead the key; then the source's columns in its order; then what is
     // computed.
     for (const auto& [name, type] : expression_types) {
@@ -415,7 +414,7 @@ void create_stream_target(const Stream& stream, const std::map<std::string, std:
     for (const auto& [name, type] : expression_types) {
         if (!has(name)) columns.push_back({name, type});
     }
-    if (std::string deleted = stream.option("deleted_column"); !deleted.empty() && !has(deleted))
+    if (std::string deleted = stream.options.deleted_column.text; !deleted.empty() && !has(deleted))
         columns.push_back({deleted, "timestamptz"});
     create_target(stream.target_schema, stream.target_table, columns, stream.key);
 }

@@ -59,8 +59,7 @@ void note_filled_columns(Stream& stream, const std::map<std::string, std::string
 void check_whole_rows(const Stream& stream);
 
 // Fills in the stream what the caller left to be found: watermark, mode, keys.
-void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target,
-                     const std::string& mode);
+void complete_stream(Stream& stream, const SourceDescription& description, const std::optional<Target>& target);
 
 // Checks each expression of options `columns`, `filter` and `deleted_when` by itself, so that an error has its place in
 // it; returns the types of the expressions of `columns` by target column.

@@ -34,7 +34,7 @@ void describe_now(Stream& stream, ConnectorProcess& connector, Transactions& tra
             target = describe_target(stream.target_schema, stream.target_table);
         }
         if (!target) throw pg::Error(ERRCODE_UNDEFINED_TABLE, "target \"" + stream.target_table + "\" does not exist");
-        complete_stream(stream, description, target, stream.option("mode"));
+        complete_stream(stream, description, target);
         if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
         note_filled_columns(stream, check_expressions(stream), target, {});
         Streams::save_description(stream);

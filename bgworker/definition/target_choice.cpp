@@ -19,7 +19,7 @@ namespace {
 // The key columns that hold the same value in all rows of a stream, with the SQL of that value.
 std::map<std::string, std::string> key_constants(const Stream& stream) {
     std::map<std::string, std::string> constants;
-    const auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const nlohmann::json& named = stream.options.columns.value;
     for (const auto& name : stream.key) {
         auto found = named.find(name);
         if (found == named.end()) continue;

@@ -86,7 +86,7 @@ void check_watermark(const Stream& stream, const std::string& literal) {
     pg::Subtransaction subtransaction;
     try {
         Stream asked = stream;
-        asked.options.erase("initial_watermark");
+        asked.options.remove(&StreamOptions::initial_watermark);
         description = describe_source(server_of(stream), asked);
         subtransaction.commit();
     } catch (const pg::Error& error) {

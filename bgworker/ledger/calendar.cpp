@@ -90,17 +90,17 @@ std::string interval_of(WallUs time) {
 Calendar::Calendar(const Stream& stream, SliceUnit unit, WallUs begin, WallUs end)
     : unit_(unit), begin_(begin), end_(end), step_(unit == SliceUnit::hour ? wall_hour : wall_day) {
     closed_.resize(static_cast<std::size_t>(std::max<WallUs>((end - begin + step_ - 1) / step_, 0)));
-    auto open_days = parse_weekdays(stream.option("open_days"));
-    if (open_days && !open_days->all()) {
+    const Weekdays& open_days = stream.options.open_days;
+    if (!open_days.all()) {
         for (WallUs step = begin_; step < end_; step += step_) {
-            if (!open_days->test(static_cast<std::size_t>(weekday_of(step)))) close(step);
+            if (!open_days.test(static_cast<std::size_t>(weekday_of(step)))) close(step);
         }
     }
-    if (!stream.has_option("holidays") && !stream.has_option("calendar")) return;
+    if (!stream.options.holidays.is_given && !stream.options.calendar.is_given) return;
     require_owner(stream);
     const pg::OwnerScope scope(stream.owner_oid);
-    if (stream.has_option("holidays")) read_holidays(stream);
-    if (stream.has_option("calendar")) ask_calendar(stream);
+    if (stream.options.holidays.is_given) read_holidays(stream);
+    if (stream.options.calendar.is_given) ask_calendar(stream);
 }
 
 void Calendar::close(WallUs step) {
@@ -109,7 +109,7 @@ void Calendar::close(WallUs step) {
 
 void Calendar::read_holidays(const Stream& stream) {
     try {
-        auto holidays = find_holidays(stream.option("holidays"));
+        auto holidays = find_holidays(stream.options.holidays.text);
         std::string day = "h." + holidays.column;
         auto days =
             pg::query("SELECT DISTINCT " + day + "::date - '1970-01-01'::date FROM " + holidays.table +
@@ -136,7 +136,7 @@ void Calendar::ask_calendar(const Stream& stream) {
                 interval_of(begin_) + " + n.number * interval '" + std::to_string(step_ / wall_hour) +
                 " hours', n.number FROM generate_series(0, " + std::to_string(closed_.size()) +
                 " - 1) AS n (number)) AS s (step, number)) AS slice (bucket, day, number) WHERE NOT coalesce((" +
-                stream.option("calendar") + "\n), false)",
+                stream.options.calendar.text + "\n), false)",
             {});
         for (const auto& row : steps.rows) closed_[std::stoul(*row[0])] = true;
     } catch (const pg::Error& error) {
@@ -154,16 +154,16 @@ bool Calendar::leaves_out(WallUs slice) const {
 }
 
 void check_calendar(const Stream& stream) {
-    if (stream.has_option("holidays")) {
+    if (stream.options.holidays.is_given) {
         try {
-            auto holidays = find_holidays(stream.option("holidays"));
+            auto holidays = find_holidays(stream.options.holidays.text);
             pg::query("SELECT FROM " + holidays.table + " AS h WHERE h." + holidays.column + " IS NULL LIMIT 0");
         } catch (const pg::Error& error) {
             rethrow(stream, "holidays", error);
         }
     }
-    if (!stream.has_option("calendar")) return;
-    std::string condition = stream.option("calendar");
+    if (!stream.options.calendar.is_given) return;
+    std::string condition = stream.options.calendar.text;
     check_condition("option calendar", condition, over_days);
     try {
         // Over no rows: whether the owner may read what it names is seen when it is run.

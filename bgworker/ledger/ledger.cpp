@@ -64,7 +64,7 @@ const TargetColumn* only_one(const Target& target, const ApplyShape& shape, bool
 }
 
 const TargetColumn* choose_column(const Stream& stream, const Target& target, const ApplyShape& shape) {
-    if (std::string name = stream.option("slice_column"); !name.empty()) return &named_column(name, target, shape);
+    if (std::string name = stream.options.slice_column.text; !name.empty()) return &named_column(name, target, shape);
     if (const auto* date = only_one(target, shape, is_date)) return date;
     for (const auto& name : stream.watermark) {
         const TargetColumn* column = target.find(fold_name(name));
@@ -86,9 +86,9 @@ void forget_slices(int stream_id) {
 
 Ledger ledger_by(const TargetColumn& column, SliceUnit unit, const Stream& stream, const Target& target,
                  const ApplyShape& shape) {
-    std::string zone = server_zone(stream.option("slice_time_zone"));
-    if (zone.empty()) zone = server_zone(stream.option("source_time_zone"));
-    if (zone.empty()) zone = server_zone(stream.option("time_zone"));
+    std::string zone = server_zone(stream.options.slice_time_zone.text);
+    if (zone.empty()) zone = server_zone(stream.options.source_time_zone.text);
+    if (zone.empty()) zone = server_zone(stream.options.time_zone.text);
     if (zone.empty()) zone = "UTC";
     Ledger ledger{column.name, unit, zone, ""};
     ledger.rule = counting_rule(ledger, target, shape, stream.source_columns);
@@ -107,7 +107,7 @@ bool has_rows(const Stream& stream, const ApplyShape& shape) {
 }  // namespace
 
 std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, const ApplyShape& shape) {
-    auto unit = slice_unit_of(stream.option("slice"));
+    auto unit = slice_unit_of(stream.options.slice.text);
     if (!unit) return std::nullopt;  // none
     const TargetColumn* column = choose_column(stream, target, shape);
     if (column == nullptr) return std::nullopt;
@@ -116,7 +116,7 @@ std::optional<Ledger> choose_ledger(const Stream& stream, const Target& target, 
 
 std::vector<Ledger> possible_ledgers(const Stream& stream, const Target& target, const ApplyShape& shape) {
     std::vector<Ledger> ledgers;
-    auto unit = slice_unit_of(stream.option("slice"));
+    auto unit = slice_unit_of(stream.options.slice.text);
     if (!unit) return ledgers;
     for (const auto& column : target.columns) {
         if ((is_date(column) || is_time(column)) && is_filled(column, shape))

@@ -195,15 +195,15 @@ void judge(const Stream& stream, const Known& known) {
 
 bool is_filled_by_watermark(const Stream& stream, const std::string& column) {
     std::string field = column;
-    if (stream.has_option("columns") && stream.options["columns"].contains(column))
-        field = stream.options["columns"][column].get<std::string>();
+    if (stream.options.columns.value.contains(column))
+        field = stream.options.columns.value.at(column).get<std::string>();
     return std::any_of(stream.watermark.begin(), stream.watermark.end(), [&](const std::string& name) {
         return fold_name(name) == column || fold_name(name) == field || name == field;
     });
 }
 
 void judge_ledger(const Stream& stream, bool again) {
-    if (!stream.option("slice_column").empty()) return;
+    if (!stream.options.slice_column.text.empty()) return;
     const auto known = load_known(stream.id);
     if (!known) return;
     const bool is_done = known->is_steady ? known->moved == 0 : known->is_judged && !again;

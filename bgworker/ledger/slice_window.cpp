@@ -5,8 +5,6 @@
 #include "bgworker/catalog/server.hpp"
 #include "bgworker/options/presets.hpp"
 
-#include <algorithm>
-#include <map>
 #include "bgworker/clock/zone_name.hpp"
 
 namespace insync {
@@ -28,9 +26,9 @@ bool has_zone(const TargetColumn& column) {
 
 const SourceColumn* slice_source(const Stream& stream, const Ledger& ledger) {
     std::string field = fold_name(ledger.column);
-    if (stream.has_option("columns") && stream.options["columns"].contains(ledger.column)) {
+    if (stream.options.columns.value.contains(ledger.column)) {
         // A column under another name, but nothing that is computed.
-        field = stream.options["columns"][ledger.column].get<std::string>();
+        field = stream.options.columns.value.at(ledger.column).get<std::string>();
         if (field.size() > 2 && field.front() == '"' && field.back() == '"') field = field.substr(1, field.size() - 2);
     }
     return find_field(stream.source_columns, field);
@@ -48,32 +46,24 @@ const SourceColumn& require_slice_source(const Stream& stream, const Ledger& led
 
 bool can_ask_for_windows(const Stream& stream, const SourceColumn& column) {
     if (kind_of_server(stream.server) != Kind::rest) return true;
-    if (stream.has_option("parent")) return false;
-    std::map<std::string, std::string> options;
+    if (stream.options.parent.is_given) return false;
+    OptionMap server;
     {
         Bookkeeping bookkeeping;
         for (const auto& row : pg::query("SELECT o.option_name, o.option_value FROM pg_foreign_server AS s CROSS JOIN "
                                          "pg_options_to_table(s.srvoptions) AS o WHERE s.srvname = $1",
                                          {stream.server})
                                    .rows)
-            options[*row[0]] = row[1].value_or("");
+            server[*row[0]] = row[1].value_or("");
     }
-    for (const PresetRow& row : preset_rows()) {
-        if (options["preset"] == row.preset) options.emplace(row.option, row.value);
-    }
-    for (const auto& [name, value] : stream.options.items()) options[name] = value.dump();
-    if (options.contains("slice_query") || options.contains("slice_body")) return true;
-    const bool asks_since = stream.source.find("{since") != std::string::npos ||
-                            std::any_of(options.begin(), options.end(), [](const auto& option) {
-                                return option.second.find("{since") != std::string::npos;
-                            });
-    return asks_since && !stream.watermark.empty() && stream.watermark.front() == column.name;
+    const Askable can = askable(std::move(server), stream.options, stream.source);
+    return can.slices || (can.since && !stream.watermark.empty() && stream.watermark.front() == column.name);
 }
 
 Window source_window(const Stream& stream, const Ledger& ledger, const TargetColumn& column,
                      const SliceWindow& window) {
     const SourceColumn& source = require_slice_source(stream, ledger);
-    const std::string zone = server_zone(stream.option("source_time_zone"));
+    const std::string zone = server_zone(stream.options.source_time_zone.text);
     auto bound = [&](const std::optional<std::string>& local, const char* widen) -> std::optional<std::string> {
         if (!local) return std::nullopt;
         const std::string literal = pg::quote_literal(*local);

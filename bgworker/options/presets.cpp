@@ -1,6 +1,9 @@
 // The table of presets; see presets.hpp.
 #include "bgworker/options/presets.hpp"
 
+#include <algorithm>
+#include <string>
+
 namespace insync {
 
 namespace {
@@ -233,6 +236,22 @@ constexpr PresetRow rows[] = {
 
 std::span<const PresetRow> preset_rows() {
     return rows;
+}
+
+Askable askable(OptionMap options, const StreamOptions& stream, std::string_view source) {
+    if (const auto preset = options.find("preset"); preset != options.end()) {
+        const std::string name = preset->second;
+        for (const PresetRow& row : preset_rows()) {
+            if (name == row.preset) options.emplace(row.option, row.value);
+        }
+    }
+    for (const auto& [name, value] : stream.map().items()) options[name] = value.dump();
+    auto asks_since = [](std::string_view text) { return text.find("{since") != std::string_view::npos; };
+    Askable can;
+    can.slices = options.contains("slice_query") || options.contains("slice_body");
+    can.since = asks_since(source) || std::any_of(options.begin(), options.end(),
+                                                  [&](const auto& option) { return asks_since(option.second); });
+    return can;
 }
 
 }  // namespace insync

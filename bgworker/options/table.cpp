@@ -1,4 +1,4 @@
-// The table of options and what sync_options() shows of it; see table.hpp. The checks are in option_checks.cpp.
+// The table of options and what sync_options() shows of it; see table.hpp. The checks are in check.cpp.
 #include "bgworker/options/table.hpp"
 
 #include <algorithm>

@@ -9,6 +9,7 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 
+#include "bgworker/apply/key_only_rows.hpp"
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/catalog/dependencies.hpp"
 #include "bgworker/catalog/outcome.hpp"
@@ -40,7 +41,7 @@ void set_live_state(int stream_id, LiveState state) {
 // In a zone with daylight saving the hour before the clocks go back happens twice: a naive watermark then repeats, and
 // rows of its second pass are older than what was read. The overlap grows by as much as the clocks went back.
 std::int64_t repeated_seconds(const Stream& stream, const StreamState& state, std::int64_t lookback_s) {
-    std::string zone = server_zone(stream.option("source_time_zone"));
+    std::string zone = server_zone(stream.options.source_time_zone.text);
     if (zone.empty() || stream.watermark_kind != "time" || !state.watermark) return 0;
     Bookkeeping bookkeeping;
     pg::Subtransaction subtransaction;
@@ -129,8 +130,8 @@ void Run::load(ConnectorProcess& connector) {
         if (state_.position.is_null()) record_start();
     });
     position_ = state_.position;
-    compares_keys_ = (mode_ == "full" || mode_ == "keys") && stream_.option("deletes") != "ignore" &&
-                     !stream_.has_option("operation_column");
+    compares_keys_ = (mode_ == "full" || mode_ == "keys") && stream_.options.deletes != DeleteMode::ignore &&
+                     !stream_.options.operation_column.is_given;
     if (mode_ == "keys") check_key_scan(stream_);
     saves_position_ = mode_ == stream_.mode;
     // The keys seen so far are lost with the process that saw them, so a read that compares keys starts over.
@@ -144,7 +145,7 @@ void Run::load(ConnectorProcess& connector) {
 void Run::use_columns(const nlohmann::json& frame) {
     const RowKind kind = row_kind_of(frame);
     if ((kind == RowKind::live_key) != (mode_ == "keys") ||
-        (kind == RowKind::deleted_key && !stream_.has_option("delete_feed")))
+        (kind == RowKind::deleted_key && !stream_.options.delete_feed.is_given))
         throw ProtocolError("rows of a kind that nobody asked for");
     use_columns(kind);
 }

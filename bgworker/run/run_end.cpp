@@ -75,7 +75,7 @@ void Run::finish() {
             record_success(stream_.id, started_us, mode_ != "keys", state_.failures > 0, met_);
         });
     }
-    if ((mode_ == "full" || mode_ == "keys") && stream_.has_option("reconcile"))
+    if ((mode_ == "full" || mode_ == "keys") && stream_.options.reconcile.is_given)
         in_transaction([&] { Watermarks::note_reconciled(stream_.id); });
     std::string shown = shared::clip_message(message);
     shared::update_live(stream_.id, [&](LiveStream& live) {

@@ -36,7 +36,7 @@ void backfill(const Stream& asked, const Job& job, SourceSession& session, Trans
 
 // What differs is read again by a run of its own, if the workers are to repair.
 void repair(const Stream& stream, Verification& verification, Transactions& transactions) {
-    if (!stream.is_on("auto_repair") || verification.is_whole()) return;
+    if (!stream.options.auto_repair || verification.is_whole()) return;
     const auto windows = verification.broken_windows();
     transactions.run([&] {
         if (!verification.can_read_again_by_time()) {

@@ -18,7 +18,7 @@ constexpr long first_wait_ms = 100;
 
 BatchReader::BatchReader(const Stream& stream, std::function<void(const nlohmann::json&)> use_columns)
     : stream_(stream), use_columns_(std::move(use_columns)) {
-    auto limit = parse_duration(stream.option("run_timeout"));
+    auto limit = stream.options.run_timeout.value;
     deadline_ = limit ? std::chrono::steady_clock::now() + *limit : std::chrono::steady_clock::time_point::max();
 }
 
@@ -67,7 +67,7 @@ bool BatchReader::next(Batch& batch) {
 void BatchReader::check_deadline() const {
     if (std::chrono::steady_clock::now() < deadline_) return;
     pg::Error error(ERRCODE_QUERY_CANCELED,
-                    "the run took longer than option run_timeout allows (" + stream_.option("run_timeout") + ")",
+                    "the run took longer than option run_timeout allows (" + stream_.options.run_timeout.text + ")",
                     "What was committed stays; the next run goes on from there.");
     error.sqlstate = ERRCODE_FDW_ERROR;
     error.error_class = pg::ErrorClass::transient;

@@ -129,7 +129,8 @@ ConnectorProcess& SourceSession::open(const Stream& stream, Transactions& transa
 
 Server server_of(const Stream& stream) {
     Server server = load_server(stream.server, stream.owner_oid);
-    if (stream.has_option("query_timeout")) server.options["query_timeout"] = stream.option("query_timeout");
+    if (stream.options.query_timeout.is_given)
+        server.options.set(&ServerOptions::query_timeout, stream.options.query_timeout.text);
     return server;
 }
 

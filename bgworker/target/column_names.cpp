@@ -19,8 +19,8 @@ namespace {
                 pg::quote_literal(options.dump()) + ");";
     };
     const bool is_key = std::find(stream.key.begin(), stream.key.end(), before) != stream.key.end();
-    auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
-    if (stream.option("deleted_column") == before) {
+    nlohmann::json named = stream.options.columns;
+    if (stream.options.deleted_column.text == before) {
         advise({{"deleted_column", now.name}});
     } else if (const auto expression = named.find(before); expression != named.end() && !is_key) {
         named[now.name] = *expression;
@@ -28,7 +28,7 @@ namespace {
         advise({{"columns", named}});
     } else if (const SourceColumn* source = find_field(columns, fold_name(before)); source != nullptr && !is_key) {
         named[now.name] =
-            default_expression(*source, now, server_zone(stream.option("source_time_zone")), target.qualified());
+            default_expression(*source, now, server_zone(stream.options.source_time_zone.text), target.qualified());
         advise({{"columns", named}});
     }
     pg::Error error(ERRCODE_UNDEFINED_COLUMN,
@@ -64,13 +64,13 @@ void require_names(const Stream& stream, const std::vector<SourceColumn>& column
                    const nlohmann::json& known) {
     // Of a table that was made anew, as from a dump, the numbers say nothing.
     if (!known.is_object() || known.value("table", InvalidOid) != target.oid) return;
-    const auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
-    const bool only_named = stream.is_on("columns_only");
+    const nlohmann::json& named = stream.options.columns.value;
+    const bool only_named = stream.options.columns_only;
     for (const auto& [before, number] : known["columns"].items()) {
         const auto now = std::find_if(target.columns.begin(), target.columns.end(),
                                       [&](const TargetColumn& column) { return column.number == number.get<int>(); });
         if (now == target.columns.end() || now->name == before || named.contains(now->name)) continue;
-        if (stream.option("deleted_column") == now->name) continue;
+        if (stream.options.deleted_column.text == now->name) continue;
         // Somebody may put a column aside, and another one in its place.
         const bool is_filled_by_name = !only_named && find_field(columns, fold_name(now->name)) != nullptr;
         if (target.find(before) != nullptr && !is_filled_by_name) continue;

@@ -66,7 +66,7 @@ void mark_moving(const Stream& stream, const std::vector<SourceColumn>& columns,
 }
 
 bool holds_source_key(const Stream& stream, const std::vector<std::string>& names) {
-    const auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const nlohmann::json& named = stream.options.columns.value;
     const auto key = source_key_of(stream);
     return std::all_of(key.begin(), key.end(), [&](const std::string& field) {
         return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
@@ -78,7 +78,7 @@ bool holds_source_key(const Stream& stream, const std::vector<std::string>& name
 }
 
 bool takes_more_than_source_key(const Stream& stream, const std::vector<std::string>& names) {
-    const auto named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    const nlohmann::json& named = stream.options.columns.value;
     const auto key = source_key_of(stream);
     return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
         const auto expression = named.find(name);

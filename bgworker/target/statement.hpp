@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "bgworker/options/stream_options.hpp"
+
 namespace insync {
 
 // One target column and the SQL over `batch` that fills it.
@@ -38,8 +40,6 @@ struct MappedColumn {
     bool compare_as_text =
         false;  // types without an equality of their own, and text whose equality is looser than its bytes
 };
-
-enum class DeleteMode { ignore, soft, hard };
 
 // What the apply statement of a stream is built from.
 struct ApplyShape {

@@ -181,10 +181,9 @@ void require_updatable(const Target& target, const ApplyShape& shape) {
 
 void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target,
                  ApplyShape& shape) {
-    std::string deletes = stream.option("deletes");
-    shape.deletes = deletes == "hard" ? DeleteMode::hard : deletes == "soft" ? DeleteMode::soft : DeleteMode::ignore;
+    shape.deletes = stream.options.deletes;
     if (shape.deletes == DeleteMode::soft) {
-        std::string name = stream.option("deleted_column");
+        std::string name = stream.options.deleted_column.text;
         const TargetColumn* column = target.find(name);
         if (column == nullptr) {
             throw pg::Error(
@@ -198,8 +197,8 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
         shape.living_value = flag ? "false" : "NULL";
     }
     if (shape.deletes == DeleteMode::ignore) return;
-    shape.delete_condition = stream.option("deleted_when");
-    std::string operation = stream.option("operation_column");
+    shape.delete_condition = stream.options.deleted_when.text;
+    std::string operation = stream.options.operation_column.text;
     if (operation.empty()) return;
     const SourceColumn* column = find_field(columns, fold_name(operation));
     if (column == nullptr) {
@@ -208,7 +207,7 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
     }
     // Values are compared as trimmed text without regard to case: D, d, 'DELETE ' of a CHAR(10).
     std::string values;
-    for (std::string rest = stream.option("delete_values"); !rest.empty();) {
+    for (std::string rest = stream.options.delete_values.text; !rest.empty();) {
         auto comma = rest.find(',');
         std::string value(trim(rest.substr(0, comma)));
         if (!value.empty()) values += (values.empty() ? "" : ", ") + pg::quote_literal(to_lower(value));
@@ -221,10 +220,10 @@ void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns,
 
 // Rows that don't pass the filter are left out, or deleted where they are in the target.
 void map_filter(const Stream& stream, ApplyShape& shape) {
-    shape.filter = stream.option("filter");
-    const std::string leaves = stream.option("filter_leaves");
-    shape.filter_keeps = leaves == "keep";
-    if (leaves != "delete" || shape.filter.empty()) return;
+    shape.filter = stream.options.filter.text;
+    const std::optional<LeavePolicy> leaves = stream.options.filter_leaves;
+    shape.filter_keeps = leaves == LeavePolicy::keep;
+    if (leaves != LeavePolicy::remove || shape.filter.empty()) return;
     shape.leave_condition = "(" + shape.filter + "\n) IS NOT TRUE";
     shape.filter.clear();
     if (shape.deletes == DeleteMode::ignore) shape.deletes = DeleteMode::hard;
@@ -371,10 +370,11 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
 ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target) {
     ApplyShape shape;
     shape.target = target.qualified();
-    std::string zone = server_zone(stream.option("source_time_zone"));
-    std::string operation = fold_name(stream.option("operation_column")), deleted = stream.option("deleted_column");
-    bool only_named = stream.is_on("columns_only");
-    nlohmann::json named = stream.has_option("columns") ? stream.options["columns"] : nlohmann::json::object();
+    std::string zone = server_zone(stream.options.source_time_zone.text);
+    std::string operation = fold_name(stream.options.operation_column.text),
+                deleted = stream.options.deleted_column.text;
+    bool only_named = stream.options.columns_only;
+    const nlohmann::json& named = stream.options.columns.value;
 
     for (const auto& [name, expression] : named.items()) {
         const TargetColumn* column = target.find(name);

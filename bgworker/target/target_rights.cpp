@@ -19,7 +19,7 @@ std::string lacking_rights(const Stream& stream, bool entirely) {
         " AND NOT CASE WHEN $5::boolean AND r.name <> 'DELETE' THEN has_any_column_privilege($3::oid, c.oid, r.name)"
         " ELSE has_table_privilege($3::oid, c.oid, r.name) END",
         {stream.target_schema, stream.target_table, std::to_string(stream.owner_oid),
-         stream.option("deletes") == "hard" ? "true" : "false", entirely ? "true" : "false"});
+         stream.options.deletes == DeleteMode::hard ? "true" : "false", entirely ? "true" : "false"});
     return rows.empty() ? "" : rows.first()[0].value_or("");
 }
 

@@ -58,5 +58,11 @@ TEST(BackOff, RefusedLoginsAreRare) {
     EXPECT_EQ(pause_after_refused_login(1000), hours(1));
 }
 
+TEST(BackOff, WhatASourceAsksForIsADayAtMost) {
+    EXPECT_EQ(asked_pause(1500).count(), 1500);
+    EXPECT_EQ(asked_pause(0).count(), 0);
+    EXPECT_EQ(asked_pause(7L * 86'400'000), hours(24));
+}
+
 }  // namespace
 }  // namespace insync

@@ -5,15 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "bgworker/options/stream_options.hpp"
 #include "bgworker/options/table.hpp"
 
 namespace insync {
 
 // Throws an option's problem as pg::Error.
 [[noreturn]] void raise_problem(const OptionProblem& problem);
-
-// The options with objects where a text holds one, as options of servers do: {"columns": "{\"a\": \"b\"}"}.
-nlohmann::json with_objects(nlohmann::json options);
 
 // Checks a complete set of options of a stream on a server of that kind, time zones included. Throws pg::Error.
 void check_stream_options(const nlohmann::json& options, Kind kind);

@@ -1,5 +1,5 @@
-// Checks stream options; see stream_options.hpp.
-#include "bgworker/catalog/stream_options.hpp"
+// Checks stream options; see stream_checks.hpp.
+#include "bgworker/catalog/stream_checks.hpp"
 
 extern "C" {
 #include "postgres.h"
@@ -15,10 +15,9 @@ namespace insync {
 
 namespace {
 
-void check_zone(const nlohmann::json& options, const char* name) {
-    auto found = options.find(name);
-    if (found == options.end() || !found->is_string()) return;
-    std::string zone = found->get<std::string>();
+void check_zone(const Text& option) {
+    if (!option.is_given) return;
+    const std::string &zone = option.text, name(option.name);
     if (const auto problem = zone_problem(zone))
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                         "time zone \"" + zone + "\" in option " + name + " is ambiguous", problem->detail,
@@ -32,20 +31,6 @@ void check_zone(const nlohmann::json& options, const char* name) {
 
 }  // namespace
 
-nlohmann::json with_objects(nlohmann::json options) {
-    if (!options.is_object()) return options;
-    for (auto& [name, value] : options.items()) {
-        const Option* option = value.is_string() ? find_option(Where::stream, name) : nullptr;
-        const bool is_object =
-            option != nullptr && (option->type == ValueType::json_object || option->type == ValueType::text_map ||
-                                  option->type == ValueType::json_options);
-        if (!is_object) continue;
-        auto parsed = nlohmann::json::parse(value.get_ref<const std::string&>(), nullptr, false);
-        if (parsed.is_object()) value = std::move(parsed);
-    }
-    return options;
-}
-
 void check_stream_options(const nlohmann::json& options, Kind kind) {
     if (!options.is_object())
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", "",
@@ -54,11 +39,9 @@ void check_stream_options(const nlohmann::json& options, Kind kind) {
     for (const auto& [name, value] : options.items())
         map[name] = value.is_string() ? value.get<std::string>() : value.dump();
     if (auto problem = check_option_set(Where::stream, kind, map)) raise_problem(*problem);
-    check_zone(options, "time_zone");
-    check_zone(options, "source_time_zone");
-    check_zone(options, "slice_time_zone");
-    if (map.contains("verify_schedule") && !options["verify_schedule"].is_null())
-        check_schedule(map["verify_schedule"]);
+    const StreamOptions parsed(options);
+    for (const Text* zone : {&parsed.time_zone, &parsed.source_time_zone, &parsed.slice_time_zone}) check_zone(*zone);
+    if (parsed.verify_schedule.is_given) check_schedule(parsed.verify_schedule.text);
 }
 
 void check_schedule(const std::string& schedule) {
