@@ -60,13 +60,7 @@ std::string text_of(const std::string& member, const nlohmann::json& value) {
 }
 
 void check_options(const nlohmann::json& options, std::optional<Kind> kind) {
-    if (kind) return check_stream_options(options, *kind);
-    // Where the server is gone, its kind is, too.
-    try {
-        check_stream_options(options, Kind::odbc);
-    } catch (const pg::Error&) {
-        check_stream_options(options, Kind::rest);
-    }
+    check_stream_options(options, kind.value_or(any_kind));  // where the server is gone, its kind is not known
 }
 
 // Sets in `stream` what is asked for. The target's name is left to the caller, as it is looked up.
@@ -222,6 +216,69 @@ void settle_position(const Stream& before, const Stream& now, const Changes& cha
     }
 }
 
+// The stream as it is to be; waits for a run that is under way, and keeps the next one out, where that is needed.
+Stream changed_stream(const std::string& name, const nlohmann::json& members, bool reread, Changes& changes,
+                      std::optional<StreamLock>& lock) {
+    Stream stream = load_stream(name);
+    changes = set_members(stream, members);
+    changes.reread = reread;
+    if (!changes.needs_lock()) return stream;
+    lock.emplace(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
+    if (!lock->held()) already_running(stream);
+    stream = load_stream(name);  // as the run that was waited for has left it
+    (void)set_members(stream, members);
+    return stream;
+}
+
+void set_owner(Stream& stream, const std::string& owner) {
+    const char* role = owner.c_str();
+    stream.owner_oid = pg::call([&] {
+        Oid oid = get_role_oid(role, false);
+        compat::check_may_become(GetUserId(), oid);
+        return oid;
+    });
+    stream.owner = owner;
+}
+
+// Checks options against what is known of the source and the target; neither has changed.
+void check_again(Stream& stream, const nlohmann::json& members) {
+    const ReadMode mode = stream.options.mode;
+    stream.mode = mode == ReadMode::full || !can_read_changes(stream) ? "full" : "incremental";
+    if (mode == ReadMode::incremental && !can_read_changes(stream))
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
+    if (members.contains("initial_watermark") && stream.options.initial_watermark.is_given && is_described(stream))
+        check_watermark(stream, stream.options.initial_watermark.text);
+    if (stream.compares_whole_rows()) check_whole_rows(stream);
+    if (is_described(stream)) (void)check_expressions(stream);
+}
+
+// Records on which objects the stream depends from here on. `made`: its target was created for it.
+void bind_again(const Stream& before, const Stream& stream, bool target_changed, bool made) {
+    if (target_changed) {
+        rebind_objects(stream.id);
+        if (made) record_created_target(stream.id);
+        record_shared_target(stream);
+        warn_of_shared_rows(stream);
+    } else if (before.server != stream.server) {
+        rebind_server(stream.id);
+    }
+}
+
+// Counts again what is counted in another way now, and checks that the stream can write its target.
+void check_writes(const Stream& stream) {
+    if (!is_described(stream)) return;
+    if (ensure_ledger(stream)) {
+        queue_profile(stream);
+        wake_all_at_commit();
+    }
+    require_target_rights(stream);
+    Applier applier(stream, stream.source_columns, false);
+    applier.check();
+    applier.save_names();
+    check_key_rows(stream);
+}
+
 }  // namespace
 
 extern "C" {
@@ -232,77 +289,36 @@ Datum sync_alter(PG_FUNCTION_ARGS) {
     return pg::entry([&] {
         begin_change("sync_alter()");
         const std::string name = required_text(fcinfo, 0, "name");
-        nlohmann::json members = with_objects(json_argument(fcinfo, 1));
+        const nlohmann::json members = with_objects(json_argument(fcinfo, 1));
         if (!members.is_object()) throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object");
-        Stream stream = load_stream(name);
-        Changes changes = set_members(stream, members);
-        changes.reread = PG_NARGS() > 2 && PG_GETARG_BOOL(2);
+        Changes changes;
         std::optional<StreamLock> lock;
-        if (changes.needs_lock()) {
-            lock.emplace(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);
-            if (!lock->held()) already_running(stream);
-            stream = load_stream(name);  // as the run that was waited for has left it
-            (void)set_members(stream, members);
-        }
+        Stream stream = changed_stream(name, members, PG_NARGS() > 2 && PG_GETARG_BOOL(2), changes, lock);
         const Stream before = load_stream(name);
         if (changes.reread && !can_read_changes(stream))
             notice("stream \"" + stream.name + "\" reads all of its source in each run anyway");
         const std::string new_name = changes.name.value_or(stream.name);
         if (new_name != stream.name) require_new_name(new_name);
         check_options(stream.options.map(), kind_of_server(stream.server));
-        if (changes.owner) {
-            const char* role = changes.owner->c_str();
-            stream.owner_oid = pg::call([&] {
-                Oid oid = get_role_oid(role, false);
-                compat::check_may_become(GetUserId(), oid);
-                return oid;
-            });
-            stream.owner = *changes.owner;
-        }
+        if (changes.owner) set_owner(stream, *changes.owner);
         bool made = false;
         if (changes.source || changes.target) {
             made = define_again(stream, changes);
         } else {
-            const ReadMode mode = stream.options.mode;
-            stream.mode = mode == ReadMode::full || !can_read_changes(stream) ? "full" : "incremental";
-            if (mode == ReadMode::incremental && !can_read_changes(stream))
-                throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                                "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
-            if (members.contains("initial_watermark") && stream.options.initial_watermark.is_given &&
-                is_described(stream))
-                check_watermark(stream, stream.options.initial_watermark.text);
-            if (stream.compares_whole_rows()) check_whole_rows(stream);
-            if (is_described(stream)) (void)check_expressions(stream);
+            check_again(stream, members);
         }
-        const bool target_changed =
-            before.target_schema != stream.target_schema || before.target_table != stream.target_table;
         save(stream, before, new_name);
         forget_failures(stream.id, stream.schedule.has_value());
         stream.name = new_name;
         if (members.contains("schedule")) tell_how_it_runs(stream);
         if (changes.owner) Streams::record_owner(stream.id);
-        if (target_changed) {
-            rebind_objects(stream.id);
-            if (made) record_created_target(stream.id);
-            record_shared_target(stream);
-            warn_of_shared_rows(stream);
-        } else if (before.server != stream.server) {
-            rebind_server(stream.id);
-        }
+        const bool target_changed =
+            before.target_schema != stream.target_schema || before.target_table != stream.target_table;
+        bind_again(before, stream, target_changed, made);
         if (target_changed || before.server != stream.server || before.source != stream.source)
             forget_measures(stream.id, target_changed);
         settle_position(before, stream, changes, target_changed);
-        if (is_described(stream)) {
-            if (ensure_ledger(stream)) {
-                queue_profile(stream);
-                wake_all_at_commit();
-            }
-            require_target_rights(stream);
-            Applier applier(stream, stream.source_columns, false);
-            applier.check();
-            applier.save_names();
-            check_key_rows(stream);
-        }
+        check_writes(stream);
         wake_at_commit(stream.server);
         return Datum(0);
     });

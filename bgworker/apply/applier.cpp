@@ -19,6 +19,7 @@ extern "C" {
 #include "bgworker/shmem/shared_state.hpp"
 #include "bgworker/target/column_names.hpp"
 #include "bgworker/target/key_moves.hpp"
+#include "bgworker/target/shape.hpp"
 
 namespace insync {
 

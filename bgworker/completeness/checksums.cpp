@@ -11,6 +11,7 @@
 #include "bgworker/protocol/canonical_text.hpp"
 #include "bgworker/run/read_request.hpp"
 #include "bgworker/target/owned_rows.hpp"
+#include "bgworker/target/shape.hpp"
 
 namespace insync {
 

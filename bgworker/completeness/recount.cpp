@@ -13,6 +13,7 @@ extern "C" {
 #include "bgworker/ledger/slices.hpp"
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/target/owned_rows.hpp"
+#include "bgworker/target/shape.hpp"
 
 namespace insync {
 

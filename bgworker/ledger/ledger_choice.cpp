@@ -17,6 +17,7 @@ extern "C" {
 #include "bgworker/pg/owner_scope.hpp"
 #include "bgworker/pg/time_zone.hpp"
 #include "bgworker/target/owned_rows.hpp"
+#include "bgworker/target/shape.hpp"
 
 namespace insync {
 

@@ -30,6 +30,9 @@ enum class Kind : unsigned {
     odbc = 1,
     rest = 2,
 };
+// Either: an option of one of them is known.
+inline constexpr Kind any_kind =
+    static_cast<Kind>(static_cast<unsigned>(Kind::odbc) | static_cast<unsigned>(Kind::rest));
 
 enum class ValueType {
     text,

@@ -1,4 +1,4 @@
-// Describing, creating and mapping the target; see target.hpp.
+// Describing and creating the target; see target.hpp.
 #include "bgworker/target/target.hpp"
 
 extern "C" {
@@ -11,10 +11,8 @@ extern "C" {
 #include <algorithm>
 
 #include "bgworker/clock/zone_name.hpp"
-#include "bgworker/options/near_miss.hpp"
 #include "bgworker/options/values.hpp"
 #include "bgworker/pg/compat.hpp"
-#include "bgworker/target/key_moves.hpp"
 #include "bgworker/target/value_fit.hpp"
 
 namespace insync {
@@ -76,17 +74,6 @@ SELECT i.indisprimary, pg_catalog.array_to_json(pg_catalog.array_agg(a.attname O
 HAVING pg_catalog.count(a.attname) = pg_catalog.count(*)
  ORDER BY i.indisprimary DESC)";
 
-std::vector<std::string> sorted(std::vector<std::string> items) {
-    std::sort(items.begin(), items.end());
-    return items;
-}
-
-std::string list(const std::vector<std::string>& items) {
-    std::string text;
-    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
-    return text;
-}
-
 bool is_hashable(Oid type) {
     return pg::call(
         [&] { return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc); });
@@ -94,141 +81,6 @@ bool is_hashable(Oid type) {
 
 bool is_naive_time(const SourceColumn& column) {
     return column.transport == Transport::timestamp;
-}
-
-bool gains_zone(const SourceColumn& source, const TargetColumn& target) {
-    return is_naive_time(source) && target.base_type == "timestamp with time zone";
-}
-
-// Does the target keep apart whatever the batch does, byte by byte? Numbers that round and texts that are cut, padded
-// or compared by other rules than their bytes don't.
-bool keeps_apart(Transport source, const TargetColumn& target) {
-    if (target.type != target.base_type || target.compare_as_text) return false;
-    switch (source) {
-        case Transport::int2:
-        case Transport::int4:
-        case Transport::int8:
-            return target.type == "smallint" || target.type == "integer" || target.type == "bigint" ||
-                   target.type == "numeric" || target.type == "text";
-        case Transport::date:
-        case Transport::uuid:
-        case Transport::text:
-            return target.type == name_of(source);
-        case Transport::timestamp:
-            return target.type == "timestamp without time zone";
-        case Transport::timestamptz:
-            return target.type == "timestamp with time zone";
-        default:
-            return false;
-    }
-}
-
-MappedColumn map_column(const TargetColumn& target, std::string expression, bool key) {
-    MappedColumn mapped;
-    mapped.name = pg::quote_identifier(target.name);
-    mapped.plain_name = target.name;
-    mapped.type = target.type;
-    mapped.base_type = target.base_type;
-    mapped.expression = std::move(expression);
-    mapped.length_function = target.length_function;
-    mapped.length_type = target.length_type;
-    mapped.length_modifier = target.length_modifier;
-    mapped.key = key;
-    mapped.equality = target.equality;
-    mapped.compare_as_text = target.compare_as_text;
-    mapped.collation = target.collation;
-    mapped.is_hashable = target.is_hashable;
-    return mapped;
-}
-
-void require_unique_key(const Stream& stream, const Target& target) {
-    auto key = sorted(stream.key);
-    bool unique = std::any_of(target.unique_keys.begin(), target.unique_keys.end(),
-                              [&](const auto& k) { return sorted(k) == key; });
-    if (unique) return;
-    std::string columns;
-    for (const auto& name : stream.key) columns += (columns.empty() ? "" : ", ") + pg::quote_identifier(name);
-    auto wider = std::find_if(target.unique_keys.begin(), target.unique_keys.end(), [&](const auto& columns_of_index) {
-        const auto all = sorted(columns_of_index);
-        return std::includes(all.begin(), all.end(), key.begin(), key.end());
-    });
-    if (wider != target.unique_keys.end()) {
-        throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION,
-                        "target " + target.qualified() + " has no unique index on its key (" + list(stream.key) + ")",
-                        "It has one on " + list(*wider) + ".",
-                        "Name all of that as the key: key => " + pg::quote_literal(list(*wider)) +
-                            ". Rows move where the rest of it changes.");
-    }
-    throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION,
-                    "target " + target.qualified() + " has no unique index on its key (" + list(stream.key) + ")", "",
-                    "ALTER TABLE " + target.qualified() + " ADD PRIMARY KEY (" + columns + ");");
-}
-
-// PostgreSQL lets such a column be inserted, and then never changed but to its default.
-void require_updatable(const Target& target, const ApplyShape& shape) {
-    for (const auto& column : shape.columns) {
-        const TargetColumn* found = target.find(column.plain_name);
-        if (found == nullptr || !found->identity_always || (column.key && !column.moves)) continue;
-        throw pg::Error(ERRCODE_GENERATED_ALWAYS,
-                        "column \"" + found->name + "\" of target " + target.qualified() +
-                            " is GENERATED ALWAYS AS IDENTITY and cannot be updated",
-                        "The source's values could be inserted, but later changes of them would stay away.",
-                        "ALTER TABLE " + target.qualified() + " ALTER COLUMN " + column.name +
-                            " SET GENERATED BY DEFAULT; or have the target number its rows by itself: option "
-                            "columns_only leaves out all columns that option columns does not name.");
-    }
-}
-
-void map_deletes(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target,
-                 ApplyShape& shape) {
-    shape.deletes = stream.options.deletes;
-    if (shape.deletes == DeleteMode::soft) {
-        std::string name = stream.options.deleted_column.text;
-        const TargetColumn* column = target.find(name);
-        if (column == nullptr) {
-            throw pg::Error(
-                ERRCODE_UNDEFINED_COLUMN,
-                "target " + target.qualified() + " has no column \"" + name + "\" (option deleted_column)", "",
-                "ALTER TABLE " + target.qualified() + " ADD COLUMN " + pg::quote_identifier(name) + " timestamptz;");
-        }
-        shape.deleted_column = pg::quote_identifier(name);
-        bool flag = column->base_type == "boolean";
-        shape.deleted_value = flag ? "true" : "pg_catalog.now()";
-        shape.living_value = flag ? "false" : "NULL";
-    }
-    if (shape.deletes == DeleteMode::ignore) return;
-    shape.delete_condition = stream.options.deleted_when.text;
-    std::string operation = stream.options.operation_column.text;
-    if (operation.empty()) return;
-    const SourceColumn* column = find_field(columns, fold_name(operation));
-    if (column == nullptr) {
-        throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
-                        "the source has no column \"" + operation + "\" (option operation_column)");
-    }
-    // Values are compared as trimmed text without regard to case: D, d, 'DELETE ' of a CHAR(10).
-    std::string values;
-    for (std::string rest = stream.options.delete_values.text; !rest.empty();) {
-        auto comma = rest.find(',');
-        std::string value(trim(rest.substr(0, comma)));
-        if (!value.empty()) values += (values.empty() ? "" : ", ") + pg::quote_literal(to_lower(value));
-        rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
-    }
-    if (!shape.delete_condition.empty()) shape.delete_condition = "(" + shape.delete_condition + "\n) OR ";
-    shape.delete_condition += "pg_catalog.lower(pg_catalog.btrim(batch." + pg::quote_identifier(column->field) +
-                              "::text)) IN (" + values + ")";
-}
-
-// Rows that don't pass the filter are left out, or deleted where they are in the target.
-void map_filter(const Stream& stream, ApplyShape& shape) {
-    shape.filter = stream.options.filter.text;
-    const std::optional<LeavePolicy> leaves = stream.options.filter_leaves;
-    shape.filter_keeps = leaves == LeavePolicy::keep;
-    if (leaves != LeavePolicy::remove || shape.filter.empty()) return;
-    shape.leave_condition = "(" + shape.filter + "\n) IS NOT TRUE";
-    shape.filter.clear();
-    if (shape.deletes == DeleteMode::ignore) shape.deletes = DeleteMode::hard;
-    shape.delete_condition =
-        (shape.delete_condition.empty() ? "" : "(" + shape.delete_condition + "\n) OR ") + shape.leave_condition;
 }
 
 [[noreturn]] void refuse_temporary(const std::string& schema, const std::string& table) {
@@ -269,6 +121,10 @@ void require_own_type(const SourceColumn& column) {
 }
 
 }  // namespace
+
+bool gains_zone(const SourceColumn& source, const TargetColumn& target) {
+    return is_naive_time(source) && target.base_type == "timestamp with time zone";
+}
 
 const TargetColumn* Target::find(const std::string& name) const {
     auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
@@ -365,67 +221,6 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
     if (column.pg_type.empty()) return std::string(name_of(column.transport));
     require_own_type(column);
     return column.pg_type;
-}
-
-ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target) {
-    ApplyShape shape;
-    shape.target = target.qualified();
-    std::string zone = server_zone(stream.options.source_time_zone.text);
-    std::string operation = fold_name(stream.options.operation_column.text),
-                deleted = stream.options.deleted_column.text;
-    bool only_named = stream.options.columns_only;
-    const nlohmann::json& named = stream.options.columns.value;
-
-    for (const auto& [name, expression] : named.items()) {
-        const TargetColumn* column = target.find(name);
-        if (column == nullptr) {
-            std::vector<std::string_view> names;
-            for (const auto& item : target.columns) names.push_back(item.name);
-            std::string near = closest(name, names);
-            throw pg::Error(ERRCODE_UNDEFINED_COLUMN,
-                            "target " + shape.target + " has no column \"" + name + "\" (option columns)", "",
-                            near.empty() ? "" : "Perhaps you meant the column \"" + near + "\".");
-        }
-        if (column->generated) {
-            throw pg::Error(ERRCODE_GENERATED_ALWAYS,
-                            "column \"" + name + "\" of target " + shape.target + " is generated and can't be written");
-        }
-    }
-    for (const auto& column : target.columns) {
-        bool key = std::find(stream.key.begin(), stream.key.end(), column.name) != stream.key.end();
-        if (auto expression = named.find(column.name); expression != named.end()) {
-            shape.columns.push_back(map_column(column, expression->get<std::string>(), key));
-        } else if (const SourceColumn* source = find_field(columns, fold_name(column.name));
-                   source != nullptr && source->mapped && !only_named && !column.generated && column.name != deleted) {
-            auto& mapped = shape.columns.emplace_back(
-                map_column(column, default_expression(*source, column, zone, shape.target), key));
-            if (!gains_zone(*source, column)) mapped.field = source->field;
-            mapped.source = pg::quote_identifier(source->field);
-            mapped.keeps_apart = keeps_apart(source->transport, column);
-            mapped.fit = fit_condition(*source, column, mapped, zone);
-        } else {
-            continue;
-        }
-        if (column.identity_always) shape.override_identity = true;
-    }
-    for (const auto& name : stream.key) {
-        bool mapped = std::any_of(shape.columns.begin(), shape.columns.end(),
-                                  [&](const auto& c) { return c.name == pg::quote_identifier(name); });
-        if (!mapped) {
-            throw pg::Error(
-                ERRCODE_UNDEFINED_COLUMN,
-                target.find(name) == nullptr ? "target " + shape.target + " has no key column \"" + name + "\""
-                                             : "no source column fills the key column \"" + name + "\"",
-                "", "Option key names the columns that identify a row in the target; option columns can fill them.");
-        }
-    }
-    require_unique_key(stream, target);
-    mark_moving(stream, columns, target, shape);
-    require_updatable(target, shape);
-    shape.source_key = contested_key(stream, columns, target, shape);
-    map_deletes(stream, columns, target, shape);
-    map_filter(stream, shape);
-    return shape;
 }
 
 }  // namespace insync

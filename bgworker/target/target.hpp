@@ -64,9 +64,7 @@ std::string new_column_type(const SourceColumn& column, const std::string& sourc
 std::string default_expression(const SourceColumn& source, const TargetColumn& target, const std::string& zone,
                                const std::string& table);
 
-// Maps a stream's source columns to its target and builds what the apply statement needs. Throws where a mapped column
-// doesn't exist or can't be updated, the key isn't unique in the target, or a naive time would meet a timestamptz
-// without a zone.
-ApplyShape build_shape(const Stream& stream, const std::vector<SourceColumn>& columns, const Target& target);
+// A time without a zone at the source, with one in the target.
+bool gains_zone(const SourceColumn& source, const TargetColumn& target);
 
 }  // namespace insync
