@@ -101,7 +101,7 @@ void Reader::prepare() {
     // occurs many times.
     const std::vector<std::size_t>& told_by = watermark_fields_.empty() ? version_fields_ : watermark_fields_;
     if (!parent_key_.empty()) parent_key_.insert(parent_key_.end(), told_by.begin(), told_by.end());
-    epoch_ = (parent.empty() ? settings_ : parent_settings_).epoch();
+    order_ = WatermarkOrder((parent.empty() ? settings_ : parent_settings_).epoch(), request_.zone_offset_s);
     add_known_columns();
     load_memory();
     if (request_.window) return prepare_slice();
@@ -161,8 +161,9 @@ nlohmann::json Reader::run() {
                            {"lag_seconds", nullptr},
                            {"unchanged", unchanged_}};
     if (!warning_.empty()) done["warning"] = warning_;
-    if (now && watermark_ && (kind_ == WatermarkKind::time || !epoch_.empty())) {
-        const std::optional<std::string> time = epoch_.empty() ? watermark_ : format_time(*watermark_, "iso_us");
+    if (now && watermark_ && order_.is_time()) {
+        const std::optional<std::string> time =
+            order_.epoch().empty() ? watermark_ : format_time(*watermark_, "iso_us");
         if (const std::optional<double> lag = time ? seconds_between(*time, *now) : std::nullopt) {
             done["lag_seconds"] = std::max(0.0, *lag);
         }
@@ -172,7 +173,7 @@ nlohmann::json Reader::run() {
 
 // The kind of the watermark that the position holds, by its column's type.
 void Reader::set_known_kind() {
-    kind_ = kind_of(!child_ && is_number(fields_.name(*watermark_field_)), *watermark_);
+    order_.set_kind(order_.kind_of(!child_ && is_number(fields_.name(*watermark_field_)), *watermark_));
 }
 
 // The source's clock, asked for where no answer has told it yet.
@@ -191,7 +192,7 @@ Values Reader::values_since(const std::optional<std::string>& since) const {
     Values values;
     if (since) values.texts["since"] = *since;
     if (run_start_) values.texts["run_start"] = *run_start_;
-    values.counts = kind_ == WatermarkKind::integer && epoch_.empty();
+    values.counts = order_.kind() == WatermarkKind::integer && order_.epoch().empty();
     PageMemory none;
     Pager(endpoint_, &none).place(values);
     return values;
@@ -201,10 +202,7 @@ Values Reader::values_since(const std::optional<std::string>& since) const {
 std::optional<std::string> Reader::low_bound() const {
     if (!watermark_) return std::nullopt;
     const std::string from = feed_ ? before_deletes(*watermark_) : *watermark_;
-    if (!epoch_.empty()) {
-        return subtract_lookback(WatermarkKind::integer, from, in_unit_of(epoch_, request_.lookback)).value_or(from);
-    }
-    return subtract_lookback(kind_, from, request_.lookback).value_or(from);
+    return order_.less_lookback(from, request_.lookback);
 }
 
 Query Reader::begin(Values values) {
@@ -275,14 +273,14 @@ void Reader::run_newest() {
         send_page(query, [&](std::size_t row) {
             const std::optional<std::string> literal = watermark_of(query.page(), row);
             if (!literal || is_future(*literal)) return;
-            if (previous && is_later(*literal, *previous)) {
+            if (previous && order_.is_later(*literal, *previous)) {
                 throw Failure(FailureClass::source, "the source doesn't return its newest rows first",
                               "\"" + *literal + "\" came after \"" + *previous + "\".",
                               "Ask for that order in params, or set the option order to none.");
             }
             previous = literal;
-            if (!highest || is_later(*literal, *highest)) highest = literal;
-            if (low && is_later(*low, *literal)) is_known = true;
+            if (!highest || order_.is_later(*literal, *highest)) highest = literal;
+            if (low && order_.is_later(*low, *literal)) is_known = true;
         });
     }
     if (query.is_cut_off() && !is_known) fail_cut_off("None of them was known.");

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "bgworker/clock/watermark_literal.hpp"
 #include "bgworker/connector/output/frame_writer.hpp"
 #include "bgworker/connector/output/json_of.hpp"
 #include "bgworker/connector/output/source.hpp"
@@ -18,6 +17,7 @@
 #include "bgworker/connector/rest/delete_feed.hpp"
 #include "bgworker/connector/rest/newest_versions.hpp"
 #include "bgworker/connector/rest/page_sequence.hpp"
+#include "bgworker/connector/rest/watermark_order.hpp"
 
 namespace insync::rest {
 
@@ -121,13 +121,8 @@ class Reader {
     std::optional<std::string> watermark_of(const Page& page, std::size_t row);
     void set_known_kind();
     bool is_number(const std::string& column) const;
-    WatermarkKind kind_of(bool is_number, std::string_view literal) const;
-    bool is_later(const std::string& left, const std::string& right) const;
     bool is_future(const std::string& literal) const;
-    bool is_beyond(const std::string& literal, const std::optional<std::string>& clock) const;
     void require_form(const std::string& literal) const;
-    std::optional<std::string> clock_for(const std::string& literal, const std::string& clock) const;
-    std::string sooner_of(const std::string& literal, const std::string& clock) const;
 
     Session& session_;
     const Settings& settings_;
@@ -168,8 +163,7 @@ class Reader {
 
     nlohmann::json position_;
     std::optional<std::string> watermark_;
-    WatermarkKind kind_ = WatermarkKind::none;
-    std::string epoch_;  // watermark_format, where it is a number that is a time
+    WatermarkOrder order_;
     std::optional<std::string> run_start_;
     std::optional<std::string> begun_at_;  // the watermark before this read
     std::optional<std::string> latest_;    // where the watermark moves to at most, beside the source's clock

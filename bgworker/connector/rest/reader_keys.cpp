@@ -19,7 +19,7 @@ void Reader::begin_feed() {
         throw Failure(FailureClass::config, "the options delete_feed and response_watermark exclude each other",
                       "What a delete could have removed wrongly is read again, which a token can't ask for.");
     }
-    const bool is_time = kind_ == WatermarkKind::time || !epoch_.empty();
+    const bool is_time = order_.is_time();
     if (watermark_ && change_mode() != ChangeMode::compare && !is_time) {
         throw Failure(FailureClass::config, "the option delete_feed needs a watermark that is a time",
                       "The stream's is \"" + replaced_utf8(utf8_prefix(*watermark_, 60)) + "\".");
@@ -91,10 +91,10 @@ void Reader::send_key(std::string_view fault, const std::function<Value(std::siz
 
 // The watermark, or the time of the oldest delete that was applied, in the watermark's form.
 std::string Reader::before_deletes(const std::string& literal) const {
-    const std::optional<std::int64_t> deleted = feed_->reread_from(), read = instant_of(literal, epoch_);
+    const std::optional<std::int64_t> deleted = feed_->reread_from(), read = instant_of(literal, order_.epoch());
     if (!deleted || !read || *deleted >= *read) return literal;
-    if (epoch_.empty()) return format_moved(*parse_civil_time(literal), *deleted - *read);
-    return std::to_string(to_unix_us(*deleted) / unit_us(epoch_));
+    if (order_.epoch().empty()) return format_moved(*parse_civil_time(literal), *deleted - *read);
+    return std::to_string(to_unix_us(*deleted) / unit_us(order_.epoch()));
 }
 
 }  // namespace insync::rest

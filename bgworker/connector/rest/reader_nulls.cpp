@@ -185,14 +185,14 @@ void Reader::run_each_column(ChangeMode mode) {
         const std::optional<std::string> reached = held_->highest;
         held_.reset();
         is_idle = is_idle || !reached;
-        if (reached && (!highest || is_later(*reached, *highest))) highest = reached;
-        if (reached && (!lowest || is_later(*lowest, *reached))) lowest = reached;
+        if (reached && (!highest || order_.is_later(*reached, *highest))) highest = reached;
+        if (reached && (!lowest || order_.is_later(*lowest, *reached))) lowest = reached;
         unread_nulls_.reset();
         if (versions_) versions_->clear();  // the same rows may come again
     }
     position_ = {{"phase", "changes"}, {"watermark", watermark_ ? nlohmann::json(*watermark_) : nlohmann::json()}};
     // A number has no clock: what was written while the columns were read is above what was read of each.
-    const bool is_time = kind_ == WatermarkKind::time || !epoch_.empty();
+    const bool is_time = order_.is_time();
     close_window(is_time ? highest : is_idle ? std::nullopt : lowest);
 }
 

@@ -11,14 +11,14 @@ namespace insync::rest {
 // where both clocks can be compared and this run has come further than the one before.
 bool Reader::has_caught_up(const std::optional<std::string>& literal,
                            const std::optional<std::string>& begun_at) const {
-    if (!literal || !run_start_ || kind_ != WatermarkKind::time) return false;
+    if (!literal || !run_start_ || order_.kind() != WatermarkKind::time) return false;
     const std::optional<CivilTime> time = parse_civil_time(*literal), start = parse_civil_time(*run_start_);
     if (!time || !time->offset_seconds || !start) return false;
     // The clock shows whole seconds, so that what was written before the run can be younger by nearly one.
-    if (!is_later(*literal, format_moved(*start, 1000000))) return false;
+    if (!order_.is_later(*literal, format_moved(*start, 1000000))) return false;
     // What nobody can have written yet comes last as well, and no later run would read what lies behind it.
-    if (is_beyond(*literal, session_.source_now())) return false;
-    return !begun_at || is_later(*literal, *begun_at);
+    if (order_.is_beyond(*literal, session_.source_now())) return false;
+    return !begun_at || order_.is_later(*literal, *begun_at);
 }
 
 void Reader::run_anchored() {
@@ -42,8 +42,8 @@ void Reader::run_anchored() {
                 if (!literal) return;
                 is_watermark_set = true;
                 // What was read before a run that was cut off is counted already.
-                if (unread_nulls_ && (!begun_at_ || is_later(*literal, *begun_at_))) ++*unread_nulls_;
-                if (previous && is_later(*previous, *literal)) {
+                if (unread_nulls_ && (!begun_at_ || order_.is_later(*literal, *begun_at_))) ++*unread_nulls_;
+                if (previous && order_.is_later(*previous, *literal)) {
                     position_ = request_.position;
                     throw Failure(FailureClass::source,
                                   "the source doesn't return its rows in the order of their watermark",
@@ -100,7 +100,7 @@ void Reader::run_anchored() {
 // All before this watermark is read. Of several columns only the end of all of them tells that.
 void Reader::reach(const std::string& literal) {
     std::optional<std::string>& reached = held_ ? held_->highest : watermark_;
-    if (reached && !is_later(literal, *reached)) return;
+    if (reached && !order_.is_later(literal, *reached)) return;
     reached = literal;
     if (!held_) position_ = {{"phase", "changes"}, {"watermark", literal}};
 }

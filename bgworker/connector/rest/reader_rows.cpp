@@ -181,7 +181,7 @@ bool Reader::is_superseded(const Page& page, std::size_t row) {
     const Value value = page.value(row, field);
     if (version_kind_ == WatermarkKind::none || version_kind_ == WatermarkKind::text) {
         const bool counts = value.kind != Value::Kind::string || is_number(fields_.name(field));
-        version_kind_ = kind_of(counts, value.text);
+        version_kind_ = order_.kind_of(counts, value.text);
     }
     return version_kind_ != WatermarkKind::text && !versions_->admit(key, version_kind_, value.text);
 }

@@ -98,7 +98,7 @@ void Reader::read_time_slice(const std::optional<std::string>& from, const std::
         send_page(query, [&](std::size_t row) {
             if (!ends_by_order || is_over) return;
             const std::optional<std::string> literal = watermark_of(query.page(), row);
-            const std::optional<std::int64_t> time = literal ? instant_of(*literal, epoch_) : std::nullopt;
+            const std::optional<std::int64_t> time = literal ? instant_of(*literal, order_.epoch()) : std::nullopt;
             is_over = time && end && *time >= *end;
         });
     }

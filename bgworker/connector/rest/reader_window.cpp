@@ -31,12 +31,12 @@ void Reader::read_slice(const std::optional<std::string>& since, const std::opti
         send_page(query, [&](std::size_t row) {
             const std::optional<std::string> literal = watermark_of(query.page(), row);
             if (!literal || is_future(*literal)) return;
-            if (!highest || is_later(*literal, *highest)) highest = literal;
+            if (!highest || order_.is_later(*literal, *highest)) highest = literal;
         });
     }
     if (query.is_cut_off()) {
         pages_ += query.pages();
-        if (!until || kind_ != WatermarkKind::time) fail_cut_off("It isn't asked for windows of time.");
+        if (!until || order_.kind() != WatermarkKind::time) fail_cut_off("It isn't asked for windows of time.");
         const std::string begins = since.value_or("1970-01-01T00:00:00Z");
         const std::optional<std::string> middle = middle_of(begins, *until);
         if (!middle) fail_cut_off("More rows than that changed between " + begins + " and " + *until + ".");
@@ -53,7 +53,7 @@ void Reader::read_slice(const std::optional<std::string>& since, const std::opti
 void Reader::end_slice(const std::string& end) {
     if (held_) return;
     const std::optional<CivilTime> time = watermark_ ? parse_civil_time(*watermark_) : std::nullopt;
-    if (!time || !time->offset_seconds || !is_later(end, *watermark_)) return;
+    if (!time || !time->offset_seconds || !order_.is_later(end, *watermark_)) return;
     watermark_ = end;
     position_ = {{"phase", "changes"}, {"watermark", end}};
     if (!columns_.empty()) send_position();
@@ -63,8 +63,8 @@ void Reader::end_slice(const std::string& end) {
 // changed since then may have been missed.
 void Reader::close_window(std::optional<std::string> highest) {
     if (!highest) return;
-    if (run_start_) highest = sooner_of(*highest, *run_start_);
-    if (latest_) highest = sooner_of(*highest, *latest_);
+    if (run_start_) highest = order_.sooner_of(*highest, *run_start_);
+    if (latest_) highest = order_.sooner_of(*highest, *latest_);
     reach(*highest);
 }
 
@@ -92,7 +92,7 @@ void Reader::run_window() {
         }
     }
     const auto window = settings_.duration("window");
-    while (window && since && until && kind_ == WatermarkKind::time) {
+    while (window && since && until && order_.kind() == WatermarkKind::time) {
         const std::optional<CivilTime> begins = parse_civil_time(*since);
         if (!begins) break;
         const std::string end = format_moved(*begins, window->count() * 1000);
