@@ -13,6 +13,9 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
+#include <algorithm>
+#include <limits>
+
 #include "bgworker/catalog/catalog_scope.hpp"
 #include "bgworker/options/connection_string.hpp"
 #include "bgworker/options/near_miss.hpp"

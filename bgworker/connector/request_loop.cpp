@@ -1,6 +1,7 @@
 // Serves requests; see request_loop.hpp.
 #include "bgworker/connector/request_loop.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -132,8 +133,8 @@ std::chrono::milliseconds RequestLoop::ask(std::chrono::milliseconds interval, s
     if (!read_line(line)) throw Failure(FailureClass::transient, "the worker doesn't answer");
     const json answer = parse_json(line);
     const auto wait = answer.find("wait_ms");
-    const bool is_told = wait != answer.end() && wait->is_number_integer();
-    return std::chrono::milliseconds(is_told ? wait->get<std::int64_t>() : 0);
+    const bool has_wait = wait != answer.end() && wait->is_number_integer();
+    return std::chrono::milliseconds(has_wait ? std::max<std::int64_t>(wait->get<std::int64_t>(), 0) : 0);
 }
 
 bool RequestLoop::read_line(std::string& line) {
