@@ -80,7 +80,7 @@ def test_a_key_that_is_gone_is_no_failure_while_the_rows_have_one(db, source):
     assert db.run("items")["inserted"] == 1
     source.query("INSERT INTO items VALUES (3, 4)")
     message = failed_run(db, "items")
-    assert "isn't unique in the source" in message and "(id) = (3)" in message
+    assert "is not unique in the source" in message and "(id) = (3)" in message
 
 
 def test_a_wider_key_of_the_stream_stays_right(db, source):
