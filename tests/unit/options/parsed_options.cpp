@@ -106,7 +106,8 @@ TEST(StreamOptions, EveryOptionThatIsNotForApisAloneHasAMember) {
 
 TEST(StreamOptions, EveryMemberTakesWhatIsGiven) {
     json given = json::object();
-    for (const Text* option : StreamOptions().all())
+    const StreamOptions defaults;
+    for (const Text* option : defaults.all())
         given[std::string(option->name)] = another_text(*find_option(Where::stream, option->name));
     const StreamOptions options(given);
     for (const Text* option : options.all()) {
