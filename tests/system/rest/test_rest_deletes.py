@@ -500,7 +500,7 @@ def test_a_feed_is_checked_when_a_stream_is_made(db, change, message):
         ({"deletes": "ignore"}, 'option "delete_feed" requires the option "deletes"'),
         ({"mode": "full"}, "requires an incremental stream"),
         ({"delete_feed": "events"}, "It is not a JSON object"),
-        ({"watermark": "id"}, "needs a watermark that is a time"),
+        ({"watermark": "id"}, "requires a watermark that is a time"),
         ({"columns": {"id": "length(name)"}}, "cannot identify deleted rows by the source's key alone"),
     ],
 )

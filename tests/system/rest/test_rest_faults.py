@@ -86,7 +86,7 @@ FATAL = {
     "silence": (faults.silence, "stopped in the middle"),
     "drip": (faults.drip(), "too slow"),
     # What wrong bytes unpack to depends on them: nothing, or a text that is none of JSON or has no end.
-    "bad gzip": (faults.bad_gzip, "cannot be unpacked|no JSON|ends in the middle|broke"),
+    "bad gzip": (faults.bad_gzip, "cannot be unpacked|not valid JSON|ends in the middle|broke"),
     "wrong checksum": (faults.wrong_checksum, "cannot be unpacked|broke"),
     "zip bomb": (faults.bomb(64 << 20), "larger than allowed"),
     "huge": (faults.huge(64 << 20), "larger than allowed"),

@@ -45,7 +45,7 @@ def test_a_key_that_got_a_column_stops_the_stream_and_the_hint_mends_it(db, sour
     source.query("INSERT INTO items VALUES (1, 'blue', 4), (2, 'blue', 5)")
     message = failed_run(db, "items")
     assert 'items" has changed' in message
-    assert "told apart by (id)," in message and "(id, color) now" in message
+    assert "identifies rows by (id), and the source now by (id, color)" in message
     assert db.value("SELECT count(*) FROM items") == 3
     statements = message.split("its target again: ")[1].rstrip(";").split("; ")
     assert len(statements) == 2
