@@ -64,12 +64,12 @@ std::optional<SourceDescription> describe_or_later(const Server& server, const S
         if (!is_complete) {
             error.hint += (error.hint.empty() ? "" : " ") +
                           std::string(
-                              "While the source is away, a stream can be made if target (a table that "
+                              "While the source cannot be reached, a stream can be created if target (a table that "
                               "exists), key, and watermark or mode full are given.");
             throw;
         }
         notice("the source of stream \"" + stream.name + "\" cannot be reached: " + error.message,
-               "The stream is made by what was given, and checked at its first run.");
+               "The stream is created from the given arguments, and its first run checks them.");
         return std::nullopt;
     }
 }
@@ -98,7 +98,7 @@ void tell_findings(const Stream& stream, const SourceDescription& description, c
     }
     if (stream.compares_whole_rows()) {
         notice("the source has no key, so stream \"" + stream.name + "\" compares whole rows",
-               "Each run reads all of them; row_hash and row_copy tell them apart. If some columns identify a row, "
+               "Each run reads all of them; row_hash and row_copy distinguish them. If some columns identify a row, "
                "make it "
                "again with key => '...'.");
     } else if (stream.mode == "full" && !description.watermark_candidates.empty() &&
@@ -157,7 +157,7 @@ bool create_stream(Stream& stream, const Server& server, const std::string& targ
         if (!existing)
             throw pg::Error(ERRCODE_UNDEFINED_TABLE,
                             "target \"" + stream.target_table +
-                                "\" does not exist, and its columns are not known while the source is away",
+                                "\" does not exist, and its columns are not known while the source cannot be reached",
                             "", "Create the table first.");
         stream.mode = stream.options.mode == ReadMode::full ? "full" : "incremental";
         stream.source_key = stream.key;

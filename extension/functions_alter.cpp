@@ -191,7 +191,7 @@ void settle_position(const Stream& before, const Stream& now, const Changes& cha
     if (before.source_key != now.source_key) {
         if (auto count = forget_rejects(now.id); count > 0)
             notice(std::to_string(count) + " rejected rows of stream \"" + now.name +
-                   "\" were forgotten, as they are told by the key; they are read again");
+                   "\" were removed, because they are identified by the key; they are read again");
     }
     const bool moved = before.source != now.source || before.server != now.server;
     if (moved || !lost.empty() || changes.reread) {
@@ -203,13 +203,13 @@ void settle_position(const Stream& before, const Stream& now, const Changes& cha
         Watermarks::reset(now.id);
         if (has_read && !changes.reread)
             notice("stream \"" + now.name + "\" reads all of its source again, as its " + lost + " has changed",
-                   target_changed ? "The rows that it has written to the target of before stay there." : "");
+                   target_changed ? "The rows that it wrote to the previous target stay there." : "");
         return;
     }
     if (!has_read || now.mode == "full") return;
     if (moved) {
-        notice("stream \"" + now.name + "\" goes on in the new source from where it stood in the one of before",
-               "Rows that the new source has of before are not read by that. " + full + ".");
+        notice("stream \"" + now.name + "\" continues in the new source from its position in the previous one",
+               "Older rows of the new source are not read. " + full + ".");
     } else if (changes.shapes_rows) {
         notice("rows that stream \"" + now.name + "\" has read already stay as they are",
                full + ", and so does sync_alter() with reread => true.");
@@ -246,7 +246,7 @@ void check_again(Stream& stream, const nlohmann::json& members) {
     stream.mode = mode == ReadMode::full || !can_read_changes(stream) ? "full" : "incremental";
     if (mode == ReadMode::incremental && !can_read_changes(stream))
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "stream \"" + stream.name + "\" has no watermark, so it can't be incremental");
+                        "stream \"" + stream.name + "\" has no watermark, so it cannot be incremental");
     if (members.contains("initial_watermark") && stream.options.initial_watermark.is_given && is_described(stream))
         check_watermark(stream, stream.options.initial_watermark.text);
     if (stream.compares_whole_rows()) check_whole_rows(stream);

@@ -28,12 +28,13 @@ constexpr std::int64_t most_slices = 100000;
 
 Ledger require_ledger(const Stream& stream) {
     if (auto ledger = Ledgers::load(stream.id)) return *ledger;
-    throw pg::Error(
-        ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        "stream \"" + stream.name + "\" has no slices, as no date or time of its target tells when its rows are of", "",
-        "Name a column: SELECT sync_alter(" + pg::quote_literal(stream.name) +
-            ", '{\"slice_column\": \"...\"}'); or read everything: SELECT sync_trigger(" +
-            pg::quote_literal(stream.name) + ", 'full').");
+    throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "stream \"" + stream.name +
+                        "\" has no slices, because its target has no date or time that they could be made of",
+                    "",
+                    "Name a column: SELECT sync_alter(" + pg::quote_literal(stream.name) +
+                        ", '{\"slice_column\": \"...\"}'); or read everything: SELECT sync_trigger(" +
+                        pg::quote_literal(stream.name) + ", 'full').");
 }
 
 void tell_if_paused(const Stream& stream) {
@@ -59,7 +60,7 @@ std::vector<SliceWindow> windows_of(const Stream& stream, const Ledger& ledger, 
     const auto &first = bounds.first()[0], &end = bounds.first()[1], &stride = bounds.first()[2];
     if (!first)
         throw pg::Error(ERRCODE_NULL_VALUE_NOT_ALLOWED,
-                        "stream \"" + stream.name + "\" holds no rows yet, so that it isn't known where to begin", "",
+                        "stream \"" + stream.name + "\" holds no rows yet, so the begin of the range is not known", "",
                         "Give the argument \"from\".");
     auto checked = pg::query(
         "SELECT isfinite($1::timestamp) AND isfinite($2::timestamp) AND $1::timestamp < $2::timestamp,"
@@ -69,9 +70,10 @@ std::vector<SliceWindow> windows_of(const Stream& stream, const Ledger& ledger, 
         {first, end, stride, unit});
     if (checked.first()[0] != "t")
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"from\" must be before \"to\", and both be finite",
-                        "They are " + *first + " and " + *end + ", at whole slices; \"to\" itself isn't included.");
+                        "They are " + *first + " and " + *end + ", at whole slices; \"to\" itself is not included.");
     if (checked.first()[1] != "t")
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "step " + *stride + " doesn't consist of whole slices",
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
+                        "step \"" + *stride + "\" is not a multiple of the slice (" + unit + ")",
                         "A slice of this stream is a " + unit + ".");
     auto count = std::stoll(*pg::query("SELECT count(*) FROM (SELECT FROM generate_series($1::timestamp, $2::timestamp "
                                        "- interval '1 microsecond', $3::interval) LIMIT " +

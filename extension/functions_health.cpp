@@ -117,11 +117,11 @@ void check_servers(ResultSet& result) {
                    *row[0] + " (since " + *row[1] + ", tried " + *row[2] + (*row[2] == "1" ? " time: " : " times: ") +
                        first_line(*row[4]) + ")");
     }
-    check.add_to(result, "without an answer", "SELECT * FROM sync_test('...') tells each step of reaching one.");
+    check.add_to(result, "without an answer", "SELECT * FROM sync_test('...') shows each step of the connection.");
 }
 
 void check_database(ResultSet& result) {
-    Check check("database", "the streams are at home in this database");
+    Check check("database", "streams run in this database");
     std::string hint;
     if (pg::call([] { return RecoveryInProgress(); })) {
         check.find(Severity::warning, "this server is a standby; the streams go on when it is promoted");

@@ -282,13 +282,14 @@ class Records {
                                   {records});
             for (const auto& row : rows.rows) {
                 if (!rejected.insert(*row[0]).second) continue;
-                batch.append_reject({{"record", nlohmann::json::parse(*row[1])},
-                                     {"key", nlohmann::json::parse(*row[2])},
-                                     {"sqlstate", "42703"},
-                                     {"column", typo.column.field},
-                                     {"message", "the record has a member \"" + typo.member +
-                                                     "\", which is not a column, and none \"" + typo.column.name +
-                                                     "\"; option new_columns, add or ignore, says that it is meant"}});
+                batch.append_reject(
+                    {{"record", nlohmann::json::parse(*row[1])},
+                     {"key", nlohmann::json::parse(*row[2])},
+                     {"sqlstate", "42703"},
+                     {"column", typo.column.field},
+                     {"message", "the record has a member \"" + typo.member + "\", which is not a column, and none \"" +
+                                     typo.column.name +
+                                     "\"; if it is intended, set option new_columns to add or ignore"}});
             }
         }
     }

@@ -51,7 +51,7 @@ void check_mode(const Stream& stream, const std::string& mode) {
     if (mode == "keys") check_key_scan(stream);
     if (mode == "incremental" && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "stream \"" + stream.name + "\" has no watermark, so it can't be read incrementally");
+                        "stream \"" + stream.name + "\" has no watermark, so it cannot be read incrementally");
     }
 }
 
@@ -119,7 +119,7 @@ Datum sync_run(PG_FUNCTION_ARGS) {
         auto* context = reinterpret_cast<CallContext*>(fcinfo->context);
         if (context == nullptr || !IsA(context, CallContext) || context->atomic) {
             throw pg::Error(ERRCODE_ACTIVE_SQL_TRANSACTION,
-                            "sync_run() can't run inside a transaction block, as it commits after each batch", "",
+                            "sync_run() cannot run inside a transaction block, as it commits after each batch", "",
                             "CALL it by itself, or ask the workers: SELECT sync_trigger('...').");
         }
         begin_change("sync_run()");

@@ -159,7 +159,7 @@ Datum sync_revoke(PG_FUNCTION_ARGS) {
         Oid oid = granted_role(role);
         if (oid == extension_owner())
             throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                            "role \"" + role + "\" owns pg_insync, whose use it cannot lose");
+                            "role \"" + role + "\" owns pg_insync, so its rights cannot be revoked");
         change_rights("REVOKE", " FROM " + pg::quote_identifier(role));
         pg::Rows rows;
         {

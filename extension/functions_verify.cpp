@@ -107,8 +107,8 @@ Datum sync_verify(PG_FUNCTION_ARGS) {
         const auto ledger = Ledgers::load(stream.id);
         if ((from || to) && !ledger)
             throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                            "stream \"" + stream.name + "\" has no slices, so that all of it can be compared only",
-                            "No date or time of its target tells when its rows are of.",
+                            "cannot verify a range of stream \"" + stream.name + "\": it has no slice column",
+                            "No date or time of its target assigns its rows to slices.",
                             "Leave out \"from\" and \"to\", or name a column: SELECT sync_alter(" +
                                 pg::quote_literal(stream.name) + ", '{\"slice_column\": \"...\"}').");
         StreamLock lock(stream.id, StreamLock::short_patience_ms, StreamLock::Until::transaction_end);

@@ -20,7 +20,8 @@ void DeleteGuard::check_vanished(std::int64_t vanished, std::int64_t total, std:
     if (limit.share && vanished <= guard_floor && seen > 0) return;
     pg::Error error(ERRCODE_DATA_EXCEPTION,
                     std::to_string(vanished) + " of " + std::to_string(total) + " rows of " + shape_.target +
-                        " would vanish, more than option max_deletes allows (" + stream_.options.max_deletes.text + ")",
+                        " would be deleted, more than option max_deletes allows (" + stream_.options.max_deletes.text +
+                        ")",
                     "The source was read in full" + std::string(is_part ? " for these slices" : "") + " and had " +
                         std::to_string(seen) + " rows. Nothing was deleted.",
                     "If the rows are really gone, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
@@ -58,7 +59,7 @@ void DeleteGuard::check_leaving() {
                     std::to_string(going) + " of " + std::to_string(*rows_before_leaving_) + " rows of " +
                         shape_.target + " no longer pass the filter, more than option max_deletes allows (" +
                         stream_.options.max_deletes.text + ")",
-                    "The rows of this batch were not deleted, nor anything else of it applied.",
+                    "Nothing of this batch was deleted or applied.",
                     "If the rows are to go, SELECT sync_alter(" + pg::quote_literal(stream_.name) +
                         ", '{\"max_deletes\": \"100%\"}'), run it, and set it back.");
     error.error_class = pg::ErrorClass::config;

@@ -11,7 +11,7 @@ namespace insync {
 // Of a row that is told by its key alone, nothing else is known: neither what the filter asks for nor what a condition
 // for deletes does.
 void Applier::keep_keys() {
-    if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("keys of rows that nobody asked for");
+    if (shape_.deletes == DeleteMode::ignore) throw ProtocolError("unexpected keys of deleted rows");
     std::erase_if(shape_.columns, [](const MappedColumn& column) { return !column.key || column.moves; });
     shape_.filter.clear();
     shape_.leave_condition.clear();
@@ -30,9 +30,9 @@ void Applier::check_keys() {
         std::string key;
         for (const auto& column : columns_) key += (key.empty() ? "" : ", ") + column.field;
         pg::Error explained(ERRCODE_INVALID_PARAMETER_VALUE,
-                            "deleted rows can't be told by the source's key alone (" + key + ")",
-                            "The target's key needs more of the row: " + error.message + ".",
-                            "Make the target's key of the source's key and constants.");
+                            "cannot identify deleted rows by the source's key alone (" + key + ")",
+                            "The target's key needs other columns of the row: " + error.message + ".",
+                            "Use only columns of the source's key and constants in the target's key.");
         explained.error_class = pg::ErrorClass::config;
         throw explained;
     }
@@ -90,8 +90,8 @@ std::string Applier::delete_scope() const {
     std::string scope = stream_scope(shape_, whole_columns_);
     if (scope.empty() && target_is_shared(stream_)) {
         pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "stream " + stream_.name + " can't delete from " + shape_.target +
-                            ", which other streams write too, as nothing tells its rows apart",
+                        "cannot delete from " + shape_.target + ": the table is shared, and the key of stream \"" +
+                            stream_.name + "\" has no constant column",
                         "",
                         "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
                         "key 'shop,id'.");

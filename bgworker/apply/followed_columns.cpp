@@ -53,7 +53,7 @@ std::vector<SourceColumn> Applier::follow_columns(Target& target, const std::vec
         throw pg::Error(
             ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
             "the source no longer has the column \"" + column.name + "\", which fills a column of the target", "",
-            "If that is meant, ALTER TABLE " + target.qualified() + " DROP COLUMN " +
+            "If this is intended: ALTER TABLE " + target.qualified() + " DROP COLUMN " +
                 pg::quote_identifier(column.field) + ", or give the column another name to keep its values.");
     }
     if (has_altered_target_) target = *describe_target(target.schema, target.table);
@@ -106,8 +106,8 @@ void Applier::take_new_column(const Target& target, SourceColumn& column) {
         throw pg::Error(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION,
                         "the source has a new column \"" + column.name + "\"",
                         exists ? "The target has a column of that name, which the stream does not fill." : "",
-                        exists ? "To have it filled: " + mapping_advice(column) +
-                                     "; else set option new_columns to "
+                        exists ? "To fill it: " + mapping_advice(column) +
+                                     "; otherwise set option new_columns to "
                                      "ignore."
                                : "Set option new_columns to add or ignore.");
     }
@@ -156,7 +156,7 @@ void Applier::widen_column(const Target& target, const SourceColumn& column) {
         if (error.is_interrupt() || error.is_transient()) throw;
         subtransaction.rollback();
         column_notes_.push_back(what + "stays " + held->type + ", though the source's is " + type + " now (" +
-                                error.message + "): values that it can't hold are rejected");
+                                error.message + "): values that it cannot hold are rejected");
     }
 }
 

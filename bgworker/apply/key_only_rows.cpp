@@ -74,11 +74,11 @@ namespace {
 
 void check_feed(const Stream& stream) {
     if (stream.mode == "full")
-        refuse("option \"delete_feed\" needs a stream that reads what changed",
-               "A full read finds what was deleted by itself: remove the option, or name a watermark.");
+        refuse("option \"delete_feed\" requires an incremental stream",
+               "A full read finds deleted rows without it: remove the option, or name a watermark.");
     if (!stream.watermark.empty() && stream.watermark_kind != "time")
-        refuse("option \"delete_feed\" needs a watermark that is a time",
-               "Option watermark_format tells that a number is one.");
+        refuse("option \"delete_feed\" requires a watermark that is a time",
+               "If the watermark is a time that is written as a number, set option watermark_format.");
     const auto key = stream.options.delete_feed.value.value("key", nlohmann::json());
     std::size_t count = key.is_array() ? key.size() : 1;
     auto expected = key_column_names(stream);
@@ -107,8 +107,8 @@ void check_key_scan(const Stream& stream) {
         refuse("mode keys finds deleted rows, which stream \"" + stream.name + "\" ignores",
                "Set its option deletes to soft or hard.");
     if (stream.options.operation_column.is_given)
-        refuse("mode keys can't tell deleted rows where option operation_column does",
-               "A table of changes has every key that there ever was.");
+        refuse("mode keys cannot find deleted rows when option operation_column is set",
+               "A table of changes also has the keys of deleted rows.");
 }
 
 }  // namespace insync

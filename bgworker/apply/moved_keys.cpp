@@ -9,13 +9,12 @@ namespace insync {
 // Another stream's rows may be the same by the source's key: nothing of them is to be moved.
 void Applier::require_own_rows() const {
     if (!has_moves(shape_) || !target_is_shared(stream_) || !stream_scope(shape_, whole_columns_).empty()) return;
-    pg::Error error(
-        ERRCODE_INVALID_PARAMETER_VALUE,
-        "cannot move rows of " + shape_.target + ": the table is shared, and the key of stream \"" + stream_.name +
-            "\" has no constant column",
-        "The source identifies a row without " + moving_columns() + ", so that the row moves where that changes.",
-        "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
-        "key 'shop,id'.");
+    pg::Error error(ERRCODE_INVALID_PARAMETER_VALUE,
+                    "cannot move rows of " + shape_.target + ": the table is shared, and the key of stream \"" +
+                        stream_.name + "\" has no constant column",
+                    "The source's key does not include " + moving_columns() + ": a row moves when that changes.",
+                    "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
+                    "key 'shop,id'.");
     error.error_class = pg::ErrorClass::config;
     throw error;
 }

@@ -20,7 +20,7 @@ void Applier::agree_with_planner() {
     if (is_plain && target_kind_ == TargetKind::hypertable) {
         throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE,
                         "target " + shape_.target + " is a hypertable, but TimescaleDB does not plan its statements",
-                        "Rows would get into the hypertable itself, where no query finds them.",
+                        "Rows would be written to the hypertable itself, where queries do not find them.",
                         "Add timescaledb to shared_preload_libraries, and restart the server.");
     }
     has_planned_ = true;
@@ -36,10 +36,10 @@ void Applier::require_bound_target() const {
     });
     if (found == oid) return;
     const bool is_gone = !OidIsValid(found);
-    pg::Error error(is_gone ? ERRCODE_UNDEFINED_TABLE : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "target " + shape_.target +
-                        (is_gone ? " does not exist any more" : " is another table than when the run began"),
-                    "", "If it was renamed, the next run follows it.");
+    pg::Error error(
+        is_gone ? ERRCODE_UNDEFINED_TABLE : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "target " + shape_.target + (is_gone ? " no longer exists" : " was replaced by another table during the run"),
+        "", "If it was renamed, the next run follows it.");
     error.error_class = pg::ErrorClass::transient;
     throw error;
 }
@@ -56,7 +56,7 @@ void Applier::check_visible(std::int64_t written) {
     pg::Error error(ERRCODE_WRONG_OBJECT_TYPE, "rows written to " + shape_.target + " are not found there",
                     "It was empty, " + std::to_string(written) + " rows were inserted, and a query finds " +
                         std::to_string(seen) + ". Nothing was committed.",
-                    "An extension or a policy of row-level security may lead rows elsewhere, or hide them. Name an "
+                    "An extension or a policy of row-level security may redirect rows or hide them. Name an "
                     "ordinary table as target.");
     error.error_class = pg::ErrorClass::config;
     throw error;

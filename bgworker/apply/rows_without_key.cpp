@@ -35,7 +35,7 @@ void Applier::keep_unreadable(const std::vector<SourceReject>& rejects) {
     auto member = [](const nlohmann::json& key, const std::string& name, const char* characters) {
         const auto found = key.find(name);
         const std::string text = found != key.end() && found->is_string() ? found->get<std::string>() : "";
-        if (!is_made_of(text, characters)) throw ProtocolError("a rejected row without what tells it apart");
+        if (!is_made_of(text, characters)) throw ProtocolError("a rejected row without its fingerprint");
         return text;
     };
     for (const auto& reject : rejects) {

@@ -22,7 +22,7 @@ void Applier::check_casts() {
             pg::Error explained(ERRCODE_CANNOT_COERCE,
                                 "the expression of column \"" + column.plain_name +
                                     "\" does not give a value of type " + column.type + ": " + error.message,
-                                "", "Add what makes one of it to the expression in option columns.");
+                                "", "Convert it in the expression of option columns.");
             explained.error_class = pg::ErrorClass::config;
             throw explained;
         }

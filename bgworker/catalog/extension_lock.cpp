@@ -69,10 +69,10 @@ Oid usable_extension() {
         ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         std::string("extension pg_insync has version ") + row.version + " in database \"" +
             (database != nullptr ? database : "") + "\", but its library has version " INSYNC_VERSION,
-        "Streams don't run, and nothing is lost: they go on from where they stand.",
-        "ALTER EXTENSION pg_insync UPDATE; if that has been done, restart the server, so that it loads the new "
+        "Streams do not run. No rows are lost: the streams continue where they stopped.",
+        "ALTER EXTENSION pg_insync UPDATE; if that has been done, restart the server, to load the new "
         "library.");
-    error.set_context("looking whether pg_insync may work here");
+    error.set_context("checking whether pg_insync can run here");
     error.error_class = pg::ErrorClass::config;
     throw error;
 }

@@ -143,7 +143,8 @@ void Runs::close_interrupted(int stream_id) {
         return;
     pg::query(
         "UPDATE insync.run AS r SET status = 'failed', ended_at = clock_timestamp(), sqlstate = '57P02',"
-        " message = 'interrupted: the process or the server ended; what was committed stays, and the next run goes on "
+        " message = 'interrupted: the process or the server ended; what was committed stays, and the next run "
+        "continues "
         "from there'"
         " WHERE r.stream_id = $1::integer AND r.status = 'running' AND r.mode NOT IN ('backfill', 'verify', 'profile')",
         {std::to_string(stream_id)});

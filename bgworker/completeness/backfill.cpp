@@ -63,7 +63,7 @@ void Backfill::load() {
         auto ledger = Ledgers::load(stream_.id);
         if (!ledger)
             throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                            "stream \"" + stream_.name + "\" has no slices any more");
+                            "stream \"" + stream_.name + "\" no longer has slices");
         ledger_ = *ledger;
         state_ = load_state(stream_.id);
         Window window;
@@ -94,7 +94,7 @@ void Backfill::load() {
 
 void Backfill::use_columns(const nlohmann::json& frame) {
     const RowKind kind = row_kind_of(frame);
-    if (kind != RowKind::full) throw ProtocolError("rows of a kind that nobody asked for");
+    if (kind != RowKind::full) throw ProtocolError("unexpected row kind " + std::to_string(static_cast<int>(kind)));
     transactions_.run([&] {
         if (applier_) {
             applier_->use(reader_.columns(), kind);
@@ -182,7 +182,7 @@ void Backfill::reread_moved(ConnectorProcess& connector) {
     auto keys = transactions_.run([&] { return applier_->vanished_keys(); });
     if (!keys) {
         deletes_ = false;
-        message_ = "nothing was deleted, as the target's columns don't tell the source's key";
+        message_ = "nothing was deleted, because the target's columns do not contain the source's key";
         return;
     }
     if (keys->empty()) {

@@ -100,7 +100,7 @@ Advice advise_late(const StreamGaps& found, const std::string& why) {
 Advice advise_reading(const StreamGaps& found, const Gap& gap) {
     std::string range = these(gap, found.unit), again = "read " + range + " again.";
     if (found.stream.options.operation_column.is_given) {
-        again = "its source is a log of changes, of which sync_reset() has all read again.";
+        again = "its source is a log of changes: sync_reset() lets the next run read all of it again.";
     } else if (!is_repairable(found, gap)) {
         again =
             "that is too much to read again; if wrong dates cause it, correct them, or name another column with "
@@ -109,7 +109,7 @@ Advice advise_reading(const StreamGaps& found, const Gap& gap) {
         again = "the API cannot be asked for them, as option slice_query is not set; " + trigger(found, ", 'full'") +
                 " reads everything.";
     } else if (!found.can_backfill) {
-        again = "read everything again, as the source doesn't have the column by which slices are counted.";
+        again = "read everything again, as the source does not have the column by which slices are counted.";
     }
     std::string held = std::to_string(gap.rows);
     auto usual = [&] { return gap.expected ? std::to_string(*gap.expected) : std::string("?"); };
@@ -129,13 +129,13 @@ Advice advise_reading(const StreamGaps& found, const Gap& gap) {
             }
             return {"No rows of " + range + " are here; " + again, backfill(found, gap)};
         case Verdict::fewer:
-            return {"Of " + range + ", " + held + " rows are here, where " +
+            return {"The target has " + held + " rows of " + range + ", where " +
                         (gap.verified ? "the source had " + usual() : usual() + " are usual") + "; " + again,
                     backfill(found, gap)};
         case Verdict::differs:
-            return {"Of " + range + ", " +
-                        (gap.differences > 0 ? counted(gap.differences, "row") + " differed from the source's"
-                                             : held + " rows are here, where the source had " + usual()) +
+            return {(gap.differences > 0
+                         ? counted(gap.differences, "row") + " of " + range + " differed from the source"
+                         : "The target has " + held + " rows of " + range + ", where the source had " + usual()) +
                         "; " + again,
                     backfill(found, gap)};
         case Verdict::whole:

@@ -44,8 +44,8 @@ std::string count_statement(const Stream& stream, Ledger& ledger) {
     std::string scope = stream_scope(shape, stream.source_columns);
     if (scope.empty() && is_shared) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "the rows of stream \"" + stream.name + "\" can't be counted, as other streams write to " +
-                            shape.target + ", too, and nothing tells them apart",
+                        "cannot count the rows of stream \"" + stream.name + "\": target " + shape.target +
+                            " is shared, and the key of the stream has no constant column",
                         "",
                         "Give the key a constant column of this stream, for example columns {\"shop\": \"'T01'\"} and "
                         "key 'shop,id'.");
@@ -84,7 +84,7 @@ std::int64_t profile_target(const Stream& stream, const Job& job, Transactions& 
         Bookkeeping bookkeeping;
         if (!Ledgers::set_complete(stream.id, ledger.rule))
             throw pg::Error(ERRCODE_T_R_SERIALIZATION_FAILURE,
-                            "the stream's slices were defined anew while its target was counted");
+                            "the slices of the stream were redefined while its target was counted");
         (void)Slices::add(stream.id, ledger, counted, "");
         Slices::forget_empty(stream.id);
         judge_ledger(stream, true);

@@ -98,7 +98,7 @@ std::string_view bytes_of(Datum value) {
 Work* prepare(FunctionCallInfo fcinfo, std::string_view text) {
     const std::optional<RowFormat> format = parse_row_format(text);
     if (!format) {
-        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"" + std::string(text) + "\" is no format of rows", "",
+        throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"" + std::string(text) + "\" is not a format of rows", "",
                         "A format names a hash and the columns, as in crc32:i,n2,t,s.");
     }
     const int count = PG_NARGS() - 1;
@@ -129,7 +129,7 @@ Work* prepare(FunctionCallInfo fcinfo, std::string_view text) {
         if (!keeps_text(column, type_name(type))) {
             const char* name = pg::call([&] { return format_type_be(type); });
             throw pg::Error(ERRCODE_DATATYPE_MISMATCH, "type " + std::string(name) +
-                                                           " can't be written in the format \"" +
+                                                           " cannot be written in the format \"" +
                                                            std::string(1, static_cast<char>(column.kind)) + "\"");
         }
         work->columns[i] = {column.kind, column.digits, type};

@@ -216,7 +216,7 @@ std::string why_not_steady(const StreamGaps& found, const Facts& facts, Series& 
             return "";
         case Steadiness::Kind::too_few:
             return "gaps are not looked for yet, as too few " + unit + "s of column \"" + column +
-                   "\" are known to tell whether they are filled steadily; " + choosing(found);
+                   "\" are known to decide whether they are filled steadily; " + choosing(found);
         case Steadiness::Kind::unsteady:
             break;
     }
@@ -262,12 +262,12 @@ StreamGaps find(const Stream& stream, const GapQuestion& question) {
     if (!facts.ledger) {
         found.unjudged =
             stream.options.slice.text == "none"
-                ? "slices aren't counted, as option slice is none"
-                : "slices aren't counted, as there is no date or time to count by; see option slice_column";
+                ? "slices are not counted, as option slice is none"
+                : "slices are not counted, as there is no date or time to count by; see option slice_column";
     } else if (!facts.ledger->complete) {
         found.unjudged = "the rows that were here before are not counted yet; see sync_profile()";
     } else if (facts.is_loading) {
-        found.unjudged = "the first load hasn't ended yet";
+        found.unjudged = "the first load has not ended yet";
     }
     if (!found.unjudged.empty()) {
         found.unread = find_unread(stream, facts, found.thresholds, now_us, false);

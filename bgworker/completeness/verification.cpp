@@ -105,9 +105,10 @@ void Verification::load(const nlohmann::json& opened) {
     transactions_.run([&] {
         require_owner(stream_);
         if (stream_.options.operation_column.is_given)
-            throw pg::Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                            "stream \"" + stream_.name + "\" reads a log of changes, which can't be compared with rows",
-                            "", "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream_.name) + ").");
+            throw pg::Error(
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "stream \"" + stream_.name + "\" reads a log of changes, which cannot be compared with rows", "",
+                "Read all of it again: SELECT sync_reset(" + pg::quote_literal(stream_.name) + ").");
         is_odbc_ = kind_of_server(stream_.server) == Kind::odbc;
         ledger_ = Ledgers::load(stream_.id);
         unsettled_ = unsettled_from(stream_, opened);
@@ -328,7 +329,7 @@ std::string Verification::message() const {
         for (const auto& name : measuring_->left_out()) names += (names.empty() ? "" : ", ") + name;
         text += "; not compared where all else is equal: " + names;
     }
-    if (unreadable_ > 0) text += "; " + std::to_string(unreadable_) + " rows of the source can't be converted";
+    if (unreadable_ > 0) text += "; " + std::to_string(unreadable_) + " rows of the source cannot be converted";
     if (listed_ > static_cast<std::int64_t>(most_keys))
         text += "; the keys of the first " + std::to_string(most_keys) + " rows are kept";
     return text;

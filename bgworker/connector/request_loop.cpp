@@ -69,7 +69,7 @@ bool RequestLoop::run() {
         out_.send(wire::FrameType::error, error_frame(failure, source_ && source_->is_disconnected()));
     };
     // The exception's own text would quote the request, which may hold a password.
-    const Failure unknown_form(FailureClass::config, "the request isn't valid JSON of a known form");
+    const Failure unknown_form(FailureClass::config, "the request is not valid JSON of a known form");
     std::string line;
     while (true) {
         try {
@@ -130,7 +130,7 @@ void RequestLoop::serve(const Request& request) {
 std::chrono::milliseconds RequestLoop::ask(std::chrono::milliseconds interval, std::chrono::milliseconds hold) {
     out_.send(wire::FrameType::permit, {{"interval_ms", interval.count()}, {"hold_ms", hold.count()}});
     std::string line;
-    if (!read_line(line)) throw Failure(FailureClass::transient, "the worker doesn't answer");
+    if (!read_line(line)) throw Failure(FailureClass::transient, "the worker does not answer");
     const json answer = parse_json(line);
     const auto wait = answer.find("wait_ms");
     const bool has_wait = wait != answer.end() && wait->is_number_integer();

@@ -72,14 +72,14 @@ void compare_whole_rows(Stream& stream, const SourceDescription& description) {
     const std::string detail = description.unique_keys.empty()
                                    ? ""
                                    : "Its unique key (" + joined(description.unique_keys.front()) +
-                                         ") allows NULL, and such rows can't be told apart.";
+                                         ") allows NULL, and such rows cannot be distinguished.";
     auto refuse = [&](const std::string& what) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, source, what + (detail.empty() ? "" : " " + detail),
                         "Name the columns that identify a row: key => '...'.");
     };
-    if (!description.promises_key) refuse("An API's rows are told apart by a key.");
+    if (!description.promises_key) refuse("Rows of an API need a key.");
     if (!stream.watermark.empty())
-        refuse("Without a key, whole rows are compared, and a watermark can't tell which have changed.");
+        refuse("Without a key, whole rows are compared, and a watermark cannot show which rows have changed.");
     if (!stream.options.deletes.is_given) stream.options.set(&StreamOptions::deletes, "hard");
     check_whole_rows(stream);
     auto add = [&](std::string name, Transport transport, const char* type) {
@@ -101,7 +101,7 @@ void require_identity_columns(const Stream& stream, const Target& target) {
     for (const auto& name : stream.source_key) {
         if (target.find(name) != nullptr) continue;
         throw pg::Error(ERRCODE_UNDEFINED_COLUMN, "target " + target.qualified() + " has no column \"" + name + "\"",
-                        "The source has no primary key, so its rows are told apart by " + joined(stream.source_key) +
+                        "The source has no primary key, so its rows are identified by " + joined(stream.source_key) +
                             ", which the table must have as its key.",
                         "Name the columns that identify a row: key => '...'; or leave the table to sync_create(): "
                         "target => a name that does not exist.");
@@ -141,9 +141,9 @@ void adopt_key(Stream& stream, const Target& target) {
     throw pg::Error(ERRCODE_INVALID_TABLE_DEFINITION,
                     "the primary key of target " + target.qualified() + " (" + keys[1] +
                         ") does not hold the source's key (" + keys[0] + ")",
-                    "A row whose " + keys[1] + " changes at the source would be there twice.",
+                    "If " + keys[1] + " of a row changes at the source, the row would be there twice.",
                     "If it never changes, name it as the key: key => " + pg::quote_literal(keys[1]) +
-                        ". Else give the target a unique index on the source's key.");
+                        ". Otherwise give the target a unique index on the source's key.");
 }
 
 // What a table that is filled from a path is called: its last segment without placeholders and extension, in letters
@@ -266,7 +266,7 @@ void complete_stream(Stream& stream, const SourceDescription& description, const
         stream.options.set(&StreamOptions::response_watermark, description.response_watermark);
     if (mode == ReadMode::incremental && !can_read_changes(stream)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "mode incremental needs a watermark", "",
-                        "Name the column that tells what changed: watermark => '...'.");
+                        "Name a column that shows which rows have changed: watermark => '...'.");
     }
     stream.mode = mode == ReadMode::full || !can_read_changes(stream) ? "full" : "incremental";
     if (stream.watermark == std::vector<std::string>{description.rowversion}) stream.watermark_kind = "rowversion";
@@ -363,8 +363,9 @@ void check_whole_rows(const Stream& stream) {
         if (option->is_given) refuse(std::string(option->name), ".");
     }
     if (stream.options.filter_leaves == LeavePolicy::keep)
-        refuse("filter_leaves", ": a row that has left the filter is not known as the one that it was.");
-    if (stream.options.columns_only) refuse("columns_only", ", and the target needs what tells them apart.");
+        refuse("filter_leaves", ": a row that no longer passes the filter cannot be recognized.");
+    if (stream.options.columns_only)
+        refuse("columns_only", ", and the target needs the columns that distinguish them.");
     if (stream.options.deletes != DeleteMode::ignore) return;
     throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
                     "option deletes of stream \"" + stream.name + "\" must be hard or soft",
@@ -381,7 +382,7 @@ std::map<std::string, std::string> check_expressions(const Stream& stream) {
     const nlohmann::json& named = stream.options.columns.value;
     for (const auto& [name, expression] : named.items()) {
         std::string type =
-            check_expression("the expression of column \"" + name + "\"", expression.get<std::string>(), over_batch);
+            check_expression("expression for column \"" + name + "\"", expression.get<std::string>(), over_batch);
         types[name] = type == "unknown" || type == "pg_catalog.unknown" ? "text" : type;
     }
     for (const Text* option : {&stream.options.filter, &stream.options.deleted_when}) {

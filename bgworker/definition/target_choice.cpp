@@ -90,29 +90,29 @@ void check_default_target(const Stream& stream, const Target& target) {
     const std::string another = "Name another table: target => " + pg::quote_literal(stream.name + "_...") + ".";
     if (std::string others = overlapping_streams(stream); !others.empty()) {
         refuse("default target " + target.qualified() + " is filled by " + others + " already",
-               "Both sources have rows with the same keys, perhaps, and each stream would overwrite the other's.",
+               "Both sources may have rows with the same keys, and each stream would overwrite the rows of the other.",
                another +
-                   " Or share the table on purpose, with a constant column that tells the rows apart, in the keys "
+                   " Or share the table on purpose, with a constant column that distinguishes the rows, in the keys "
                    "of all its streams: " +
                    how_to_share(stream, target) + ".");
     }
     if (!key_constants(stream).empty() || !has_rows(stream, target)) return;
     refuse("default target " + target.qualified() + " exists and has rows",
-           "No stream has filled it, so the rows are somebody's, and rows of the same key would be overwritten.",
+           "No stream has filled it, so the rows have another origin, and rows with the same key would be overwritten.",
            another + " If the rows are to be kept in sync, name this one: target => " +
                pg::quote_literal(target.qualified()) +
-               "; or tell them apart with a constant column in the key: " + how_to_share(stream, target) + ".");
+               "; or distinguish them by a constant column in the key: " + how_to_share(stream, target) + ".");
 }
 
 void warn_of_shared_rows(const Stream& stream) {
     const std::string others = overlapping_streams(stream);
     if (others.empty()) return;
-    const std::string text =
-        "stream \"" + stream.name + "\" fills the same table as " + others + ", and nothing tells their rows apart";
+    const std::string text = "stream \"" + stream.name + "\" fills the same table as " + others +
+                             ", and no constant column of their keys distinguishes their rows";
     const char* message = text.c_str();
     pg::call([&] {
         ereport(WARNING, (errmsg_internal("%s", message),
-                          errhint("If their keys can be equal, give the key of each a constant column of its own, "
+                          errhint("If their keys can be equal, add a constant column to the key of each stream, "
                                   "such as columns {\"origin\": \"'...'\"} and key 'origin,id'.")));
     });
 }

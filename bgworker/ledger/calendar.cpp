@@ -70,7 +70,7 @@ Holidays find_holidays(const std::string& option) {
     }
     if (!dates.empty() && *dates.first()[1] != "date") {
         throw pg::Error(ERRCODE_DATATYPE_MISMATCH, "column \"" + *dates.first()[0] + "\" of " + found.table +
-                                                       " is no date but " + *dates.first()[1]);
+                                                       " is not a date but " + *dates.first()[1]);
     }
     if (dates.rows.size() != 1) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,

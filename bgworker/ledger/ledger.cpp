@@ -48,7 +48,7 @@ const TargetColumn& named_column(const std::string& name, const Target& target, 
     }
     if (!is_filled(*column, shape)) {
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                        "column \"" + name + "\" (option slice_column) isn't filled by the stream");
+                        "column \"" + name + "\" (option slice_column) is not filled by the stream");
     }
     return *column;
 }
@@ -82,7 +82,7 @@ bool is_same(const Ledger& a, const Ledger& b) {
 // well.
 void forget_slices(int stream_id) {
     Slices::forget(stream_id);
-    (void)cancel_jobs(stream_id, "the stream's slices were defined anew");
+    (void)cancel_jobs(stream_id, "the slices of the stream were redefined");
 }
 
 Ledger ledger_by(const TargetColumn& column, SliceUnit unit, const Stream& stream, const Target& target,

@@ -175,7 +175,7 @@ Steadiness judge_known(const Stream& stream, const Known& known) {
     if (known.is_steady) return {};  // what is lost later doesn't make it unsteady
     Steadiness found = judge_steadiness(counted.series, counted.without_time);
     if (found.kind == Steadiness::Kind::steady && is_watermark && !OwnersTarget(stream).follows_key(known.ledger))
-        return changes_with_its_rows("later ones don't go with higher keys");
+        return changes_with_its_rows("later ones do not go with higher keys");
     return found;
 }
 
@@ -216,7 +216,7 @@ void judge_ledger(const Stream& stream, bool again) {
     } catch (const pg::Error& error) {
         if (error.is_interrupt()) throw;
         subtransaction.rollback();
-        Ledgers::note_steadiness(stream.id, {Steadiness::Kind::unsteady, "it can't be looked at: " + error.message},
+        Ledgers::note_steadiness(stream.id, {Steadiness::Kind::unsteady, "it cannot be examined: " + error.message},
                                  judged_now_us());
     }
 }

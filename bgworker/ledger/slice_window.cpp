@@ -37,7 +37,7 @@ const SourceColumn* slice_source(const Stream& stream, const Ledger& ledger) {
 const SourceColumn& require_slice_source(const Stream& stream, const Ledger& ledger) {
     if (const SourceColumn* column = slice_source(stream, ledger)) return *column;
     pg::Error error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "the source can't be asked for slices of stream \"" + stream.name + "\", as column \"" +
+                    "the source cannot be asked for slices of stream \"" + stream.name + "\", as column \"" +
                         ledger.column + "\" is computed",
                     "", "Read everything: SELECT sync_trigger(" + pg::quote_literal(stream.name) + ", 'full').");
     error.error_class = pg::ErrorClass::config;
@@ -90,7 +90,7 @@ SliceWindow whole_slices(const std::optional<Ledger>& ledger, const SliceWindow&
     if (row.first()[2] != "t")
         throw pg::Error(ERRCODE_INVALID_PARAMETER_VALUE, "\"from\" must be before \"to\"",
                         "They are " + window.from.value_or("NULL") + " and " + window.to.value_or("NULL") +
-                            "; \"to\" itself isn't included.");
+                            "; \"to\" itself is not included.");
     return {row.first()[0], row.first()[1]};
 }
 

@@ -134,7 +134,7 @@ OptionProblem unknown_option(Where where, Kind kind, std::string_view name) {
     std::string message = "invalid option " + quote_for_message(name);
     if (where == Where::stream &&
         std::find(std::begin(stream_arguments), std::end(stream_arguments), name) != std::end(stream_arguments)) {
-        return {message, quote_for_message(name) + " is an argument of sync_create() of its own.",
+        return {message, quote_for_message(name) + " is an argument of sync_create(), not an option.",
                 "Write sync_create(..., " + std::string(name) + " => '...')."};
     }
     const Option* elsewhere = find_anywhere(name);
@@ -162,7 +162,7 @@ Problem check_keywords(const Option& option, const ConnectionKeywords& keywords)
         if (meant == "user" || meant == "password") {
             return OptionProblem{message,
                                  "The keyword " + quote_for_message(keyword) +
-                                     " holds a credential, and everybody may see the "
+                                     " holds a credential, and every user can see the "
                                      "options of a server.",
                                  "Put it in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (" +
                                      std::string(meant) + " '...')."};
@@ -182,8 +182,7 @@ Problem check_keywords(const Option& option, const ConnectionKeywords& keywords)
         }
         // FreeTDS reads a section of its own configuration with Servername; with other drivers it is the host.
         if (!whole && !meant.empty() && bare != "servername") {
-            return OptionProblem{message,
-                                 "The keyword " + quote_for_message(keyword) + " is set by an option of its own.",
+            return OptionProblem{message, "The keyword " + quote_for_message(keyword) + " is set by a separate option.",
                                  "Use the option " + std::string(meant) + "."};
         }
         if (std::find(seen.begin(), seen.end(), bare) != seen.end()) {

@@ -93,7 +93,7 @@ ValueProblem check_json_options(const Option& option, std::string_view value) {
         }
         const Option* inner = find_option(Where::stream, name);
         if (inner != nullptr && inner->type == ValueType::json_options)
-            return {"It has a " + std::string(name) + " itself.", "Such an option stands in the stream alone."};
+            return {"It has a " + std::string(name) + " itself.", "Set such an option in the stream only."};
         // Writing JSON recurses; what is nested further is no option's value anyway.
         const bool is_flat =
             std::all_of(member.begin(), member.end(), [](const nlohmann::json& item) { return item.is_primitive(); });
@@ -105,9 +105,8 @@ ValueProblem check_json_options(const Option& option, std::string_view value) {
     }
     if (is_resource && !json.contains("source")) return {"It names no source.", hint};
     if (!is_feed) return {};
-    if (!json.contains("key")) return {"It names no key, the field that tells whose row was deleted.", hint};
-    if (!json.contains("watermark"))
-        return {"It names no watermark, the field that tells when a row was deleted.", hint};
+    if (!json.contains("key")) return {"It names no key, the field that identifies the deleted row.", hint};
+    if (!json.contains("watermark")) return {"It names no watermark, the field with the time of the delete.", hint};
     if (json["watermark"].is_array() && json["watermark"].size() > 1) return {"It has more than one watermark.", hint};
     return {};
 }

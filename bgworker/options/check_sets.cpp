@@ -88,11 +88,12 @@ Problem check_stream_set(const OptionMap& options) {
         return requires_other("operation_column", "deletes", "Set deletes to soft or hard.");
     }
     if (value_or_default("reconcile_by") == "keys") {
-        if (!has("reconcile")) return requires_other("reconcile_by", "reconcile", "Say how often.");
+        if (!has("reconcile"))
+            return requires_other("reconcile_by", "reconcile", "Set how often the stream is compared.");
         if (deletes == "ignore") return requires_other("reconcile_by", "deletes", "Set deletes to soft or hard.");
         if (has("operation_column")) {
             return OptionProblem{"option \"reconcile_by\" set to \"keys\" and \"operation_column\" exclude each other",
-                                 "A table of changes has every key that there ever was.", ""};
+                                 "A table of changes also has the keys of deleted rows.", ""};
         }
     }
     if (has("delete_values") && !has("operation_column")) {
@@ -140,14 +141,14 @@ Problem check_rest_server_set(const OptionMap& options) {
         // A path is seen from base_url.
         const bool is_path = name == "token_url" && given.find("://") == std::string_view::npos;
         if (!is_path && !lower.starts_with("http://") && !lower.starts_with("https://")) {
-            return OptionProblem{"invalid value for option " + quote_for_message(name), "It is no http or https URL.",
-                                 ""};
+            return OptionProblem{"invalid value for option " + quote_for_message(name),
+                                 "It is not an http or https URL.", ""};
         }
         const std::string_view authority = given.substr(0, given.find('/', given.find("://") + 3));
         if (authority.find('@') != std::string_view::npos) {
             return OptionProblem{
                 "invalid value for option " + quote_for_message(name),
-                "It holds a user or password, and everybody may see the options of a server.",
+                "It holds a user or password, and every user can see the options of a server.",
                 "Put them in the user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (user '...', "
                 "password '...')."};
         }

@@ -61,7 +61,7 @@ ValueProblem check_headers(std::string_view value) {
         if (!names.insert(to_lower(name)).second)
             return {"It has the header " + quote_for_message(name) + " twice.", "Upper and lower case are the same."};
         if (!can_be_header_name(name))
-            return {quote_for_message(name) + " is no name of a header.",
+            return {quote_for_message(name) + " is not the name of a header.",
                     "Letters, digits and dashes make one, such as {\"Accept-Language\": \"es\"}."};
         if (member.is_string() && has_control_characters(member.get_ref<const std::string&>()))
             return {"In " + value_of(name) + " is a line break or another control character.",

@@ -46,7 +46,7 @@ constexpr Option general[] = {
      .where = server,
      .kinds = odbc,
      .superuser_only = true,
-     .description = "Name of an ODBC data source of the server's machine, in place of a driver."},
+     .description = "Name of an ODBC data source on the database server, in place of a driver."},
     {.name = "connection_string",
      .type = connection_string,
      .where = server,
@@ -64,7 +64,7 @@ constexpr Option general[] = {
      .kinds = odbc,
      .min = 1,
      .max = 65535,
-     .description = "TCP port of the source; without it, the driver's own default."},
+     .description = "TCP port of the source; default: that of the driver."},
     {.name = "database",
      .type = text,
      .where = server,
@@ -83,7 +83,7 @@ constexpr Option general[] = {
      .values = tls_modes,
      .description =
          "Encryption of the session: require (encrypted), verify (and the certificate is checked), prefer, or "
-         "disable; refused where the driver cannot keep it; without it, the driver's own default."},
+         "disable; it is an error if the driver cannot guarantee it; default: that of the driver."},
     {.name = "connections",
      .type = integer,
      .default_text = "1",
@@ -98,15 +98,15 @@ constexpr Option general[] = {
      .kinds = any,
      .min = second,
      .max = day / 24,
-     .description = "Time after which connecting is given up; without it, the setting insync.connect_timeout."},
+     .description = "Longest time for connecting; default: the setting insync.connect_timeout."},
     {.name = "query_timeout",
      .type = duration,
      .where = server | stream,
      .kinds = odbc,
      .min = second,
      .max = 7 * day,
-     .description = "Time after which one statement at the source is given up; a stream's own comes first, then its "
-                    "server's, then the setting insync.query_timeout."},
+     .description = "Longest time for one statement at the source; the option of the stream overrides that of the "
+                    "server; default: the setting insync.query_timeout."},
     {.name = "lock_timeout",
      .type = duration,
      .default_text = "1 minute",
@@ -114,13 +114,14 @@ constexpr Option general[] = {
      .kinds = odbc,
      .min = second,
      .max = day,
-     .description = "How long a statement may wait for a lock at the source before the run fails and is tried again."},
+     .description =
+         "Longest time that a statement waits for a lock at the source before the run fails and is retried."},
     {.name = "immutable",
      .type = boolean,
      .default_text = "false",
      .where = server,
      .kinds = odbc,
-     .description = "For a SQLite file that nobody writes to, such as one in a folder that cannot be written: reads it "
+     .description = "For a SQLite file that no program writes to, for example in a read-only folder: reads it "
                     "without locks."},
     // Who reads it.
     {.name = "user", .type = text, .where = mapping, .kinds = any, .description = "User name at the source."},
@@ -149,20 +150,21 @@ constexpr Option general[] = {
      .type = text,
      .where = stream,
      .kinds = any,
-     .description = "Watermark to start from, as the source writes it, in place of a first load of everything."},
+     .description = "Watermark to start from, as the source writes it; without it, the first run loads everything."},
     {.name = "null_watermark",
      .type = enumeration,
      .default_text = "include",
      .where = stream,
      .kinds = any,
      .values = null_watermark_policies,
-     .description = "What happens to rows whose watermark is NULL: read in each run, rejected, or the run fails."},
+     .description =
+         "What happens to rows with a NULL watermark: they are read in each run, they are rejected, or the run fails."},
     {.name = "source_time_zone",
      .type = text,
      .where = stream,
      .kinds = any,
      .shapes_rows = true,
-     .description = "Time zone of the source's times that carry none, such as Europe/Madrid; without it they stay "
+     .description = "Time zone of source times that have no zone, such as Europe/Madrid; without it, they stay "
                     "without a zone."},
     {.name = "page_rows",
      .type = integer,
@@ -195,7 +197,8 @@ constexpr Option general[] = {
      .kinds = any,
      .shapes_rows = true,
      .values = text_policies,
-     .description = "What happens to bytes that PostgreSQL's text can't hold: replaced, or the row is rejected."},
+     .description =
+         "What happens to bytes that are not valid text in PostgreSQL: they are replaced, or the row is rejected."},
     {.name = "zero_dates",
      .type = enumeration,
      .default_text = "null",
@@ -218,13 +221,13 @@ constexpr Option general[] = {
      .where = stream,
      .kinds = any,
      .shapes_rows = true,
-     .description = "Whether only the target columns that are named in columns are filled."},
+     .description = "Whether the stream fills only the target columns that option columns names."},
     {.name = "filter",
      .type = text,
      .where = stream,
      .kinds = any,
      .shapes_rows = true,
-     .description = "SQL condition over the batch; rows for which it isn't true are left out."},
+     .description = "SQL condition over the batch; rows for which it is not true are left out."},
     {.name = "filter_leaves",
      .type = enumeration,
      .where = stream,
@@ -255,7 +258,7 @@ constexpr Option general[] = {
      .where = stream,
      .kinds = any,
      .shapes_rows = true,
-     .description = "Source column that tells deleted rows from others, as change tables have it; without it, deletes "
+     .description = "Source column that marks deleted rows, as in a table of changes; without it, deleted rows "
                     "are found by comparing keys in full runs."},
     {.name = "delete_values",
      .type = text,
@@ -275,16 +278,17 @@ constexpr Option general[] = {
      .kinds = any,
      .min = 60 * second,
      .max = 366 * day,
-     .description = "How often an incremental stream is read in full and compared, so that rows that vanished at the "
-                    "source are found."},
+     .description =
+         "How often an incremental stream is read in full and compared, to find rows that were deleted at the "
+         "source."},
     {.name = "reconcile_by",
      .type = enumeration,
      .default_text = "rows",
      .where = stream,
      .kinds = any,
      .values = reconciled_things,
-     .description = "What reconcile reads: whole rows, which mends what else differs, or keys alone, which only finds "
-                    "what vanished."},
+     .description = "What reconcile reads: whole rows, which also repairs other differences, or keys, which only finds "
+                    "deleted rows."},
     {.name = "deleted_column",
      .type = name,
      .where = stream,
@@ -310,9 +314,8 @@ constexpr Option general[] = {
      .kinds = any,
      .min = 0,
      .max = 100,
-     .description =
-         "Number of times a failed run is tried again before its stream waits for its schedule, and for pauses "
-         "that grow to an hour."},
+     .description = "Number of retries of a failed run; then the stream waits for its schedule, and for pauses "
+                    "that grow to an hour."},
     {.name = "retry_delay",
      .type = duration,
      .default_text = "1 minute",
@@ -320,7 +323,7 @@ constexpr Option general[] = {
      .kinds = any,
      .min = second,
      .max = day,
-     .description = "Time to wait before the first retry; where it is not set, no longer than the schedule's "
+     .description = "Time to wait before the first retry; if it is not set, no longer than the schedule's "
                     "interval."},
     {.name = "retry_backoff",
      .type = enumeration,
@@ -335,7 +338,7 @@ constexpr Option general[] = {
      .kinds = any,
      .min = second,
      .max = 30 * day,
-     .description = "Time after which a run is ended; what it has committed stays, and the next run goes on from "
+     .description = "Longest time for a run; what it committed stays, and the next run continues from "
                     "there."},
     {.name = "max_rejects",
      .type = share_or_count,

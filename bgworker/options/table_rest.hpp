@@ -33,7 +33,7 @@ inline constexpr Option table[] = {
      .type = text,
      .where = server,
      .kinds = rest,
-     .description = "URL under which the paths of the sources stand, http or https."},
+     .description = "Base URL (http or https) of the paths of all sources."},
     {.name = "allowed_origins",
      .type = text,
      .where = server,
@@ -53,7 +53,7 @@ inline constexpr Option table[] = {
      .where = server,
      .kinds = rest,
      .values = auths,
-     .description = "How requests are authorized; the credentials stand in the user mapping: user and password, token, "
+     .description = "How requests are authorized; the credentials are in the user mapping: user and password, token, "
                     "or client_id and client_secret."},
     {.name = "auth_name",
      .type = name,
@@ -65,7 +65,7 @@ inline constexpr Option table[] = {
      .type = text,
      .where = server,
      .kinds = rest,
-     .description = "Where OAuth2 tokens are asked for; without it, oauth/token under base_url."},
+     .description = "URL of the OAuth2 token endpoint; default: oauth/token under base_url."},
     {.name = "token_body",
      .type = enumeration,
      .default_text = "basic",
@@ -91,7 +91,7 @@ inline constexpr Option table[] = {
      .type = name,
      .where = server,
      .kinds = rest,
-     .description = "Response header that tells used and allowed requests, as 32/40; requests slow down before it is "
+     .description = "Response header with the used and allowed requests, as 32/40; requests slow down before it is "
                     "full."},
     {.name = "retries",
      .type = integer,
@@ -114,7 +114,7 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .min = second,
      .max = 86400 * second,
-     .description = "Time after which one request is given up."},
+     .description = "Longest time for one request."},
     {.name = "stall_timeout",
      .type = duration,
      .default_text = "30 seconds",
@@ -122,7 +122,7 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .min = second,
      .max = 3600 * second,
-     .description = "Time without a byte of the answer after which a request is given up."},
+     .description = "Longest time without a byte of the answer before a request fails."},
     {.name = "max_response",
      .type = size,
      .default_text = "64 MB",
@@ -130,7 +130,7 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .min = 64 << 10,
      .max = 1 << 30,
-     .description = "Largest answer that is taken, unpacked."},
+     .description = "Largest answer that is accepted, after decompression."},
     {.name = "tls_ca",
      .type = text,
      .where = server,
@@ -194,16 +194,16 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .is_template = true,
      .description =
-         "Parameters laid over params where a backfill or a verification asks for a stretch of time, such as "
-         "{\"{slice_column}_min\": \"[[{from:iso}]]\", \"{slice_column}_max\": \"[[{to:iso}]]\"}; its end "
-         "isn't part of it."},
+         "Parameters added to params, or replacing some, when a backfill or a verification reads a time range, such as "
+         "{\"{slice_column}_min\": \"[[{from:iso}]]\", \"{slice_column}_max\": \"[[{to:iso}]]\"}; the end "
+         "is exclusive."},
     {.name = "null_query",
      .type = text_map,
      .where = both,
      .kinds = rest,
      .is_template = true,
      .description =
-         "Parameters laid over params to ask for the rows whose watermark is NULL, such as {\"{watermark}\": "
+         "Parameters added to params, or replacing some, to read rows with a NULL watermark: {\"{watermark}\": "
          "\"is.null\"}; {} says that there are none."},
     {.name = "slice_body",
      .type = text,
@@ -211,7 +211,7 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .is_template = true,
      .several_lines = true,
-     .description = "Body of the request in place of body where a backfill or a verification asks for a stretch of "
+     .description = "Body of the request, in place of body, when a backfill or a verification reads a range of "
                     "time, with the placeholders of slice_query."},
     {.name = "headers",
      .type = text_map,
@@ -231,7 +231,7 @@ inline constexpr Option table[] = {
      .where = both,
      .kinds = rest,
      .shapes_rows = true,
-     .description = "Fields to ask for, where {select} stands in the request."},
+     .description = "Fields to ask for; they replace {select} in the request."},
     // Where the rows are.
     {.name = "rows_path",
      .type = pointer,
@@ -322,7 +322,7 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .min = 60 * second,
      .max = 3660 * 86400 * second,
-     .description = "Longest span of watermarks to ask for at once, where requests have {since} and {until}."},
+     .description = "Longest range of watermarks in one request, if requests have {since} and {until}."},
     {.name = "settle_time",
      .type = duration,
      .default_text = "0 seconds",
@@ -344,7 +344,7 @@ inline constexpr Option table[] = {
      .where = both,
      .kinds = rest,
      .values = pagings,
-     .description = "How the next page is asked for; auto finds a next link, a Link header, or the placeholders of the "
+     .description = "How the next page is requested; auto finds a next link, a Link header, or the placeholders of the "
                     "request."},
     {.name = "next_path",
      .type = pointer,
@@ -371,7 +371,8 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .min = 1,
      .max = 1'000'000,
-     .description = "Rows to ask for in a page, where {limit} stands in the request; the source may send fewer."},
+     .description =
+         "Rows to ask for in a page; the number replaces {limit} in the request; the source may send fewer."},
     {.name = "first_page",
      .type = integer,
      .default_text = "1",
@@ -387,7 +388,7 @@ inline constexpr Option table[] = {
      .kinds = rest,
      .min = 1,
      .max = 100'000'000,
-     .description = "Number of pages with which a read fails, as a source that never ends would."},
+     .description = "Largest number of pages of a read; a read with more fails, because its source may never end."},
     {.name = "stable_pages",
      .type = boolean,
      .default_text = "false",
@@ -414,15 +415,16 @@ inline constexpr Option table[] = {
      .type = json_options,
      .where = stream,
      .kinds = rest,
-     .description = "Options of the resource whose rows tell what was deleted, such as {\"source\": \"events\", "
+     .description = "Options of the resource that lists deleted rows, such as {\"source\": \"events\", "
                     "\"params\": {\"verb\": \"destroy\"}, \"key\": \"subject_id\", \"watermark\": \"created_at\"}: key "
                     "names the fields, or JSON pointers, that hold the key of the row."},
     {.name = "key_scan",
      .type = json_options,
      .where = both,
      .kinds = rest,
-     .description = "Options laid over the stream's where only keys are read, such as {\"params\": {\"select\": "
-                    "\"{keys}\"}}, so that the source sends no more."},
+     .description =
+         "Options that replace those of the stream when only keys are read, such as {\"params\": {\"select\": "
+         "\"{keys}\"}}, so that the source sends no more."},
 };
 
 }  // namespace insync::rest_rows

@@ -20,7 +20,7 @@ inline constexpr Option table[] = {
      .kinds = any,
      .values = slice_units,
      .description = "Size of the slices in which the target's rows are counted, to find what is missing; none: they "
-                    "aren't."},
+                    "are not."},
     {.name = "slice_column",
      .type = ValueType::name,
      .where = stream,
@@ -32,7 +32,8 @@ inline constexpr Option table[] = {
      .type = ValueType::text,
      .where = stream,
      .kinds = any,
-     .description = "Time zone in which times have their day; without it: source_time_zone, else time_zone, else UTC."},
+     .description =
+         "Time zone in which a time is assigned to its day; default: source_time_zone, else time_zone, else UTC."},
     {.name = "open_days",
      .type = ValueType::weekdays,
      .default_text = "mon-sun",
@@ -65,7 +66,7 @@ inline constexpr Option table[] = {
      .kinds = any,
      .min = 1,
      .max = 1'000'000,
-     .description = "Number of slices from which on a gap is a warning; those that are empty on most weeks don't "
+     .description = "Smallest number of slices of a gap that is a warning; slices that are empty in most weeks do not "
                     "count."},
     {.name = "gap_critical",
      .type = ValueType::integer,
@@ -74,7 +75,7 @@ inline constexpr Option table[] = {
      .kinds = any,
      .min = 1,
      .max = 1'000'000,
-     .description = "Number of slices from which on a gap is critical; those that are empty on most weeks don't "
+     .description = "Smallest number of slices of a gap that is critical; slices that are empty in most weeks do not "
                     "count."},
     {.name = "min_age",
      .type = ValueType::duration,
@@ -82,13 +83,13 @@ inline constexpr Option table[] = {
      .where = stream,
      .kinds = any,
      .max = 31LL * 86400 * 1000,
-     .description = "Rows that the source changed so lately, by its own clock, don't count as different in a "
+     .description = "Rows that the source changed within this time, by its clock, do not count as different in a "
                     "verification."},
     {.name = "verify_schedule",
      .type = ValueType::text,
      .where = stream,
      .kinds = any,
-     .description = "When a part of the slices is verified, those that it has been longest for first: an interval or a "
+     .description = "When a part of the slices is verified, the least recently verified first: an interval or a "
                     "cron expression, in the zone of time_zone."},
     {.name = "verify_parts",
      .type = ValueType::integer,
@@ -97,21 +98,21 @@ inline constexpr Option table[] = {
      .kinds = any,
      .min = 1,
      .max = 10'000,
-     .description = "In how many times of verify_schedule every slice is verified once."},
+     .description = "Number of scheduled verifications that together cover all slices."},
     {.name = "verify_depth",
      .type = ValueType::enumeration,
      .default_text = "rows",
      .where = stream,
      .kinds = any,
      .values = depths,
-     .description = "How closely verify_schedule looks: numbers of rows, which keys there are, or all values."},
+     .description = "What verify_schedule compares: numbers of rows, keys, or all values."},
     {.name = "auto_repair",
      .type = ValueType::boolean,
      .default_text = "false",
      .where = stream,
      .kinds = any,
-     .description = "Workers read again by themselves what sync_gaps() shows and what verify_schedule finds, and try "
-                    "a failed run again until it succeeds; each time after a longer wait."},
+     .description = "Workers read gaps of sync_gaps() and differences of verify_schedule again, and retry "
+                    "a failed run until it succeeds; they wait longer each time."},
 };
 
 }  // namespace insync::gap_rows

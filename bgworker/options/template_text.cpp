@@ -138,7 +138,7 @@ class Parser {
                 continue;
             }
             if (const std::string meant = meant_by(name); !meant.empty()) {
-                fail("placeholder {" + std::string(name) + "} isn't known", "Perhaps you meant {" + meant + "}.");
+                fail("placeholder {" + std::string(name) + "} is not known", "Perhaps you meant {" + meant + "}.");
             }
             literal += '{';
             text.remove_prefix(1);

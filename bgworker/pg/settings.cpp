@@ -81,7 +81,8 @@ void define(bool preloaded) {
     DefineCustomIntVariable("insync.query_timeout", "How long a source may take to answer one statement.", nullptr,
                             &query_timeout_ms, 600000, 100, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,
                             nullptr);
-    DefineCustomIntVariable("insync.linger", "A worker waits for the next run of its server if it is this near.",
+    DefineCustomIntVariable("insync.linger",
+                            "A worker waits for the next run of its server if it is due within this time.",
                             "While it waits it keeps its connections, to the source and to the database.", &linger_ms,
                             5000, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("insync.max_workers", "Workers that may run at the same time, over all databases.",
@@ -92,7 +93,7 @@ void define(bool preloaded) {
                             nullptr, nullptr, nullptr);
     DefineCustomStringVariable(
         "insync.as_of", "Time by which gaps and lateness are judged, instead of now.",
-        "What was recorded later is ignored. Empty: now. Of a session that looks at another day.", &as_of_text, "",
+        "What was recorded later is ignored. Empty: now. Set it in a session to look at another day.", &as_of_text, "",
         PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("insync");
 }

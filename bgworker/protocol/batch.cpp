@@ -120,13 +120,13 @@ std::vector<SourceColumn> parse_columns(const nlohmann::json& description) {
         if (item.is_object() && is_identity(item)) taken.insert(fold_name(text_member(item, "name")));
     }
     for (const auto& item : description) {
-        if (!item.is_object()) throw ProtocolError("a column that is no object");
+        if (!item.is_object()) throw ProtocolError("a column that is not an object");
         SourceColumn column;
         column.name = text_member(item, "name");
         column.pg_type = text_member(item, "pg_type");
         column.source_type = text_member(item, "source_type");
         if (!is_type_name(column.pg_type))
-            throw ProtocolError("the type of column \"" + column.name + "\" is no type name");
+            throw ProtocolError("the type of column \"" + column.name + "\" is not the name of a type");
         auto flag = [&](const char* name, bool otherwise) {
             auto found = item.find(name);
             return found != item.end() && found->is_boolean() ? found->get<bool>() : otherwise;
@@ -199,7 +199,7 @@ void Batch::append_rows(std::string_view payload, const std::vector<SourceColumn
 }
 
 void Batch::append_reject(const nlohmann::json& reject) {
-    if (!reject.is_object()) throw ProtocolError("a reject that is no object");
+    if (!reject.is_object()) throw ProtocolError("a reject that is not an object");
     SourceReject item;
     if (auto key = reject.find("key"); key != reject.end() && key->is_object()) {
         for (const auto& [name, value] : key->items()) item.key[fold_name(name)] = value;

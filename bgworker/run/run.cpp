@@ -146,7 +146,7 @@ void Run::use_columns(const nlohmann::json& frame) {
     const RowKind kind = row_kind_of(frame);
     if ((kind == RowKind::live_key) != (mode_ == "keys") ||
         (kind == RowKind::deleted_key && !stream_.options.delete_feed.is_given))
-        throw ProtocolError("rows of a kind that nobody asked for");
+        throw ProtocolError("unexpected row kind " + std::to_string(static_cast<int>(kind)));
     use_columns(kind);
 }
 

@@ -110,7 +110,7 @@ std::string Run::closing_message() const {
         if (found == reader_.done().end() || !found->is_number_integer() || found->get<std::int64_t>() == 0) return;
         text += (text.empty() ? "" : "; ") + std::to_string(found->get<std::int64_t>()) + what;
     };
-    add("future_rows", " rows have a watermark beyond the source's clock, which doesn't move the stream's");
+    add("future_rows", " rows have a watermark beyond the source's clock, which does not move the stream's");
     add("null_watermarks", " rows without a watermark");
     add("superseded_rows", " rows are older than another one with the same key");
     if (std::string warning = text_member(reader_.done(), "warning"); !warning.empty())

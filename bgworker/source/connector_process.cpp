@@ -219,9 +219,9 @@ bool ConnectorProcess::has_ended(std::string* how) const {
     if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != pid_) {
         return false;
     }
-    if (how != nullptr && info.si_code == CLD_EXITED) *how = "it exited with status " + std::to_string(info.si_status);
+    if (how != nullptr && info.si_code == CLD_EXITED) *how = "exit status " + std::to_string(info.si_status);
     if (how != nullptr && info.si_code != CLD_EXITED) {
-        *how = "it was ended by signal " + std::to_string(info.si_status) + " (" + strsignal(info.si_status) + ")";
+        *how = "signal " + std::to_string(info.si_status) + ": " + strsignal(info.si_status);
     }
     return true;
 }
@@ -246,7 +246,7 @@ std::string ConnectorProcess::last_words() {
 }
 
 void ConnectorProcess::lost() {
-    std::string how = "it closed its end of the pipe";
+    std::string how = "closed its end of the pipe";
     // It is ending, most likely: give it a moment to say how before it is killed.
     for (int i = 0; i < 500 && !has_ended(&how); i++) {
         pg::call([] {
@@ -256,8 +256,8 @@ void ConnectorProcess::lost() {
     }
     std::string words = last_words();
     kill();
-    pg::Error error(ERRCODE_CONNECTION_FAILURE, "the connector is gone: " + how,
-                    words.empty() ? "" : "Its last words: " + words,
+    pg::Error error(ERRCODE_CONNECTION_FAILURE, "connector exited unexpectedly (" + how + ")",
+                    words.empty() ? "" : "Its last output: " + words,
                     "The ODBC driver may have crashed or run out of memory; see the setting insync.connector_memory.");
     error.error_class = pg::ErrorClass::transient;
     throw error;

@@ -60,7 +60,7 @@ ConnectorProcess& SourceSession::open(const Server& server, TimestampTz asked_at
     opened_.reset();
     const std::uint64_t definition = server.definition();
     if (auto breaker = shared::open_breaker(server.oid, definition); breaker && asked_at < breaker->last_attempt)
-        throw no_answer(breaker->message, "Another stream of the server was told so while this one waited.");
+        throw no_answer(breaker->message, "Another stream of the server got this error while this one waited.");
     try {
         connect(server, request);
     } catch (pg::Error& error) {

@@ -47,7 +47,7 @@ std::string check_expression(const std::string& what, const std::string& express
     } catch (pg::Error& error) {
         if (error.is_interrupt()) throw;
         int position = error.position - static_cast<int>(head.size());
-        pg::Error explained(error.sqlstate, what + " does not compile: " + error.message, error.detail,
+        pg::Error explained(error.sqlstate, "invalid " + what + ": " + error.message, error.detail,
                             !error.hint.empty() ? error.hint : std::string(scope.hint));
         explained.query = expression;
         explained.position = std::max(position, 0);

@@ -94,7 +94,7 @@ bool is_naive_time(const SourceColumn& column) {
 [[noreturn]] void refuse_unlogged(const std::string& table) {
     throw pg::Error(ERRCODE_WRONG_OBJECT_TYPE, "target " + table + " is unlogged",
                     "A crash of the server empties an unlogged table, but not the record of how far its stream has "
-                    "read: the rows would stay away.",
+                    "read: the rows would be missing.",
                     "ALTER TABLE " + table +
                         " SET LOGGED; and if a stream has filled it already, have all rows read again, as a crash may "
                         "have emptied it: sync_reset().");
@@ -103,7 +103,7 @@ bool is_naive_time(const SourceColumn& column) {
 // What the connector calls a type becomes part of a CREATE TABLE, so it has to be one of PostgreSQL's own and no more.
 void require_own_type(const SourceColumn& column) {
     const char* text = column.pg_type.c_str();
-    std::string reason = "It is none of PostgreSQL's own types.";
+    std::string reason = "It is not a built-in type of PostgreSQL.";
     try {
         if (pg::call([&] {
                 Oid type = compat::parse_type(text);
@@ -112,7 +112,7 @@ void require_own_type(const SourceColumn& column) {
             return;
     } catch (const pg::Error& error) {
         if (error.is_interrupt()) throw;
-        reason = "PostgreSQL says of it: " + error.message + ".";
+        reason = "PostgreSQL reports: " + error.message + ".";
     }
     throw pg::Error(
         ERRCODE_FDW_INVALID_DATA_TYPE,
@@ -143,7 +143,7 @@ std::string default_expression(const SourceColumn& source, const TargetColumn& t
         throw pg::Error(
             ERRCODE_INVALID_PARAMETER_VALUE,
             "column \"" + target.name + "\" is timestamp with time zone, but the source's values have no zone", "",
-            "Say in which zone the source writes them with option source_time_zone, for example 'Europe/Madrid' or "
+            "Set option source_time_zone to the zone in which the source writes them, for example 'Europe/Madrid' or "
             "'UTC'.");
     }
     // One that version 0.1 took. What server_zone() made of an offset is well understood.

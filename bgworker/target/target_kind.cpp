@@ -72,7 +72,7 @@ void refuse_citus(const std::string& oid, const std::string& table) {
 void refuse_rule(const std::string& rule, const std::string& table) {
     const std::string name = pg::quote_identifier(rule);
     throw pg::Error(ERRCODE_FEATURE_NOT_SUPPORTED, "target " + table + " has the rule " + name,
-                    "A rule may lead rows elsewhere, and MERGE does not support relations with rules.",
+                    "A rule may redirect rows, and MERGE does not support relations with rules.",
                     "Make it a trigger, and DROP RULE " + name + " ON " + table + ";");
 }
 

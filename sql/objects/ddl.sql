@@ -10,26 +10,26 @@ CREATE TABLE insync.dependency (
     created_target boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE insync.dependency IS
-    'the server and the target of each stream by OID, so that renames are followed and drops are noticed. Not dumped: in a restored database the OIDs are looked up by name again';
+    'OIDs of the server and the target of each stream. They make it possible to follow renames and to notice drops. They are not dumped; a restored database looks them up by name';
 COMMENT ON COLUMN insync.dependency.stream_id IS 'the stream';
-COMMENT ON COLUMN insync.dependency.system_identifier IS 'the cluster in which the OIDs are valid, as pg_control_system() has it';
+COMMENT ON COLUMN insync.dependency.system_identifier IS 'system identifier, as in pg_control_system(), of the cluster in which the OIDs are valid';
 COMMENT ON COLUMN insync.dependency.server_oid IS 'the foreign server; NULL: not looked up yet';
 COMMENT ON COLUMN insync.dependency.target_oid IS 'the target table; NULL: not looked up yet; 0: it was dropped';
 COMMENT ON COLUMN insync.dependency.created_target IS
-    'the stream created its target in this database and has been the only one to fill it, so that sync_drop(..., true) may drop it';
+    'true if the stream created its target in this database and no other stream has filled it; sync_drop(..., true) can then drop it';
 /* Nobody but the extension's owner looks at it. */
 ALTER TABLE insync.dependency ENABLE ROW LEVEL SECURITY;
 
 -- since 0.2
 CREATE FUNCTION insync.follow_ddl() RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'insync_follow_ddl';
 COMMENT ON FUNCTION insync.follow_ddl() IS
-    'has streams follow renames of their servers, targets and schemas, and refuses to drop a server that streams read from';
+    'updates streams when their servers, targets or schemas are renamed, and prevents DROP of a server that streams read from';
 REVOKE ALL ON FUNCTION insync.follow_ddl() FROM PUBLIC;
 
 -- since 0.2
 CREATE EVENT TRIGGER insync_follow_ddl ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'ALTER SCHEMA', 'ALTER SERVER') EXECUTE FUNCTION insync.follow_ddl();
-COMMENT ON EVENT TRIGGER insync_follow_ddl IS 'has streams follow renames of servers, tables and schemas';
+COMMENT ON EVENT TRIGGER insync_follow_ddl IS 'updates streams when servers, tables or schemas are renamed';
 ALTER EVENT TRIGGER insync_follow_ddl ENABLE ALWAYS;
 
 -- since 0.2

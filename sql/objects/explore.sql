@@ -2,14 +2,14 @@
 
 CREATE FUNCTION sync_test(server text, OUT step text, OUT ok boolean, OUT ms numeric, OUT message text)
     RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_test';
-COMMENT ON FUNCTION sync_test(text) IS 'reaches a server, logs in and reads, step by step, as the current user; times in milliseconds';
+COMMENT ON FUNCTION sync_test(text) IS 'tests a server step by step as the current user: connect, log in, read; times in milliseconds';
 REVOKE ALL ON FUNCTION sync_test(text) FROM PUBLIC;
 
 -- since 0.2
 CREATE FUNCTION sync_test(server text, source text, OUT step text, OUT ok boolean, OUT ms numeric, OUT message text)
     RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_test';
 COMMENT ON FUNCTION sync_test(text, text) IS
-    'the same as sync_test(server), and reads the first rows of one source: of an API, only that tells whether the credentials are accepted';
+    'like sync_test(server), and also reads the first rows of one source. For an API, only this shows if the credentials are accepted';
 REVOKE ALL ON FUNCTION sync_test(text, text) FROM PUBLIC;
 
 CREATE FUNCTION sync_discover(server text, pattern text DEFAULT '%', OUT source text, OUT kind text, OUT columns jsonb,

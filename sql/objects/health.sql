@@ -4,7 +4,7 @@
 CREATE FUNCTION sync_health(as_of timestamptz DEFAULT NULL, OUT "check" text, OUT status text, OUT message text, OUT hint text)
     RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sync_health';
 COMMENT ON FUNCTION sync_health(timestamptz) IS
-    'one row a check (workers, database, runs, paused, rejects, gaps, late) of the caller''s streams: status ok, warning or critical, what is wrong, and what to do; with as_of, gaps and late are told as if it were that time';
+    'checks of the caller''s streams, one row for each check (workers, database, runs, paused, rejects, gaps, late): status ok, warning or critical, what is wrong, and what to do. With as_of, the checks gaps and late are as of that time';
 REVOKE ALL ON FUNCTION sync_health(timestamptz) FROM PUBLIC;
 
 -- since 0.2
@@ -64,14 +64,14 @@ SELECT d.day, coalesce(s.streams, 0) AS streams, coalesce(s.succeeded, 0) AS suc
   LEFT JOIN work AS w ON w.day OPERATOR(pg_catalog.=) d.day
  ORDER BY d.day DESC;
 COMMENT ON VIEW insync.daily IS
-    'one row a day of the history, the latest first, and today''s in any case: how the runs of the current role''s streams ended, and what is still open; days are those of the setting TimeZone';
+    'results of the runs of the current role''s streams and failures that are still open, one row for each day with runs, latest first; today always has a row. Days are those of the setting TimeZone';
 COMMENT ON COLUMN insync.daily.day IS 'the day on which the runs began';
 COMMENT ON COLUMN insync.daily.streams IS 'streams that ran';
 COMMENT ON COLUMN insync.daily.succeeded IS 'streams whose last run of the day succeeded';
 COMMENT ON COLUMN insync.daily.failed IS 'streams whose last run of the day failed';
-COMMENT ON COLUMN insync.daily.retried IS 'streams of which a failed run was tried again';
+COMMENT ON COLUMN insync.daily.retried IS 'streams with a retry of a failed run';
 COMMENT ON COLUMN insync.daily.rows IS 'rows inserted, updated or deleted';
 COMMENT ON COLUMN insync.daily.rejected IS 'rows that went to insync.error';
-COMMENT ON COLUMN insync.daily.open IS 'names of the streams that failed and have not succeeded since, to this moment; NULL: none';
-COMMENT ON COLUMN insync.daily.overdue IS 'of today: names of the streams whose run has been due for a quarter of an hour and hasn''t begun';
-COMMENT ON COLUMN insync.daily.gaps IS 'of today: gaps of the streams for which sync_coverage() has a warning, or worse';
+COMMENT ON COLUMN insync.daily.open IS 'names of the streams that failed and have not succeeded until now; NULL: none';
+COMMENT ON COLUMN insync.daily.overdue IS 'today only: names of the streams with a run that has been due for 15 minutes and has not started';
+COMMENT ON COLUMN insync.daily.gaps IS 'today only: gaps of the streams that are warning or critical in sync_coverage()';

@@ -5,5 +5,5 @@ CREATE FUNCTION sync_ingest(stream text, records jsonb, OUT received bigint, OUT
                             OUT unchanged bigint, OUT deleted bigint, OUT rejected bigint)
     RETURNS record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_ingest';
 COMMENT ON FUNCTION sync_ingest(text, jsonb) IS
-    'applies rows that are pushed (an array of objects, or one object) to the target of a stream, as its runs do; each is a whole row, by the names of the source''s columns. How far the stream has read stays as it is';
+    'applies pushed rows (an array of objects, or one object) to the target of a stream, as its runs do. Each object is a whole row with the names of the source columns. The watermark of the stream does not change';
 REVOKE ALL ON FUNCTION sync_ingest(text, jsonb) FROM PUBLIC;

@@ -22,21 +22,21 @@ CREATE TABLE insync.job (
 CREATE INDEX job_run ON insync.job (run_id);
 CREATE INDEX job_open ON insync.job (stream_id, id) WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'running']);
 COMMENT ON TABLE insync.job IS
-    'work beside the scheduled runs, in pieces that workers take one by one when nothing is due: slices of a backfill, verifications, profiles';
-COMMENT ON COLUMN insync.job.id IS 'number of the piece';
-COMMENT ON COLUMN insync.job.run_id IS 'the run that it is a piece of, in insync.run';
+    'jobs: parts of backfills, verifications and profiles. Workers take them one at a time when no run is due';
+COMMENT ON COLUMN insync.job.id IS 'number of the job';
+COMMENT ON COLUMN insync.job.run_id IS 'the run that the job is a part of, in insync.run';
 COMMENT ON COLUMN insync.job.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.job.kind IS 'profile, backfill or verify';
-COMMENT ON COLUMN insync.job.window_from IS 'first time of its window, in the ledger''s zone; NULL: no bound';
-COMMENT ON COLUMN insync.job.window_to IS 'end of its window, exclusive; NULL: no bound';
-COMMENT ON COLUMN insync.job.options IS 'what else was asked for';
-COMMENT ON COLUMN insync.job.status IS 'pending, running, done, failed or cancelled; one that runs and whose process is gone is taken again';
-COMMENT ON COLUMN insync.job.attempts IS 'how often it was begun';
-COMMENT ON COLUMN insync.job.not_before IS 'when it may be tried again after a failure';
-COMMENT ON COLUMN insync.job.pid IS 'process that last took it';
-COMMENT ON COLUMN insync.job.rows IS 'rows that the source had in the window';
-COMMENT ON COLUMN insync.job.message IS 'why it failed last';
-COMMENT ON COLUMN insync.job.started_at IS 'when it was last begun';
+COMMENT ON COLUMN insync.job.window_from IS 'begin of its time range, inclusive, in the time zone of the ledger; NULL: no bound';
+COMMENT ON COLUMN insync.job.window_to IS 'end of its time range, exclusive; NULL: no bound';
+COMMENT ON COLUMN insync.job.options IS 'further arguments of the request';
+COMMENT ON COLUMN insync.job.status IS 'pending, running, done, failed or cancelled; a running job whose process has ended is started again';
+COMMENT ON COLUMN insync.job.attempts IS 'number of times that it was started';
+COMMENT ON COLUMN insync.job.not_before IS 'earliest time of the retry after a failure';
+COMMENT ON COLUMN insync.job.pid IS 'process that last ran it';
+COMMENT ON COLUMN insync.job.rows IS 'rows of the source in the time range';
+COMMENT ON COLUMN insync.job.message IS 'error of its last failure';
+COMMENT ON COLUMN insync.job.started_at IS 'when it was last started';
 COMMENT ON COLUMN insync.job.ended_at IS 'when it ended';
 
 -- since 0.2
@@ -44,5 +44,5 @@ CREATE FUNCTION sync_backfill(stream text, "from" timestamp DEFAULT NULL, "to" t
                               OUT run_id bigint, OUT slices integer)
     RETURNS record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_backfill';
 COMMENT ON FUNCTION sync_backfill(text, timestamp, timestamp, interval) IS
-    'reads what a source has between two times again ("to" isn''t included; without them from the first slice to now), in pieces of step (a slice, by default), newest first and by several workers, while scheduled runs go on and come first. How far the stream has read stays as it is';
+    'reads the rows of a source in a time range again ("to" is exclusive; default: from the first slice to now). The jobs have the length step (default: a slice; a day for slices of an hour). Several workers run them, newest first; scheduled runs go on and come first. The watermark of the stream does not change';
 REVOKE ALL ON FUNCTION sync_backfill(text, timestamp, timestamp, interval) FROM PUBLIC;

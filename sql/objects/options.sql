@@ -9,5 +9,5 @@ REVOKE ALL ON FUNCTION sync_options() FROM PUBLIC;
 -- since 0.2
 CREATE FUNCTION sync_presets(OUT preset text, OUT option text, OUT value text)
     RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sync_presets';
-COMMENT ON FUNCTION sync_presets() IS 'what each value of option preset fills in; every option of them can be set to something else';
+COMMENT ON FUNCTION sync_presets() IS 'options that each value of option preset sets; each of them can be overridden';
 REVOKE ALL ON FUNCTION sync_presets() FROM PUBLIC;

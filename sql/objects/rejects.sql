@@ -20,23 +20,23 @@ CREATE TABLE insync.error (
     UNIQUE (stream_id, fingerprint)
 );
 COMMENT ON TABLE insync.error IS
-    'rejected rows, each once; mend record here (or the table) and call sync_replay(). A row leaves when it was replayed, or when a newer version of it was applied';
+    'rejected rows, each once. Correct column record here (or the target table) and call sync_replay(). A row is removed when it was replayed, or when a newer version of it was applied';
 COMMENT ON COLUMN insync.error.id IS 'number of the rejected row';
 COMMENT ON COLUMN insync.error.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.error.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.error.run_id IS 'run that rejected it';
-COMMENT ON COLUMN insync.error.key IS 'the source key''s values, as text';
+COMMENT ON COLUMN insync.error.key IS 'values of the source key, as text';
 COMMENT ON COLUMN insync.error.operation IS 'what was to be done with the row: upsert or delete';
-COMMENT ON COLUMN insync.error.sqlstate IS 'SQLSTATE of the refusal';
-COMMENT ON COLUMN insync.error.error_type IS 'conversion, constraint or source: who refused the row';
-COMMENT ON COLUMN insync.error.message IS 'why the row was refused';
-COMMENT ON COLUMN insync.error.column_name IS 'column that is to blame, where one is known';
-COMMENT ON COLUMN insync.error.constraint_name IS 'constraint that refused it, where one did';
-COMMENT ON COLUMN insync.error.record IS 'the whole row as the source sent it, by the names of the relation batch';
-COMMENT ON COLUMN insync.error.watermark IS 'how far the stream had read with this row''s batch';
-COMMENT ON COLUMN insync.error.occurred_at IS 'when it was refused';
+COMMENT ON COLUMN insync.error.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN insync.error.error_type IS 'conversion, constraint or source: the kind of the error';
+COMMENT ON COLUMN insync.error.message IS 'why the row was rejected';
+COMMENT ON COLUMN insync.error.column_name IS 'column that caused the error, if known';
+COMMENT ON COLUMN insync.error.constraint_name IS 'constraint that was violated, if any';
+COMMENT ON COLUMN insync.error.record IS 'the whole row as the source sent it, with the column names of the relation batch';
+COMMENT ON COLUMN insync.error.watermark IS 'watermark of the stream after the batch of this row';
+COMMENT ON COLUMN insync.error.occurred_at IS 'when it was rejected';
 COMMENT ON COLUMN insync.error.fingerprint IS 'identifies the row within its stream';
-COMMENT ON COLUMN insync.error.source_hash IS 'tells the record as the source sent it from a mended one';
+COMMENT ON COLUMN insync.error.source_hash IS 'hash of the record as the source sent it, to recognize a corrected one';
 SELECT pg_catalog.pg_extension_config_dump('insync.error', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.error_id_seq', '');
 
@@ -48,15 +48,15 @@ CREATE TABLE insync.mended (
     PRIMARY KEY (stream_id, fingerprint)
 );
 COMMENT ON TABLE insync.mended IS
-    'rows that were mended in insync.error and replayed: while the source sends the same bad row again, it is not rejected again';
+    'rows that were corrected in insync.error and replayed. If the source sends the same bad row again, it is not rejected again';
 COMMENT ON COLUMN insync.mended.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.mended.fingerprint IS 'identifies the row within its stream';
-COMMENT ON COLUMN insync.mended.source_hash IS 'the source''s version of the record that was mended here';
+COMMENT ON COLUMN insync.mended.source_hash IS 'hash of the record, as the source sent it, that was corrected here';
 COMMENT ON COLUMN insync.mended.mended_at IS 'when it was replayed';
 SELECT pg_catalog.pg_extension_config_dump('insync.mended', '');
 
 CREATE FUNCTION sync_replay(name text, OUT applied bigint, OUT rejected bigint)
     RETURNS record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_replay';
 COMMENT ON FUNCTION sync_replay(text) IS
-    'applies the rejected rows of a stream again, as they stand in insync.error now; those that fit leave insync.error';
+    'applies the rejected rows of a stream again, as they are in insync.error now. Rows that are applied are removed from insync.error';
 REVOKE ALL ON FUNCTION sync_replay(text) FROM PUBLIC;

@@ -18,7 +18,7 @@ REVOKE ALL ON FUNCTION insync.is_stream_owner(integer) FROM PUBLIC;
 -- since 0.2
 /* Who may execute it is an operator: sync_grant(role, 'operate') gives that. */
 CREATE FUNCTION insync.operate() RETURNS void LANGUAGE sql IMMUTABLE AS '';
-COMMENT ON FUNCTION insync.operate() IS 'does nothing: who may execute it may operate the streams of others; see sync_grant()';
+COMMENT ON FUNCTION insync.operate() IS 'does nothing; a role that may execute it may operate the streams of others; see sync_grant()';
 REVOKE ALL ON FUNCTION insync.operate() FROM PUBLIC;
 
 ALTER TABLE insync.stream ENABLE ROW LEVEL SECURITY;
@@ -64,21 +64,21 @@ CREATE POLICY owner_reads ON insync.difference FOR SELECT
 CREATE FUNCTION sync_grant(role text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_grant';
 COMMENT ON FUNCTION sync_grant(text) IS
-    'lets a role make and run streams of its own on servers that it has USAGE on; to be called by the extension''s owner';
+    'allows a role to create and run its own streams on servers for which it has USAGE; only for the owner of the extension';
 REVOKE ALL ON FUNCTION sync_grant(text) FROM PUBLIC;
 
 -- since 0.2
 CREATE FUNCTION sync_grant(role text, may text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_grant';
 COMMENT ON FUNCTION sync_grant(text, text) IS
-    'with may ''use'' the same as sync_grant(role); with ''operate'' lets the role see all streams and trigger, cancel, pause and resume them, whoever owns them, and nothing else. To be called by the extension''s owner';
+    'with may ''use'', the same as sync_grant(role). With ''operate'', allows the role to see, trigger, cancel, pause and resume the streams of all owners, and nothing else. Only for the owner of the extension';
 REVOKE ALL ON FUNCTION sync_grant(text, text) FROM PUBLIC;
 
 -- since 0.2
 CREATE FUNCTION sync_revoke(role text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_revoke';
 COMMENT ON FUNCTION sync_revoke(text) IS
-    'takes from a role what sync_grant() gave it; its streams go on. To be called by the extension''s owner';
+    'revokes from a role what sync_grant() granted; its streams go on. Only for the owner of the extension';
 REVOKE ALL ON FUNCTION sync_revoke(text) FROM PUBLIC;
 
 -- since 0.2

@@ -28,30 +28,30 @@ CREATE TABLE insync.run (
 );
 CREATE INDEX run_stream ON insync.run (stream_id, id);
 CREATE INDEX run_open ON insync.run (stream_id, id) WHERE status OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']);
-COMMENT ON TABLE insync.run IS 'history: one row a run, and one row for a stretch of polls that found nothing or that failed alike';
+COMMENT ON TABLE insync.run IS 'history: one row for each run, and one row for a series of polls that found nothing or failed with the same error';
 COMMENT ON COLUMN insync.run.id IS 'number of the run';
 COMMENT ON COLUMN insync.run.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.run.stream IS 'name of the stream';
-COMMENT ON COLUMN insync.run.mode IS 'incremental, full, keys (only those, to find what vanished), backfill, verify, profile (counting the target''s rows), replay of rejected rows, or ingest of pushed ones';
+COMMENT ON COLUMN insync.run.mode IS 'incremental, full, keys (only keys, to find deleted rows), backfill, verify, profile (counting the target''s rows), replay of rejected rows, or ingest of pushed ones';
 COMMENT ON COLUMN insync.run.status IS 'queued, running, succeeded, failed or cancelled';
-COMMENT ON COLUMN insync.run.trigger IS 'what began it: its schedule, a retry, a request by sync_trigger(), or a call of sync_run()';
-COMMENT ON COLUMN insync.run.queued_at IS 'when it was asked for; NULL: nobody asked';
+COMMENT ON COLUMN insync.run.trigger IS 'what started it: its schedule, a retry, a request by sync_trigger(), or a call of sync_run()';
+COMMENT ON COLUMN insync.run.queued_at IS 'when it was requested; NULL: it was not requested';
 COMMENT ON COLUMN insync.run.started_at IS 'when it began';
-COMMENT ON COLUMN insync.run.ended_at IS 'when it ended; NULL: it hasn''t';
-COMMENT ON COLUMN insync.run.polls IS 'how many polls this row stands for';
+COMMENT ON COLUMN insync.run.ended_at IS 'when it ended; NULL: it has not ended';
+COMMENT ON COLUMN insync.run.polls IS 'number of polls that this row represents';
 COMMENT ON COLUMN insync.run.batches IS 'transactions in which rows were applied';
 COMMENT ON COLUMN insync.run.rows_read IS 'rows that the source sent, the re-read overlap included';
 COMMENT ON COLUMN insync.run.inserted IS 'rows that were new in the target';
 COMMENT ON COLUMN insync.run.updated IS 'rows of the target that changed';
-COMMENT ON COLUMN insync.run.unchanged IS 'rows that were right already';
+COMMENT ON COLUMN insync.run.unchanged IS 'rows of the target that were already the same';
 COMMENT ON COLUMN insync.run.deleted IS 'rows that were deleted from the target, or marked as deleted';
 COMMENT ON COLUMN insync.run.rejected IS 'rows that went to insync.error in this run';
 COMMENT ON COLUMN insync.run.bytes IS 'bytes of rows received from the connector';
 COMMENT ON COLUMN insync.run.sqlstate IS 'SQLSTATE of the error that ended it';
-COMMENT ON COLUMN insync.run.message IS 'the error that ended it, or what is to be known of a success';
+COMMENT ON COLUMN insync.run.message IS 'the error that ended it, or a note about a success';
 COMMENT ON COLUMN insync.run.reread IS
-    'rows of the overlap: read again, as they stand at or before the watermark that the run began from; of a stretch of quiet polls, those of the last one';
-COMMENT ON COLUMN insync.run.filtered IS 'rows that the source sent and the stream''s filter left out';
+    'rows of the overlap, read again because they are at or before the watermark from which the run started; for a series of polls that found nothing, those of the last poll';
+COMMENT ON COLUMN insync.run.filtered IS 'rows that the source sent and option filter left out';
 SELECT pg_catalog.pg_extension_config_dump('insync.run_id_seq', '');
 
 -- since 0.2
@@ -61,24 +61,24 @@ CREATE INDEX run_own ON insync.run (stream_id, id) WHERE mode OPERATOR(pg_catalo
 CREATE FUNCTION sync_trigger(pattern text DEFAULT '%', mode text DEFAULT NULL, OUT stream text, OUT run_id bigint)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_trigger';
 COMMENT ON FUNCTION sync_trigger(text, text) IS
-    'asks the workers to run the caller''s streams whose name matches the LIKE pattern, at commit; mode incremental, full or keys overrides the stream''s own';
+    'requests a run of the caller''s streams whose name matches the LIKE pattern; workers start it after commit. mode (incremental, full or keys) overrides that of the stream';
 REVOKE ALL ON FUNCTION sync_trigger(text, text) FROM PUBLIC;
 
 CREATE PROCEDURE sync_run(name text, mode text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_run';
 COMMENT ON PROCEDURE sync_run(text, text) IS
-    'runs a stream in this session, with progress notices; commits after each batch, so it can''t be called in a transaction block';
+    'runs a stream in this session, with progress notices. It commits after each batch and cannot be called in a transaction block';
 REVOKE ALL ON PROCEDURE sync_run(text, text) FROM PUBLIC;
 
 CREATE FUNCTION sync_wait(run_id bigint, timeout interval DEFAULT '1 hour') RETURNS text
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_wait';
 COMMENT ON FUNCTION sync_wait(bigint, interval) IS
-    'waits until a run has ended; returns its status; SQLSTATE 55006 if it still runs at the time-out, after which it goes on';
+    'waits until a run has ended and returns its status. If the run has not ended at the timeout, raises SQLSTATE 55006; the run goes on';
 REVOKE ALL ON FUNCTION sync_wait(bigint, interval) FROM PUBLIC;
 
 CREATE FUNCTION sync_cancel(pattern text, OUT stream text, OUT run_id bigint)
     RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_cancel';
-COMMENT ON FUNCTION sync_cancel(text) IS 'ends runs of the caller''s streams, running or queued; what was committed stays, the next run goes on from there';
+COMMENT ON FUNCTION sync_cancel(text) IS 'cancels running and queued runs of the caller''s streams. What was committed stays, and the next run continues from there';
 REVOKE ALL ON FUNCTION sync_cancel(text) FROM PUBLIC;
 
 CREATE FUNCTION sync_pause(pattern text) RETURNS SETOF text
@@ -95,5 +95,5 @@ REVOKE ALL ON FUNCTION sync_resume(text) FROM PUBLIC;
 CREATE FUNCTION sync_reset(name text, watermark text DEFAULT NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_reset';
 COMMENT ON FUNCTION sync_reset(text, text) IS
-    'forgets how far a stream has read: the next run reads all, or from the given watermark in the source''s own form; the target keeps its rows';
+    'resets the watermark of a stream. The next run reads everything, or from the given watermark, written as the source writes it. The target keeps its rows';
 REVOKE ALL ON FUNCTION sync_reset(text, text) FROM PUBLIC;

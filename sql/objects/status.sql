@@ -6,7 +6,7 @@ CREATE FUNCTION insync.live(OUT stream_id integer, OUT state text, OUT pid integ
                             OUT lag_seconds double precision, OUT message text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'insync_live';
 COMMENT ON FUNCTION insync.live() IS
-    'what the workers of this database hold in shared memory for each stream; empty where the library isn''t preloaded';
+    'state of each stream in shared memory, for the workers of this database; empty if the library is not preloaded';
 REVOKE ALL ON FUNCTION insync.live() FROM PUBLIC;
 
 -- since 0.2
@@ -14,7 +14,7 @@ CREATE FUNCTION insync.unreachable(OUT server name, OUT failing_since timestampt
                                    OUT next_attempt timestamptz, OUT message text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'insync_unreachable';
 COMMENT ON FUNCTION insync.unreachable() IS
-    'servers that gave no answer when a connection was last tried, of those that the caller may use: since when, how many attempts failed, the last and the next attempt, and what the last one said. All streams of a server wait for one attempt at a time';
+    'servers that the caller may use and that did not answer the last attempt to connect: since when, the number of failed attempts, the last and the next attempt, and the last error. All streams of a server wait for one attempt at a time';
 REVOKE ALL ON FUNCTION insync.unreachable() FROM PUBLIC;
 
 -- since 0.2
@@ -61,7 +61,7 @@ SELECT s.name AS stream,
   LEFT JOIN insync.live() AS live ON live.stream_id OPERATOR(pg_catalog.=) s.id
   LEFT JOIN LATERAL (SELECT * FROM insync.run AS x WHERE x.stream_id OPERATOR(pg_catalog.=) s.id
                         AND x.mode OPERATOR(pg_catalog.=) ANY (ARRAY['incremental', 'full', 'keys']) ORDER BY x.id DESC LIMIT 1) AS r ON true;
-COMMENT ON VIEW insync.status IS 'one row a stream of the current role: state, watermark, lag, last and next run; the view behind sync_status()';
+COMMENT ON VIEW insync.status IS 'state, watermark, lag, last and next run, one row for each stream of the current role; the view behind sync_status()';
 COMMENT ON COLUMN insync.status.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.status.state IS 'starting, running (reading), processing (applying), idle, recovering (waiting to retry), error, stopped';
 COMMENT ON COLUMN insync.status.server IS 'foreign server that the stream reads from';
@@ -70,22 +70,22 @@ COMMENT ON COLUMN insync.status.target IS 'table that is written to';
 COMMENT ON COLUMN insync.status.mode IS 'incremental or full';
 COMMENT ON COLUMN insync.status.schedule IS 'interval or cron expression; NULL: runs only when asked';
 COMMENT ON COLUMN insync.status.watermark IS 'how far the stream has read, as the source wrote it';
-COMMENT ON COLUMN insync.status.lag IS 'how old the watermark was by the source''s own clock at the last poll, and the time since';
-COMMENT ON COLUMN insync.status.last_run IS 'when the stream last ran or was asked to';
-COMMENT ON COLUMN insync.status.last_status IS 'how the last run that left a row in insync.run ended';
-COMMENT ON COLUMN insync.status.next_run IS 'when the stream runs next; NULL: not by itself';
+COMMENT ON COLUMN insync.status.lag IS 'age of the watermark by the clock of the source at the last poll, plus the time since then';
+COMMENT ON COLUMN insync.status.last_run IS 'when the stream last ran or was requested to run';
+COMMENT ON COLUMN insync.status.last_status IS 'status of the last run that has a row in insync.run';
+COMMENT ON COLUMN insync.status.next_run IS 'when the stream runs next; NULL: only when requested';
 COMMENT ON COLUMN insync.status.rows IS 'rows read by the last run';
 COMMENT ON COLUMN insync.status.failures IS 'failed runs since the last success';
 COMMENT ON COLUMN insync.status.rejects IS 'rows in insync.error';
-COMMENT ON COLUMN insync.status.message IS 'the last error, or what is to be known of the last success';
+COMMENT ON COLUMN insync.status.message IS 'the last error, or a note about the last success';
 COMMENT ON COLUMN insync.status.reread IS
-    'rows of the overlap that the last run or poll read again; many for a long time: see option lookback';
-COMMENT ON COLUMN insync.status.filtered IS 'rows of the last run that its filter left out';
+    'rows of the overlap that the last run or poll read again; if they stay many for a long time, see option lookback';
+COMMENT ON COLUMN insync.status.filtered IS 'rows of the last run that option filter left out';
 
 CREATE FUNCTION sync_status(pattern text DEFAULT '%') RETURNS SETOF insync.status
     LANGUAGE sql STABLE
     AS $$ SELECT * FROM insync.status AS s WHERE s.stream OPERATOR(pg_catalog.~~) pattern ORDER BY s.stream $$;
-COMMENT ON FUNCTION sync_status(text) IS 'one row a stream of the current role whose name matches the LIKE pattern';
+COMMENT ON FUNCTION sync_status(text) IS 'one row for each stream of the current role whose name matches the LIKE pattern';
 REVOKE ALL ON FUNCTION sync_status(text) FROM PUBLIC;
 
 -- since 0.2
@@ -111,17 +111,17 @@ SELECT s.name, r.id, r.mode, j.pid, r.started_at, pg_catalog.clock_timestamp() O
                   FROM insync.job AS x WHERE x.run_id OPERATOR(pg_catalog.=) r.id) AS j ON true
  WHERE r.status OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running'])
    AND r.mode OPERATOR(pg_catalog.=) ANY (ARRAY['backfill', 'verify', 'profile']);
-COMMENT ON VIEW insync.progress IS 'runs under way';
+COMMENT ON VIEW insync.progress IS 'active runs';
 COMMENT ON COLUMN insync.progress.stream IS 'name of the stream';
 COMMENT ON COLUMN insync.progress.run_id IS 'number of the run, once it has one';
-COMMENT ON COLUMN insync.progress.state IS 'starting, running (reading) or processing (applying); of work in pieces backfill, verify or profile';
-COMMENT ON COLUMN insync.progress.pid IS 'process that runs it, of several the first; NULL: it waits for a worker';
+COMMENT ON COLUMN insync.progress.state IS 'starting, running (reading) or processing (applying); for runs with jobs: backfill, verify or profile';
+COMMENT ON COLUMN insync.progress.pid IS 'process that runs it, the first if there are several; NULL: it waits for a worker';
 COMMENT ON COLUMN insync.progress.started_at IS 'when it began';
 COMMENT ON COLUMN insync.progress.elapsed IS 'how long it has run';
 COMMENT ON COLUMN insync.progress.batches IS 'transactions in which rows were applied so far';
 COMMENT ON COLUMN insync.progress.rows_read IS 'rows that the source sent so far';
 COMMENT ON COLUMN insync.progress.rows_written IS 'rows inserted, updated or deleted so far';
 COMMENT ON COLUMN insync.progress.bytes IS 'bytes of rows received so far';
-COMMENT ON COLUMN insync.progress.slices IS 'pieces that it consists of; NULL: it isn''t in pieces';
-COMMENT ON COLUMN insync.progress.slices_done IS 'pieces that are done';
-COMMENT ON COLUMN insync.progress.time_left IS 'how long it will take as fast as it was until now';
+COMMENT ON COLUMN insync.progress.slices IS 'number of its jobs; NULL: it has no jobs';
+COMMENT ON COLUMN insync.progress.slices_done IS 'jobs that are done';
+COMMENT ON COLUMN insync.progress.time_left IS 'estimated time left, at the average speed until now';

@@ -6,9 +6,9 @@ CREATE TABLE insync.home (
     database_oid oid NOT NULL
 );
 COMMENT ON TABLE insync.home IS
-    'the database whose workers may run these streams; one that was restored, copied or upgraded finds another one''s name here, and stays stopped until sync_resume()';
+    'the database whose workers run these streams. In a database that was restored, copied or upgraded, this names another database, and streams stay stopped until sync_resume()';
 COMMENT ON COLUMN insync.home.only_row IS 'keeps the table at one row';
-COMMENT ON COLUMN insync.home.system_identifier IS 'the cluster, as pg_control_system() has it';
+COMMENT ON COLUMN insync.home.system_identifier IS 'system identifier of the cluster, as in pg_control_system()';
 COMMENT ON COLUMN insync.home.database_oid IS 'the database';
 SELECT pg_catalog.pg_extension_config_dump('insync.home', '');
 
@@ -45,7 +45,7 @@ COMMENT ON COLUMN insync.stream.source IS 'table, view or SELECT at the source';
 COMMENT ON COLUMN insync.stream.target_schema IS 'schema of the target table';
 COMMENT ON COLUMN insync.stream.target_table IS 'table that is written to';
 COMMENT ON COLUMN insync.stream.key IS 'columns that identify a row in the target';
-COMMENT ON COLUMN insync.stream.watermark IS 'source columns that say what changed; several are coalesced in this order; empty: full reads';
+COMMENT ON COLUMN insync.stream.watermark IS 'source columns that show which rows changed; several are coalesced in this order; empty: full reads';
 COMMENT ON COLUMN insync.stream.mode IS 'incremental or full';
 COMMENT ON COLUMN insync.stream.schedule IS 'interval or cron expression; NULL: runs only when asked';
 COMMENT ON COLUMN insync.stream.options IS 'options as set; see sync_options()';
@@ -53,14 +53,14 @@ COMMENT ON COLUMN insync.stream.source_key IS 'columns that identify a row at th
 COMMENT ON COLUMN insync.stream.source_key_unique IS 'the source itself guarantees that source_key is unique';
 COMMENT ON COLUMN insync.stream.source_columns IS 'the columns of the source as last seen: name, transport type, PostgreSQL type, source type';
 COMMENT ON COLUMN insync.stream.watermark_kind IS 'how watermarks are compared: time, integer, text or rowversion';
-COMMENT ON COLUMN insync.stream.paused IS 'set by sync_pause(): the stream doesn''t run';
-COMMENT ON COLUMN insync.stream.created_at IS 'when the stream was made';
+COMMENT ON COLUMN insync.stream.paused IS 'true after sync_pause(): the schedule does not run the stream';
+COMMENT ON COLUMN insync.stream.created_at IS 'when the stream was created';
 COMMENT ON COLUMN insync.stream.owner_id IS
-    'the owner''s number: a role that gets the name of one that was dropped doesn''t inherit its streams';
+    'OID of the owner: a new role with the name of a dropped owner does not get its streams';
 COMMENT ON COLUMN insync.stream.target_columns IS
-    'names and numbers of the target''s columns that the stream fills, so that one that was renamed is noticed; NULL: it has not run yet';
+    'names and numbers of the target columns that the stream fills, to notice renames; NULL: the stream has not run yet';
 COMMENT ON COLUMN insync.stream.schedule_since IS
-    'when the stream was made or resumed, or its schedule altered: times of a cron expression before that are not made up for';
+    'when the stream was created or resumed, or its schedule altered; earlier times of a cron expression are not made up for';
 SELECT pg_catalog.pg_extension_config_dump('insync.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('insync.stream_id_seq', '');
 
@@ -85,23 +85,23 @@ CREATE TABLE insync.watermark (
 COMMENT ON TABLE insync.watermark IS 'how far each stream has read; written in the transaction of the rows';
 COMMENT ON COLUMN insync.watermark.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.watermark.position IS
-    'where the next read goes on, in the source''s own literals; its member deletes is that of the option delete_feed; NULL: from the beginning';
-COMMENT ON COLUMN insync.watermark.watermark IS 'the source''s own value of the watermark, as the source wrote it';
-COMMENT ON COLUMN insync.watermark.failures IS 'failed runs since the last that succeeded or moved the stream on';
-COMMENT ON COLUMN insync.watermark.retry_at IS 'when a failed stream is tried again; NULL: at its schedule';
+    'position from which the next read continues, as the source writes it; member deletes is the position of option delete_feed; NULL: from the beginning';
+COMMENT ON COLUMN insync.watermark.watermark IS 'value of the watermark, as the source wrote it';
+COMMENT ON COLUMN insync.watermark.failures IS 'failed runs since the last run that succeeded or moved the position';
+COMMENT ON COLUMN insync.watermark.retry_at IS 'time of the next retry; NULL: at its schedule';
 COMMENT ON COLUMN insync.watermark.updated_at IS 'when the position last moved';
 COMMENT ON COLUMN insync.watermark.last_run_at IS
-    'when the stream last ran, by schedule or not; of polls that find nothing, one is noted every five minutes';
-COMMENT ON COLUMN insync.watermark.last_success_at IS 'the same, of runs that read what is new and succeeded';
-COMMENT ON COLUMN insync.watermark.hold_until IS 'not before this time does its schedule run a stream that has failed; NULL: at its schedule';
+    'when the stream last ran, by schedule or not; polls that find nothing are recorded once in five minutes';
+COMMENT ON COLUMN insync.watermark.last_success_at IS 'when a run that reads new rows last succeeded; recorded like last_run_at';
+COMMENT ON COLUMN insync.watermark.hold_until IS 'earliest time at which the schedule runs a failed stream again; NULL: at its schedule';
 COMMENT ON COLUMN insync.watermark.refused_login IS
-    'the source has refused the credentials: until hold_until, no stream with the same server and user mapping logs in by itself';
+    'true if the source refused the credentials: until hold_until, scheduled runs with the same server and user mapping do not log in';
 COMMENT ON COLUMN insync.watermark.failed_server IS
-    'version of the server and the user mapping that the last failure met; a stream whose server or mapping has another one is tried at once';
+    'version of the server and the user mapping at the last failure; if one of them has changed, the stream is retried immediately';
 COMMENT ON COLUMN insync.watermark.reconciled_at IS
     'when an incremental stream with option reconcile was last read in full and compared; NULL: not since it was made';
-COMMENT ON COLUMN insync.watermark.verify_planned_at IS 'when option verify_schedule last had slices verified, or was set; NULL: never';
-COMMENT ON COLUMN insync.watermark.repair_planned_at IS 'when option auto_repair last had gaps looked for; NULL: never';
+COMMENT ON COLUMN insync.watermark.verify_planned_at IS 'when option verify_schedule was set or last started a verification; NULL: never';
+COMMENT ON COLUMN insync.watermark.repair_planned_at IS 'when option auto_repair last searched for gaps; NULL: never';
 SELECT pg_catalog.pg_extension_config_dump('insync.watermark', '');
 
 -- since 0.2
@@ -112,7 +112,7 @@ CREATE TABLE insync.origin (
     PRIMARY KEY (stream_id, key_hash)
 );
 COMMENT ON TABLE insync.origin IS
-    'which row of the source each target row came from, for streams whose key could be the same in the target for different rows of the source';
+    'source row of each target row, for streams whose target key could be the same for different source rows';
 COMMENT ON COLUMN insync.origin.stream_id IS 'the stream';
 COMMENT ON COLUMN insync.origin.key_hash IS 'hash of the target''s key';
 COMMENT ON COLUMN insync.origin.source_key IS 'the source''s key, as a JSON array';
@@ -133,24 +133,24 @@ CREATE FUNCTION sync_create_all(server text, pattern text DEFAULT '%', schema te
                                 OUT key_columns text, OUT mode text, OUT created boolean, OUT message text)
     RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'sync_create_all';
 COMMENT ON FUNCTION sync_create_all(text, text, text, jsonb, text) IS
-    'makes a stream for each source of a server whose name matches the LIKE pattern and that has none yet, with its target in the schema; a row each, with the reason where none was made. Sources that may not be looked at are warned of. Streams are called as their sources';
+    'creates a stream for each source of a server that has no stream yet and whose name matches the LIKE pattern. The stream has the name of its source, and its target is in the schema. Returns one row for each source, with the reason if no stream was created. Sources that cannot be read cause a warning';
 REVOKE ALL ON FUNCTION sync_create_all(text, text, text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION sync_alter(name text, options jsonb) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_alter';
 COMMENT ON FUNCTION sync_alter(text, jsonb) IS
-    'sets options of a stream (a null value resets one), also schedule, name, owner, server, source, target, key and watermark; takes effect with the next run. How far the stream has read is kept where it still means the same; a notice says where it is not, and what becomes of rows that were read before';
+    'sets options of a stream (null resets an option), also schedule, name, owner, server, source, target, key and watermark; takes effect with the next run. The stream keeps its watermark if the watermark is still valid. Otherwise, a notice says so, and what happens to rows that were read before';
 REVOKE ALL ON FUNCTION sync_alter(text, jsonb) FROM PUBLIC;
 
 -- since 0.2
 CREATE FUNCTION sync_alter(name text, options jsonb, reread boolean) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_alter';
 COMMENT ON FUNCTION sync_alter(text, jsonb, boolean) IS
-    'the same as sync_alter(name, options); with reread the next run reads all rows again, so that what was changed is true of the older ones as well';
+    'like sync_alter(name, options); with reread, the next run reads all rows again, to apply the change to older rows, too';
 REVOKE ALL ON FUNCTION sync_alter(text, jsonb, boolean) FROM PUBLIC;
 
 CREATE FUNCTION sync_drop(name text, drop_target boolean DEFAULT false) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sync_drop';
 COMMENT ON FUNCTION sync_drop(text, boolean) IS
-    'forgets a stream with its watermark, history and rejected rows; the target table stays unless drop_target, which only drops a table that the stream created and filled alone';
+    'removes a stream with its watermark, history and rejected rows. The target table stays. With drop_target, it is dropped, but only if the stream created it and no other stream has filled it';
 REVOKE ALL ON FUNCTION sync_drop(text, boolean) FROM PUBLIC;

@@ -19,7 +19,7 @@ from harness.environment import alive
 INTERRUPTED = ("57P02", "interrupted: the process or the server ended")
 CANCELLED = ("57014", "cancel")
 # A connector's loss is seen by its worker; which words it finds depends on when.
-CONNECTOR_GONE = ("08006", r"the connector is gone: it was ended by signal 9")
+CONNECTOR_GONE = ("08006", r"connector exited unexpectedly \(signal 9")
 
 
 @dataclass(frozen=True)

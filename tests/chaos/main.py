@@ -50,7 +50,7 @@ def message_class(status, sqlstate, message):
     return f"{status} {sqlstate or '–'} \"{': '.join(words[:2]) if words[0] in GENERAL else words[0]}\""
 
 
-GENERAL = ("the connector is gone", "cancelled")
+GENERAL = ("connector exited unexpectedly", "cancelled")
 
 
 class Chaos:

@@ -17,7 +17,7 @@ LOST = (
 )
 # MariaDB's ODBC driver (3.1.15) reads through a null pointer in SQLExecDirect when the answer ends before its columns. That is
 # what connectors are for: it costs the run, and says so.
-DRIVER_CRASH = ("08006", r"the connector is gone: it was ended by signal 11")
+DRIVER_CRASH = ("08006", r"connector exited unexpectedly \(signal 11")
 SLOW = (
     "08006",
     r"the connector was silent|was too slow|stopped in the middle"

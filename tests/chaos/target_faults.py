@@ -152,7 +152,7 @@ def one_worker(world, stream):
 
 
 @fault("too little memory for connectors",
-       fails=(("08006", r"the connector is gone: it (was ended by signal|exited with status)"), ("HV000", "(?i)memory|driver|library"),
+       fails=(("08006", r"connector exited unexpectedly \((signal|exit status)"), ("HV000", "(?i)memory|driver|library"),
               ("08006", "(?i)memory|driver|library"), ("53200", "memory"), CONNECTOR_GONE))  # fmt: skip
 def little_memory(world, stream):
     met = caught(world, stream)

@@ -18,8 +18,8 @@ bool begins(std::string_view text, std::string_view with) {
 }
 
 bool says_no_json(const Failure& failure) {
-    for (const char* begin : {"the answer is no JSON", "the answer ends in the middle", "the answer is a web page",
-                              "the answer is XML", "the answer is empty"}) {
+    for (const char* begin : {"the answer is not valid JSON", "the answer ends in the middle",
+                              "the answer is a web page", "the answer is XML", "the answer is empty"}) {
         if (begins(failure.message, begin)) return true;
     }
     return false;

@@ -53,7 +53,7 @@ class Connector:
         """The next frame: its type, and its payload (rows as bytes, all else as JSON)."""
         header = self.process.stdout.read(5)
         if len(header) < 5:
-            raise RuntimeError(f"the connector is gone: {self.process.wait()} {self.process.stderr.read().decode()}")
+            raise RuntimeError(f"connector exited unexpectedly: {self.process.wait()} {self.process.stderr.read().decode()}")
         kind, length = chr(header[0]), struct.unpack(">i", header[1:])[0]
         payload = self.process.stdout.read(length)
         return kind, payload if kind == "R" else json.loads(payload)

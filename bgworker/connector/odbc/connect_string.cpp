@@ -195,7 +195,7 @@ void add_credentials(ConnectString& out, const std::string& driver, const OpenRe
         const std::string value = request.credential(name);
         if (const std::size_t at = value.find_first_of(unquotable(driver)); at != std::string::npos) {
             throw Failure(FailureClass::config,
-                          std::string("the driver can't be given a ") + name + " that contains \"" + value[at] + "\"",
+                          std::string("the driver cannot be given a ") + name + " that contains \"" + value[at] + "\"",
                           "", "Choose another " + std::string(name) + " at the source.");
         }
         out.add(keyword, value);
@@ -254,7 +254,7 @@ std::string build_connect_string(const OpenRequest& request) {
         out.add_raw("DRIVER=" + in_braces(driver));
         out.add_raw(option_text(request.server, "driver_options"));
         if (dialect_of_driver(driver) == Dialect::sqlite && database.empty()) {
-            throw Failure(FailureClass::config, "server option \"database\" isn't set", "",
+            throw Failure(FailureClass::config, "server option \"database\" is not set", "",
                           "Set it to the path of the SQLite file.");
         }
         add_defaults(out, request, driver, host, port, database);

@@ -20,7 +20,7 @@ bool is_floating(Transport type) {
 }
 
 [[noreturn]] void refuse_bytes(const SourceColumn& column, const std::string& type) {
-    throw Failure(FailureClass::config, "column \"" + column.name + "\" holds bytes and can't be read as " + type, "",
+    throw Failure(FailureClass::config, "column \"" + column.name + "\" holds bytes and cannot be read as " + type, "",
                   "Declare it as bytea, or as uuid.");
 }
 

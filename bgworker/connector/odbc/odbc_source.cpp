@@ -57,7 +57,7 @@ void require_driver(const nlohmann::json& server) {
     std::string list;
     for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
     const std::string near = closest(driver, names);
-    throw Failure(FailureClass::config, "ODBC driver \"" + driver + "\" isn't registered",
+    throw Failure(FailureClass::config, "ODBC driver \"" + driver + "\" is not registered",
                   list.empty() ? "No driver is registered in odbcinst.ini." : "Registered are: " + list + ".",
                   near.empty() ? "Install the driver and register it in odbcinst.ini on the database server."
                                : "Perhaps you meant \"" + near + "\".");
@@ -70,7 +70,7 @@ void require_sqlite_file(const nlohmann::json& server) {
     if (database[0] != '/') return;
     if (access(database.c_str(), R_OK) != 0) {
         throw Failure(FailureClass::config, "could not open SQLite file \"" + database + "\"",
-                      "The file doesn't exist, or the database server's operating system user may not read it.",
+                      "The file does not exist, or the database server's operating system user may not read it.",
                       "Check the server option database and the file's permissions.");
     }
     const std::string wal = database + "-wal", folder = database.substr(0, database.rfind('/') + 1);
@@ -90,7 +90,7 @@ void require_sqlite_file(const nlohmann::json& server) {
                   "SQLite writes two files beside it, and the database server's operating system user may not write in "
                   "folder \"" +
                       folder + "\".",
-                  "Grant that, or, if nobody writes to the file, set the server option immutable to true.");
+                  "Grant that, or, if no program writes to the file, set the server option immutable to true.");
 }
 
 // Raises Failure (config) where the session sees no table or view, or can read none; says how many it sees.
@@ -298,7 +298,7 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
     const SourceColumn& column = plan.columns[*plan.watermark];
     if (plan.kind == WatermarkKind::none) {
         throw Failure(FailureClass::config,
-                      "column \"" + column.name + "\" of type " + column.source_type + " can't be a watermark",
+                      "column \"" + column.name + "\" of type " + column.source_type + " cannot be a watermark",
                       "Its values have no order in which changes could be read.",
                       "A watermark is a time, a number, a rowversion or a text that grows with each change.");
     }
@@ -319,7 +319,7 @@ nlohmann::json OdbcSource::describe(const DescribeRequest& request) {
     const WatermarkKind kind = watermark_kind(column, mark);
     if (mark && kind == WatermarkKind::text && plan.kind == WatermarkKind::time) {
         throw Failure(FailureClass::config, "watermark column \"" + column.name + "\" holds values that have no order",
-                      "Its highest value is \"" + *mark + "\", which is no time that sorts as text.",
+                      "Its highest value is \"" + *mark + "\", which is not a time that sorts as text.",
                       "Choose a column that is written as YYYY-MM-DD HH:MM:SS, or read a query that converts it.");
     }
     // What is compared as texts has to be written as texts sort.

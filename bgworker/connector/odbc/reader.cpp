@@ -47,7 +47,7 @@ void Reader::prepare_plan() {
     if (plan_.watermark && plan_.kind == WatermarkKind::none) {
         const SourceColumn& column = plan_.columns[*plan_.watermark];
         throw Failure(FailureClass::config,
-                      "column \"" + column.name + "\" of type " + column.source_type + " can't be a watermark", "",
+                      "column \"" + column.name + "\" of type " + column.source_type + " cannot be a watermark", "",
                       "A watermark is a time, a number, a rowversion or a text that grows with each change.");
     }
     resolve_marker(connection_, plan_);
@@ -332,7 +332,7 @@ Bounds Reader::changes_bounds() {
         bounds.low = subtract_lookback(plan_.kind, *watermark_, lookback);
         if (!bounds.low) {
             throw Failure(FailureClass::config,
-                          "lookback \"" + lookback + "\" doesn't fit the watermark \"" + *watermark_ + "\"");
+                          "lookback \"" + lookback + "\" does not fit the watermark \"" + *watermark_ + "\"");
         }
     } else if (initial_watermark()) {
         bounds.low = initial_watermark();

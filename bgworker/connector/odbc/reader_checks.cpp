@@ -27,11 +27,11 @@ void Reader::check_key() {
     };
     const std::vector<std::string>& now =
         relation.primary_key.empty() ? relation.unique_keys.front() : relation.primary_key;
-    throw Failure(
-        FailureClass::config, "the key of source " + quote_name(Dialect::generic, relation.text) + " has changed",
-        "The stream's rows are told apart by " + list(names) + ", those of the source by " + list(now) + " now.",
-        request_.remake.empty() ? "Make the stream again."
-                                : "Make the stream and its target again: " + request_.remake);
+    throw Failure(FailureClass::config,
+                  "the key of source " + quote_name(Dialect::generic, relation.text) + " has changed",
+                  "The stream identifies rows by " + list(names) + ", and the source now by " + list(now) + ".",
+                  request_.remake.empty() ? "Make the stream again."
+                                          : "Make the stream and its target again: " + request_.remake);
 }
 
 void Reader::check_duplicate_keys() {
@@ -46,7 +46,7 @@ void Reader::check_duplicate_keys() {
         names += (i > 0 ? ", " : "") + plan_.columns[key[i]].name;
         values += (i > 0 ? ", " : "") + rows[0][i].value_or("NULL");
     }
-    throw Failure(FailureClass::config, "the key isn't unique in the source",
+    throw Failure(FailureClass::config, "the key is not unique in the source",
                   "Several rows have (" + names + ") = (" + values + ").", "Choose a key that identifies one row.");
 }
 

@@ -22,7 +22,7 @@ nlohmann::json Reader::explain() {
         } else {
             if (plan_.has_nullable_key()) add(null_key_rows(plan_, bounds));
             add(key_page(plan_, after, false, bounds));
-            statements.back()["purpose"] = request_.only_keys ? "keys, to find what vanished" : "full";
+            statements.back()["purpose"] = request_.only_keys ? "keys, to find deleted rows" : "full";
         }
     } else {
         const bool loads = begins_with_load(phase);

@@ -121,7 +121,7 @@ bool Reader::watermark_type_changed() {
     const bool was_time = is_literal_of(WatermarkKind::time, literal);
     const bool was_number = is_literal_of(WatermarkKind::integer, literal);
     if ((kind == WatermarkKind::time && !was_time) || (kind == WatermarkKind::integer && was_time && !was_number)) {
-        warning_ = "the watermark \"" + literal + "\" is none of column \"" + watermark.name + "\" of type " +
+        warning_ = "the watermark \"" + literal + "\" is not valid for column \"" + watermark.name + "\" of type " +
                    watermark.source_type + ": everything was read again";
         return true;
     }
@@ -135,7 +135,7 @@ bool Reader::watermark_type_changed() {
             if (now.type != Transport::timestamp && now.type != Transport::timestamptz) continue;
             if (was_zoned == (now.type == Transport::timestamptz)) continue;
             warning_ = "the source's column \"" + name + "\" changed from type " + text_of(known, "source_type") +
-                       " to " + now.source_type + ", so that its times are others: everything was read again";
+                       " to " + now.source_type + ", which changes its times: everything was read again";
             return true;
         }
     }
@@ -154,7 +154,7 @@ bool Reader::is_below_overlap() {
         return false;
     }
     warning_ = "the source's highest watermark is below the stream's, \"" + *overlap_end_ +
-               "\", as after a restart of its numbers: everything was read again";
+               "\", as if its numbers had started again: everything was read again";
     return true;
 }
 

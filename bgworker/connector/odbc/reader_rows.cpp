@@ -53,7 +53,7 @@ void PageOrder::require(const Cursor& cursor, std::size_t row) {
 }
 
 OutOfOrder::OutOfOrder()
-    : Failure(FailureClass::source, "the source doesn't return its rows in the order that was asked for",
+    : Failure(FailureClass::source, "the source does not return its rows in the order that was asked for",
               "Rows would be lost, or read without an end.",
               "Check the source's driver, or the view or query that is read.") {}
 

@@ -45,8 +45,8 @@ std::string name_of(Tls tls) {
 }
 
 [[noreturn]] void refuse(const std::string& driver, Tls tls, const std::string& why, const std::string& hint) {
-    throw Failure(FailureClass::config,
-                  "driver \"" + driver + "\" cannot keep the promise of option tls '" + name_of(tls) + "'", why, hint);
+    throw Failure(FailureClass::config, "driver \"" + driver + "\" cannot guarantee option tls '" + name_of(tls) + "'",
+                  why, hint);
 }
 
 // Words of encryption that some driver has. What of them this one knows is in known_words().
@@ -147,7 +147,7 @@ Keywords tls_keywords(const std::string& driver, Tls tls, const std::string& ca_
         case Driver::other:
             break;
     }
-    refuse(driver, tls, "How this driver encrypts is not known here.",
+    refuse(driver, tls, "How this driver encrypts sessions is not known.",
            "Remove the option tls, and write the driver's own keywords into driver_options or connection_string.");
 }
 
@@ -190,7 +190,7 @@ std::optional<std::string> tls_statement(Dialect dialect) {
 }
 
 std::string tls_words(Tls tls, const std::optional<std::string>& cipher) {
-    if (!cipher) return "the source does not tell whether the session is encrypted";
+    if (!cipher) return "the source does not report whether the session is encrypted";
     if (cipher->empty()) return "the session is not encrypted: passwords and rows cross the network in clear";
     return "the session is encrypted (" + *cipher + "), and the certificate was " +
            (tls == Tls::verify ? "verified" : "not verified");

@@ -24,7 +24,7 @@ std::size_t whole_pages(std::size_t bytes) {
 
 [[noreturn]] void fail(const char* what, int code) {
     throw Failure(FailureClass::transient, std::string(what) + ": " + std::strerror(code), "",
-                  "What is to be remembered of the rows of a read goes there where it is too much for memory.");
+                  "Data about the rows of a read is written there when it does not fit in memory.");
 }
 
 }  // namespace

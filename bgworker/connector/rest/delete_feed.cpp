@@ -117,7 +117,7 @@ std::string DeleteFeed::literal_at_start() const {
 void DeleteFeed::begin_at(const std::string& clock) {
     if (!instant_of(clock, "")) {
         throw Failure(FailureClass::source, "the source's answers have no Date",
-                      "So nobody knows which deletes came after what was read.",
+                      "Without it, it is not known which deletes came after the rows that were read.",
                       "Find deletes with the option reconcile in place of delete_feed.");
     }
     start_ = clock;
@@ -186,7 +186,7 @@ void DeleteFeed::read_window(const std::string& since, const std::optional<std::
             FailureClass::config,
             "the delete feed shows " + std::to_string(endpoint_.max_results) + " rows of a request and no more",
             "There are more of them since " + since + ".",
-            "Put {since} and {until} in its params, or read everything: mode full begins the feed anew.");
+            "Put {since} and {until} in its params, or read everything: mode full starts the feed again.");
     }
     const std::string middle = literal_of(low + half_us);
     read_window(since, middle, gone, highest);
@@ -203,7 +203,7 @@ bool DeleteFeed::take(const Page& page, std::size_t row, std::int64_t low, const
     const std::int64_t at = given.value_or(highest.instant);
     if (!has_time && !is_missing(time) && event.fault.empty()) {
         throw Failure(
-            FailureClass::config, "the watermark of the option delete_feed is no time",
+            FailureClass::config, "the watermark of the option delete_feed is not a time",
             "It is \"" + replaced_utf8(utf8_prefix(literal, 60)) + "\".",
             "Set watermark_format in it: epoch or epoch_ms for a number of seconds or milliseconds, auto for a "
             "text.");

@@ -220,7 +220,7 @@ Discovery discover(Session& session, const Settings& settings, const std::string
         found.columns.push_back(std::move(column));
     }
     if (found.columns.empty() || (found.rows_seen == 0 && declared == 0)) {
-        throw Failure(FailureClass::config, "the source has no rows, so its columns can't be discovered", "",
+        throw Failure(FailureClass::config, "the source has no rows, so its columns cannot be discovered", "",
                       "Declare them with the option fields, such as {\"id\": \"bigint\", \"name\": \"text\"}.");
     }
     auto field_named = [&](std::string_view name) -> std::optional<std::size_t> {
@@ -273,7 +273,7 @@ Discovery discover(Session& session, const Settings& settings, const std::string
         std::string epoch = settings.epoch();
         if (may_be_time) epoch = epoch_like(seen[*field].values, session.source_now().value_or(""));
         if (!epoch.empty() && !format_time(seen[*field].last, epoch)) {
-            throw Failure(FailureClass::config, "watermark \"" + name + "\" is no time in the format " + epoch,
+            throw Failure(FailureClass::config, "watermark \"" + name + "\" is not a time in the format " + epoch,
                           "It is \"" + seen[*field].last + "\".",
                           "Set the option watermark_format to what it is, or to auto.");
         }

@@ -186,7 +186,7 @@ void Pager::read_total(const HttpResponse& response, const Page& page) {
 
 void Pager::require_new(const std::string& mark) {
     if (seen_.insert(mark).second) return;
-    throw Failure(FailureClass::source, "the source's pages go round in a circle",
+    throw Failure(FailureClass::source, "the source's pages form a loop",
                   "The same next link or token came a second time.",
                   "Check the options paging, next_path and more_path, and the source itself.");
 }

@@ -55,7 +55,7 @@ std::optional<Failure> failure_of(const Signs& signs, std::int64_t rows) {
     if (signs.total) {
         return more_pages("Its answer says " + signs.total->text + " at " + signs.total->place + ", and " +
                               std::to_string(rows) + " rows came.",
-                          std::string(paging_hint) + " If that is no number of rows, set paging to none.");
+                          std::string(paging_hint) + " If that is not a number of rows, set paging to none.");
     }
     if (signs.more && !signs.no_more)
         return more_pages("Its answer says so at " + signs.more->place + ".", paging_hint);

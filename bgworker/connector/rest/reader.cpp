@@ -37,7 +37,7 @@ std::string_view name_of(ChangeMode mode) {
         case ChangeMode::window:
             return "what changed since the watermark, in any order";
         case ChangeMode::newest:
-            return "newest first, until what is known";
+            return "newest first, until a row that is already known";
         case ChangeMode::token:
             return "what the last answer of the run before pointed to";
         case ChangeMode::compare:
@@ -117,7 +117,7 @@ ChangeMode Reader::change_mode() const {
 
 nlohmann::json Reader::run() {
     if (request_.only) {
-        throw Failure(FailureClass::config, "the rows of an API can't be read by their keys", "",
+        throw Failure(FailureClass::config, "the rows of an API cannot be read by their keys", "",
                       "Read the windows of time that they are in.");
     }
     prepare();
@@ -144,8 +144,8 @@ nlohmann::json Reader::run() {
     } else {
         run_full();
         warning_ =
-            "the source can't be asked what changed, so everything is read and compared; without a watermark, rows "
-            "that vanished would be found as well";
+            "the source cannot be asked what changed, so everything is read and compared; without a watermark, rows "
+            "that were deleted would be found as well";
     }
     child_memory_.require_whole();
     if (feed_) feed_->settle();
@@ -274,7 +274,7 @@ void Reader::run_newest() {
             const std::optional<std::string> literal = watermark_of(query.page(), row);
             if (!literal || is_future(*literal)) return;
             if (previous && order_.is_later(*literal, *previous)) {
-                throw Failure(FailureClass::source, "the source doesn't return its newest rows first",
+                throw Failure(FailureClass::source, "the source does not return its newest rows first",
                               "\"" + *literal + "\" came after \"" + *previous + "\".",
                               "Ask for that order in params, or set the option order to none.");
             }
@@ -307,7 +307,7 @@ void Reader::run_token() {
     }
     if (query.is_cut_off()) fail_cut_off("The source's pages ended before what the next run begins with.");
     if (!query.was_unchanged() && !token && !watermark_) {
-        throw Failure(FailureClass::source, "the source doesn't say what the next run begins with",
+        throw Failure(FailureClass::source, "the source does not say what the next run begins with",
                       "Its last answer has nothing at " + endpoint_.response_watermark + ".",
                       "Check the option response_watermark.");
     }
@@ -346,7 +346,7 @@ nlohmann::json Reader::explain() {
         statements.push_back({{"purpose", purpose}, {"sql", session_.shown(request)}, {"parameters", {}}});
     };
     const ChangeMode mode = request_.full ? ChangeMode::compare : change_mode();
-    const std::string purpose = request_.only_keys ? "keys, to find what vanished" : std::string(name_of(mode));
+    const std::string purpose = request_.only_keys ? "keys, to find deleted rows" : std::string(name_of(mode));
     if (feed_ && feed_->has_begun() && !request_.full) add("what was deleted", feed_->next_request());
     const std::optional<std::string> since =
         mode == ChangeMode::anchored || mode == ChangeMode::window ? low_bound() : std::nullopt;

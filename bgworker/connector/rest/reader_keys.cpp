@@ -17,7 +17,7 @@ void Reader::begin_feed() {
     if (request_.full || !feed_->has_begun()) return feed_->begin_at(source_clock());
     if (change_mode() == ChangeMode::token) {
         throw Failure(FailureClass::config, "the options delete_feed and response_watermark exclude each other",
-                      "What a delete could have removed wrongly is read again, which a token can't ask for.");
+                      "What a delete could have removed wrongly is read again, which a token cannot ask for.");
     }
     const bool is_time = order_.is_time();
     if (watermark_ && change_mode() != ChangeMode::compare && !is_time) {
@@ -48,7 +48,7 @@ void Reader::send_key_columns(const char* rows) {
         const auto found =
             std::find_if(columns_.begin(), columns_.end(), [&](const auto& column) { return column.name == name; });
         if (found == columns_.end()) {
-            throw Failure(FailureClass::config, "the key column \"" + name + "\" isn't known yet");
+            throw Failure(FailureClass::config, "the key column \"" + name + "\" is not known yet");
         }
         key_columns_.push_back(static_cast<std::size_t>(found - columns_.begin()));
         columns.push_back(*found);

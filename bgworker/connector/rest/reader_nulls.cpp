@@ -102,7 +102,7 @@ void Reader::read_tail(Paging paging) {
         "changes of rows without a watermark are found by full reads only, as no option null_query says how to ask "
         "for them";
     if (endpoint_.max_results > 0 && *unread_nulls_ >= endpoint_.max_results) {
-        warning_ = "rows without a watermark aren't among the " + std::to_string(endpoint_.max_results) +
+        warning_ = "rows without a watermark are not among the " + std::to_string(endpoint_.max_results) +
                    " that the source shows of a request; option null_query says how to ask for them";
         return;
     }

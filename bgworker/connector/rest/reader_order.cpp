@@ -46,7 +46,7 @@ void Reader::run_anchored() {
                 if (previous && order_.is_later(*previous, *literal)) {
                     position_ = request_.position;
                     throw Failure(FailureClass::source,
-                                  "the source doesn't return its rows in the order of their watermark",
+                                  "the source does not return its rows in the order of their watermark",
                                   "\"" + *literal + "\" came after \"" + *previous + "\".",
                                   "Ask for that order in params, or set the option order to none.");
                 }

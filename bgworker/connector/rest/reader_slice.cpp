@@ -23,11 +23,11 @@ constexpr const char* slice_hint =
 void Reader::prepare_slice() {
     const Window& window = *request_.window;
     if (child_) {
-        throw Failure(FailureClass::config, "rows that are read for each of their parents can't be read by time", "",
+        throw Failure(FailureClass::config, "rows that are read for each of their parents cannot be read by time", "",
                       "Read them in full.");
     }
     if (window.only_null) {
-        throw Failure(FailureClass::config, "an API can't be asked for the rows without a time", "",
+        throw Failure(FailureClass::config, "an API cannot be asked for the rows without a time", "",
                       "Read them in full.");
     }
     has_slice_query_ = settings_.has("slice_query") || settings_.has("slice_body");
@@ -38,11 +38,11 @@ void Reader::prepare_slice() {
     }
     const bool is_watermark = !request_.version.empty() && request_.version.front() == window.column;
     if (!is_watermark || !endpoint_.uses("since")) {
-        throw Failure(FailureClass::config, "the source can't be asked for a window of \"" + window.column + "\"",
-                      is_watermark ? "Its requests have no {since}." : "It isn't the watermark.", slice_hint);
+        throw Failure(FailureClass::config, "the source cannot be asked for a window of \"" + window.column + "\"",
+                      is_watermark ? "Its requests have no {since}." : "It is not the watermark.", slice_hint);
     }
     if (window.to && !endpoint_.uses("until") && endpoint_.order != Order::asc) {
-        throw Failure(FailureClass::config, "the source can't be asked for a window of \"" + window.column + "\"",
+        throw Failure(FailureClass::config, "the source cannot be asked for a window of \"" + window.column + "\"",
                       "Its requests have no {until}, and its rows no order in which to stop.", slice_hint);
     }
     // A full read has no watermark, but this one asks by it.
@@ -53,7 +53,7 @@ void Reader::prepare_slice() {
 // As the column shows it: a time of UTC says so.
 std::string Reader::slice_literal(const std::string& bound) const {
     if (!parse_civil_time(bound)) {
-        throw Failure(FailureClass::config, "\"" + bound + "\" is no time", "",
+        throw Failure(FailureClass::config, "invalid time \"" + bound + "\"", "",
                       "A window's bounds are written as YYYY-MM-DD HH:MM:SS.");
     }
     Transport type = Transport::timestamptz;
@@ -119,12 +119,12 @@ void Reader::read_time_slice(const std::optional<std::string>& from, const std::
 
 nlohmann::json Reader::measure(const MeasureRequest& request) {
     if (!request.sums.empty() || !request.hash.empty() || request.blocks > 0 || request.unsettled_from) {
-        throw Failure(FailureClass::config, "an API tells how many rows it has and nothing else of them", "",
+        throw Failure(FailureClass::config, "an API reports only how many rows it has", "",
                       "Compare counts, or read the rows again.");
     }
     if (!request_.window) {
         throw Failure(FailureClass::config, "an API's rows are counted by the time of a column", "",
-                      "Name the column that tells when a row is from.");
+                      "Name the column that has the time of a row.");
     }
     prepare();
     auto count = [&](const std::optional<std::string>& from, const std::optional<std::string>& to) {
@@ -135,7 +135,7 @@ nlohmann::json Reader::measure(const MeasureRequest& request) {
         pages_ += query.pages();
         const std::optional<std::int64_t> total = query.pager().total();
         if (total && query.pager().total_is_sure()) return *total;
-        throw Failure(FailureClass::config, "the source doesn't tell how many rows a request has", "",
+        throw Failure(FailureClass::config, "the source does not report how many rows a request has", "",
                       "Where its answers hold the total, set the option total_path, such as /meta/filter_count.");
     };
     auto send = [&](const nlohmann::json& group, std::int64_t rows) {

@@ -36,7 +36,7 @@ void Reader::read_slice(const std::optional<std::string>& since, const std::opti
     }
     if (query.is_cut_off()) {
         pages_ += query.pages();
-        if (!until || order_.kind() != WatermarkKind::time) fail_cut_off("It isn't asked for windows of time.");
+        if (!until || order_.kind() != WatermarkKind::time) fail_cut_off("It is not asked for windows of time.");
         const std::string begins = since.value_or("1970-01-01T00:00:00Z");
         const std::optional<std::string> middle = middle_of(begins, *until);
         if (!middle) fail_cut_off("More rows than that changed between " + begins + " and " + *until + ".");

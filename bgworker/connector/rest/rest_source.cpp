@@ -34,7 +34,7 @@ nlohmann::json RestSource::open(const OpenRequest& request) {
     open_ = request;
     const Settings server = settings(nlohmann::json::object());
     if (origin_of(server.text("base_url")).empty()) {
-        throw Failure(FailureClass::config, "the option base_url is no http or https URL");
+        throw Failure(FailureClass::config, "the option base_url is not an http or https URL");
     }
     session_ = std::make_unique<Session>(open_, server, permits_, out_);
     return {{"dialect", "rest"}, {"source_now", nullptr}};

@@ -93,7 +93,7 @@ Transport declared_type(const std::string& column, std::string_view type) {
     std::transform(type_names.begin(), type_names.end(), names.begin(),
                    [](const TypeName& known) { return known.name; });
     const std::string meant = closest(type, names);
-    throw Failure(FailureClass::config, "field \"" + column + "\" can't be declared as \"" + std::string(type) + "\"",
+    throw Failure(FailureClass::config, "field \"" + column + "\" cannot be declared as \"" + std::string(type) + "\"",
                   "",
                   meant.empty() ? "Declare it as text or jsonb and give the target's column the type."
                                 : "Perhaps you meant " + meant + ".");

@@ -219,15 +219,15 @@ std::string describe_fault(Fault fault, const Column& column) {
         case Fault::zero_date:
             return subject + "is a zero date";
         case Fault::encoding:
-            return subject + "isn't valid UTF-8 text or holds a zero byte";
+            return subject + "is not valid UTF-8 text or holds a zero byte";
         case Fault::json:
-            return subject + "isn't JSON that jsonb can hold";
+            return subject + "is not JSON that jsonb can hold";
         case Fault::too_long:
             return subject + "is longer than the limit";
         case Fault::null_key:
             return "key column \"" + column.name + "\" is null";
         default:
-            return subject + "isn't a valid " + type;
+            return subject + "is not a valid " + type;
     }
 }
 

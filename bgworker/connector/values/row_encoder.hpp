@@ -19,7 +19,7 @@ enum class Fault : unsigned char { none, syntax, range, datetime, zero_date, enc
 // The SQLSTATE with which PostgreSQL would refuse such a value.
 const char* sqlstate_of(Fault fault);
 
-// A message such as: value of column "total" isn't a valid numeric
+// A message such as: value of column "total" is not a valid numeric
 std::string describe_fault(Fault fault, const Column& column);
 
 struct EncodeOptions {

@@ -216,7 +216,7 @@ def test_a_stream_made_meanwhile_keeps_its_rows(db, shop):
         assert db.run("otras")["inserted"] == 2
         blocker.rollback()
     assert db.wait(run_id) == "failed"
-    assert "which other streams write too" in db.value("SELECT message FROM insync.run WHERE id = %s", run_id)
+    assert "the table is shared" in db.value("SELECT message FROM insync.run WHERE id = %s", run_id)
     assert db.value("SELECT count(*) FROM ventas WHERE id > 100") == 2
 
 

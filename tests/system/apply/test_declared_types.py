@@ -36,7 +36,7 @@ def test_values_that_the_declared_type_rejects_are_read_as_another(db, source):
 
 
 @pytest.mark.parametrize("fields, message", [
-    ({"nada": "text"}, 'declared column "nada" does not exist'), ({"n": "intger"}, "Perhaps you meant integer"), ({"g": "date"}, "holds bytes and can't be read as date"),
+    ({"nada": "text"}, 'declared column "nada" does not exist'), ({"n": "intger"}, "Perhaps you meant integer"), ({"g": "date"}, "holds bytes and cannot be read as date"),
 ])  # fmt: skip
 def test_declarations_are_checked(db, source, fields, message):
     source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, g BLOB)")

@@ -152,7 +152,7 @@ def test_a_change_table_tells_each_key_s_changes_in_order(db, sqlite):
     db.run("estado")
     changed = [row for row in living if row[0] not in (1, 2, 3)] + [(11, 6), (2, 7)]
     assert sorted(db.query("SELECT id, cantidad FROM estado")) == sorted(changed)
-    with pytest.raises(AssertionError, match="isn't unique"):  # which of them would be the last?
+    with pytest.raises(AssertionError, match="is not unique"):  # which of them would be the last?
         db.run("estado", mode="full")
 
 

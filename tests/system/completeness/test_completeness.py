@@ -236,7 +236,7 @@ def test_a_source_that_lost_most_of_its_rows(db, sqlite):
     alert = json.loads(next(listener.notifies()).payload)
     assert (alert["event"], alert["stream"]) == ("deletes_refused", "ventas") and "600 of 1000 rows" in alert["message"]
     listener.close()
-    words = "600 of 1000 rows of public.ventas would vanish, more than option max_deletes allows (20%)"
+    words = "600 of 1000 rows of public.ventas would be deleted, more than option max_deletes allows (20%)"
     assert words in run["message"] and db.value("SELECT count(*) FROM ventas") == 1000
     assert words in db.status("ventas")["message"] and db.status("ventas")["state"] == "error"
     health = {row["check"]: row for row in db.dicts("SELECT * FROM sync_health()")}

@@ -118,10 +118,10 @@ def test_every_kind_of_gap(db, make, today):
     assert [gap["recommendation"] for gap in found] == [
         "No rows of these 2 days are here; read these 2 days again.",
         "No rows of this day are here; read this day again.",
-        "Of this day, 1 rows are here, where 100 are usual; read this day again.",
-        "Of this day, 100 rows are here, where the source had 120; read this day again.",
-        "Of this day, 7 rows differed from the source's; read this day again.",
-        "Of this day, 100 rows are here, where the source had 99; read this day again.",
+        "The target has 1 rows of this day, where 100 are usual; read this day again.",
+        "The target has 100 rows of this day, where the source had 120; read this day again.",
+        "7 rows of this day differed from the source; read this day again.",
+        "The target has 100 rows of this day, where the source had 99; read this day again.",
         "No run has succeeded since the data was due; run it now.",
     ]
     row = coverage(db, "t01")
@@ -336,15 +336,15 @@ def test_weeks_are_left_out_with_all_of_their_days(db, make):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"calendar": "día > 5"}, 'option calendar does not compile: column "día" does not exist'),
+    ({"calendar": "día > 5"}, 'invalid option calendar: column "día" does not exist'),
     ({"calendar": "day"}, "option calendar must be boolean, not pg_catalog.date"),
-    ({"calendar": "true FROM x"}, 'option calendar does not compile: syntax error at or near "FROM"'),
-    ({"calendar": "true; SELECT 1"}, "option calendar does not compile: syntax error"),
-    ({"calendar": "EXISTS (SELECT FROM aperturas)"}, 'option calendar does not compile: relation "aperturas" does not exist'),
+    ({"calendar": "true FROM x"}, 'invalid option calendar: syntax error at or near "FROM"'),
+    ({"calendar": "true; SELECT 1"}, "invalid option calendar: syntax error"),
+    ({"calendar": "EXISTS (SELECT FROM aperturas)"}, 'invalid option calendar: relation "aperturas" does not exist'),
     ({"holidays": "festivos"}, 'option holidays of stream "t01": "festivos" names no table'),
     ({"holidays": "public.festivos"}, 'option holidays of stream "t01": relation public.festivos does not exist'),
     ({"holidays": "public.texts"}, 'option holidays of stream "t01": public.texts has no column of type date'),
-    ({"holidays": "public.texts(dia)"}, 'option holidays of stream "t01": column "dia" of public.texts is no date but text'),
+    ({"holidays": "public.texts(dia)"}, 'option holidays of stream "t01": column "dia" of public.texts is not a date but text'),
     ({"holidays": "public.texts(fecha)"}, 'option holidays of stream "t01": column "fecha" of public.texts does not exist'),
     ({"holidays": "public.texts(dia"}, 'option holidays of stream "t01": relation public."texts(dia" does not exist'),
     ({"holidays": "; DROP TABLE x"}, 'option holidays of stream "t01": invalid name syntax'),
@@ -586,8 +586,8 @@ def test_streams_that_are_not_judged_say_why(db, make, sqlite, today):
     told = {row["stream"]: (row["message"], row["severity"], row["gaps"], row["days_behind"]) for row in db.dicts("SELECT * FROM sync_coverage()")}
     assert told == {
         "contando": ("the rows that were here before are not counted yet; see sync_profile()", "info", None, None),
-        "ninguna": ("slices aren't counted, as option slice is none", "info", None, None),
-        "sin_fecha": ("slices aren't counted, as there is no date or time to count by; see option slice_column", "info", None, None),
+        "ninguna": ("slices are not counted, as option slice is none", "info", None, None),
+        "sin_fecha": ("slices are not counted, as there is no date or time to count by; see option slice_column", "info", None, None),
     }
 
 
@@ -622,11 +622,11 @@ def test_a_first_load_under_way_is_no_hole(db, make, sqlite, today):
     db.execute("INSERT INTO insync.watermark (stream_id, position) SELECT id, '{\"phase\": \"load\"}' FROM insync.stream"
                " ON CONFLICT (stream_id) DO UPDATE SET position = excluded.position")  # fmt: skip
     assert gaps(db) == []
-    assert db.query("SELECT message, severity FROM sync_coverage()") == [("the first load hasn't ended yet", "info")]
+    assert db.query("SELECT message, severity FROM sync_coverage()") == [("the first load has not ended yet", "info")]
     sqlite.script("ALTER TABLE ventas RENAME TO otra")
     db.run("t01", expect="failed")
     message, severity = db.query("SELECT message, severity FROM sync_coverage()")[0]
-    assert severity == "critical" and message.startswith("the first load hasn't ended yet; has never been loaded; the last run failed: ")
+    assert severity == "critical" and message.startswith("the first load has not ended yet; has never been loaded; the last run failed: ")
     db.execute("UPDATE insync.watermark SET position = NULL")
     assert len(gaps(db)) == 1
 
@@ -736,7 +736,7 @@ def test_where_the_source_cannot_be_asked_for_slices(db, make, sqlite, today):
     found = dict(db.query("SELECT stream, fix FROM sync_gaps()"))
     assert found == {"calculada": "SELECT sync_trigger('calculada', 'full')", "cambios": None}
     assert db.value("SELECT recommendation FROM sync_gaps('calculada')") == (
-        "No rows of this day are here; read everything again, as the source doesn't have the column by which slices are counted.")  # fmt: skip
+        "No rows of this day are here; read everything again, as the source does not have the column by which slices are counted.")  # fmt: skip
     assert db.query(found["calculada"])
 
 

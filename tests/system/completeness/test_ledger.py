@@ -297,7 +297,7 @@ def test_which_column_is_chosen(db, ventas):
         == ("momento", "hour", "Europe/Madrid")  # fmt: skip
     for options, words in (
         ({"slice_column": "nada"}, 'has no column "nada"'), ({"slice_column": "importe"}, "neither a date nor a time"),
-        ({"slice_column": "cargado"}, "isn't filled by the stream"), ({"slice": "decade"}, 'invalid value for option "slice"'),
+        ({"slice_column": "cargado"}, "is not filled by the stream"), ({"slice": "decade"}, 'invalid value for option "slice"'),
         ({"slice_column": "momento", "slice_time_zone": "Europa/Madriz"}, "time zone"),
     ):  # fmt: skip
         with pytest.raises(Exception, match=words):

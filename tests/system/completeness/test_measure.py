@@ -118,8 +118,8 @@ def test_refusals(sqlite, mariadb, connector):
         ({"group": {"column": "fe", "unit": "day"}}, 'group column "fe" does not exist in the source'),
         ({"group": {"column": "f", "unit": "week"}}, 'rows cannot be grouped by "week"'),
         ({"group": {"column": "x", "unit": "day"}}, 'column "x" of type REAL holds neither dates nor times'),
-        ({"group": {"blocks": 8}}, "rows can't be hashed at a source of kind sqlite"),
-        ({"hash": ["id"]}, "rows can't be hashed at a source of kind sqlite"),
+        ({"group": {"blocks": 8}}, "rows cannot be hashed at a source of kind sqlite"),
+        ({"hash": ["id"]}, "rows cannot be hashed at a source of kind sqlite"),
         ({"sums": ["x"]}, 'column "x" of type REAL has no exact sum'),
     ):
         frames = connector.call(verb="measure", source="t", key=["id"], watermark=["w"], **request)

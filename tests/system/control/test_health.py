@@ -28,7 +28,7 @@ def test_all_is_well(db, shop, health):
     well = {
         "workers": ("ok", "workers run what is due", None),
         "servers": ("ok", "every server that was tried last answered", None),
-        "database": ("ok", "the streams are at home in this database", None),
+        "database": ("ok", "streams run in this database", None),
         "runs": ("ok", "there are no streams", None),
         "paused": ("ok", "no stream is paused", None),
         "rejects": ("ok", "no rows are rejected", None),

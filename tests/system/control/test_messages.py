@@ -25,6 +25,79 @@ def test_texts_of_the_sources_are_ascii():
     assert found == []
 
 
+# Words of the project's own dialect, which a reader whose first language is not English must look up or read twice.
+PLAIN_WORDS = {
+    "contraction": re.compile(r"\b\w+n't\b|\b(?:it|he|that|there|what)'s\b|\w'(?:ll|re|ve)\b"),
+    "dialect": re.compile(
+        r"\b(?:anew|heed\w*|whoever|nobody|somebody|thither|thereby|whose middle|told (?:by|apart|from)|tells? (?:apart|by)|at home|"
+        r"of its own|came to grief|comes to grief|hasn't got|by and by|all the same|(?<!there )is no (?:date|time|JSON|http|name|object|type)\b)"
+    ),
+}
+PRIMARY = re.compile(r'\b(?:Error|Failure|failure|error)\s?\(\s*(?:ERRCODE_\w+|FailureClass::\w+)\s*,\s*"((?:[^"\\\n]|\\.)*)"(\s*[,)])?')
+COMMENT = re.compile(r"^COMMENT ON [^']*? IS\s+'((?:[^']|'')*)'", re.M)
+
+
+def faults_of_words(text):
+    for rule, pattern in PLAIN_WORDS.items():
+        if match := pattern.search(text):
+            yield f"{rule} {match.group(0)!r} in {text!r}"
+
+
+def faults_of_source(text):
+    """Of the literals in C++ that are sentences, with their lines; the words of statements and comments are not meant."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith("//"):
+            for literal in LITERAL.findall(line):
+                if " " in literal:
+                    yield from ((number, fault) for fault in faults_of_words(literal))
+    for match in PRIMARY.finditer(text):
+        number, (message, end) = text.count("\n", 0, match.start()) + 1, match.groups()
+        if re.match(r"[A-Z][a-z]+ ", message):
+            yield number, f"primary message begins with a capital: {message!r}"
+        if end and message.endswith("."):
+            yield number, f"primary message ends with a period: {message!r}"
+
+
+def faults_of_comments(text):
+    for match in COMMENT.finditer(text):
+        number, comment = text.count("\n", 0, match.start()) + 1, match.group(1).replace("''", "'")
+        yield from ((number, fault) for fault in faults_of_words(comment))
+        if comment.endswith("."):
+            yield number, f"comment ends with a period: {comment!r}"
+
+
+def test_messages_and_descriptions_are_in_plain_words():
+    found = []
+    for folder in ("bgworker", "extension"):
+        for file in sorted((CHECKOUT / folder).rglob("*.[ch]pp")):
+            found += [f"{file.relative_to(CHECKOUT)}:{number}: {fault}" for number, fault in faults_of_source(file.read_text())]
+    for file in sorted((CHECKOUT / "sql/objects").glob("*.sql")):
+        found += [f"{file.relative_to(CHECKOUT)}:{number}: {fault}" for number, fault in faults_of_comments(file.read_text())]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "line, rule",
+    [
+        ('throw pg::Error(ERRCODE_SYNTAX_ERROR, "a watermark can\'t be that");', "contraction"),
+        ('throw Failure(FailureClass::config, "The watermark is wrong");', "begins with a capital"),
+        ('throw Failure(FailureClass::config,\n    "the watermark is wrong.", "");', "ends with a period"),
+        ('.description = "Rows that nobody reads."', "dialect"),
+        ('throw Failure(FailureClass::config, "SQLite3 does not know the function");', None),
+        ("// a comment that isn't shown", None),
+    ],
+)
+def test_the_check_of_words_names_the_rule(line, rule):
+    found = list(faults_of_source("\n" + line))
+    assert [number for number, _ in found] == ([] if rule is None else [2]), found
+    assert rule is None or rule in found[0][1]
+
+
+def test_the_check_of_comments_reads_comments_of_several_lines():
+    (found,) = faults_of_comments("\nCOMMENT ON TABLE a IS\n    'rows that aren''t here';\n")
+    assert found[0] == 2 and "contraction" in found[1]
+
+
 @pytest.mark.parametrize("encoding", ["latin1", "sql_ascii", "win1252"])
 def test_a_message_arrives_whatever_the_encoding_of_the_client(db, encoding):
     with db.connect() as session:

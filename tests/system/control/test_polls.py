@@ -169,7 +169,7 @@ def test_a_key_that_is_gone_is_looked_for_in_the_rows(db, place):
     for _ in range(2):
         assert db.run("t")["rejected"] == 0
     place.query("INSERT INTO t VALUES (2, 3)")
-    assert "isn't unique in the source" in db.run("t", expect="failed")["message"]
+    assert "is not unique in the source" in db.run("t", expect="failed")["message"]
 
 
 @pytest.mark.parametrize("source", ["t", "SELECT id, w FROM t", "SELECT id, w FROM t WHERE w >= :watermark"], ids=["table", "query", "bound"])

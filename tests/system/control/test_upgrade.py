@@ -121,7 +121,7 @@ def test_an_update_makes_what_an_installation_makes(current, older):
     ("CREATE OR REPLACE VIEW insync.gaps WITH (security_invoker = true) AS SELECT * FROM insync.find_gaps('x', NULL, NULL, NULL)",
      ["relation insync.gaps: definition is"]),
     ("ALTER VIEW insync.gaps SET (security_invoker = false)", ["relation insync.gaps: reloptions is ['security_invoker=true']"]),
-    ("COMMENT ON COLUMN insync.gaps.fix IS 'x'", ["column insync.gaps.fix: comment is 'the statement"]),
+    ("COMMENT ON COLUMN insync.gaps.fix IS 'x'", ["column insync.gaps.fix: comment is 'statement that does it"]),
     ("GRANT SELECT (key) ON insync.error TO pg_monitor", ["column insync.error.key: attacl is None"]),
     ("ALTER FUNCTION insync.live() STABLE", ["routine insync.live(): definition is", "routine insync.live(): provolatile is 'v' in the first, 's' in the second"]),
     ("REVOKE EXECUTE ON FUNCTION sync_health(timestamptz) FROM pg_monitor", ["routine sync_health(timestamp with time zone): proacl is"]),

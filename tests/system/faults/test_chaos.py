@@ -172,7 +172,7 @@ def test_the_check_of_files_can_fail(world):
 
 def test_the_check_of_failures_can_fail(world):
     kill = [fault for fault in FAULTS if fault.name == "connector killed"]
-    gone = ("sales_sqlite", "failed", "08006", "the connector is gone: it was ended by signal 9 (Killed)")
+    gone = ("sales_sqlite", "failed", "08006", "connector exited unexpectedly (signal 9: Killed)")
     truth.check_failures(world, [gone], kill)
     for failure in ((*gone[:3], ""), (*gone[:3], "something else"), (*gone[:2], "XX000", gone[3])):
         with pytest.raises(AssertionError, match="sales_sqlite"):

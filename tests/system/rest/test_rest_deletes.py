@@ -498,10 +498,10 @@ def test_a_feed_is_checked_when_a_stream_is_made(db, change, message):
     "stream, message",
     [
         ({"deletes": "ignore"}, 'option "delete_feed" requires the option "deletes"'),
-        ({"mode": "full"}, "needs a stream that reads what changed"),
+        ({"mode": "full"}, "requires an incremental stream"),
         ({"delete_feed": "events"}, "It is not a JSON object"),
-        ({"watermark": "id"}, "needs a watermark that is a time"),
-        ({"columns": {"id": "length(name)"}}, "can't be told by the source's key alone"),
+        ({"watermark": "id"}, "requires a watermark that is a time"),
+        ({"columns": {"id": "length(name)"}}, "cannot identify deleted rows by the source's key alone"),
     ],
 )
 def test_a_feed_has_to_fit_its_stream(db, stream, message):

@@ -192,7 +192,7 @@ def test_the_first_of_several_watermark_columns_that_is_set_counts(db, preset):
 
 
 def test_several_watermark_columns_that_a_request_can_not_ask_for_are_refused(db, own):
-    with pytest.raises(psycopg.Error, match="can't ask for several watermark columns") as error:
+    with pytest.raises(psycopg.Error, match="cannot ask for several watermark columns") as error:
         own.create("updated_at, made_at", **OWN["offset"])
     assert "{watermark}" in error.value.diag.message_hint
 

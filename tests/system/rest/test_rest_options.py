@@ -27,7 +27,7 @@ MISTAKES = {
     "unclosed": ({"path": "v1/{source"}, ('option "path"', "{source has no }", "Perhaps you meant {source}.")),
     "part without an end": ({"body": "[[{since}"}, ('option "body"', "begins with [[ and has no ]]")),
     "line break": ({"headers": json.dumps({"X-Shop": "a\r\nX-Other: s3cr3t"})}, ('option "headers"', '"X-Shop"', "line break")),
-    "no name": ({"headers": '{"X Shop": "s3cr3t"}'}, ('option "headers"', '"X Shop" is no name of a header')),
+    "no name": ({"headers": '{"X Shop": "s3cr3t"}'}, ('option "headers"', '"X Shop" is not the name of a header')),
 }
 
 

@@ -100,8 +100,8 @@ BAD = {
     "10,000 levels": ('{"id": 2, "name": ' + "[" * 10000 + "]" * 10000 + "}", "22032", 'member "name" is nested deeper than 999 levels'),
     "no object": ("7", "22032", "the row is a number, not an object"),
     "no key": ('{"id": null, "name": "x"}', "23502", 'key column "id" is null'),
-    "no integer": ('{"id": 2, "count": 1.5}', "22P02", 'value of column "count" isn\'t a valid int8'),
-    "no time": ('{"id": 2, "at": 1769846400}', "22007", 'value of column "at" isn\'t a valid timestamptz'),
+    "no integer": ('{"id": 2, "count": 1.5}', "22P02", 'value of column "count" is not a valid int8'),
+    "no time": ('{"id": 2, "at": 1769846400}', "22007", 'value of column "at" is not a valid timestamptz'),
     "beyond bigint": ('{"id": 2, "count": 9223372036854775808}', "22003", 'value of column "count" is out of range for type int8'),
     "beyond numeric": ('{"id": 2, "price": 1e999999}', "22003", 'value of column "price" is out of range for type numeric'),
 }

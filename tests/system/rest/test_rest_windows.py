@@ -137,11 +137,11 @@ def test_a_source_that_shows_so_many_rows_and_no_more_is_asked_for_halves(connec
 @pytest.mark.parametrize(
     "request_, message, hint",
     [
-        ({"window": {"column": "created_at", "from": "2025-03-01"}, "version": ["updated_at"]}, "can't be asked for a window of", "Set the option slice_query, such as"),
-        ({"window": {"column": "updated_at", "to": "2025-03-01"}, "version": ["updated_at"], "options": {"params": {"since": "[[{since}]]"}}}, "can't be asked for a window of", "slice_query"),
-        ({"window": {"column": "updated_at", "null": True}}, "can't be asked for the rows without a time", ""),
-        ({"window": {"column": "updated_at", "from": "soon"}, "options": {"slice_query": {"since": "{from}"}}}, '"soon" is no time', ""),
-        ({"only": [["1"]]}, "can't be read by their keys", ""),
+        ({"window": {"column": "created_at", "from": "2025-03-01"}, "version": ["updated_at"]}, "cannot be asked for a window of", "Set the option slice_query, such as"),
+        ({"window": {"column": "updated_at", "to": "2025-03-01"}, "version": ["updated_at"], "options": {"params": {"since": "[[{since}]]"}}}, "cannot be asked for a window of", "slice_query"),
+        ({"window": {"column": "updated_at", "null": True}}, "cannot be asked for the rows without a time", ""),
+        ({"window": {"column": "updated_at", "from": "soon"}, "options": {"slice_query": {"since": "{from}"}}}, 'invalid time "soon"', ""),
+        ({"only": [["1"]]}, "cannot be read by their keys", ""),
     ],
 )  # fmt: skip
 def test_refusals(connector, seed, request_, message, hint):
@@ -180,9 +180,9 @@ def test_a_source_without_totals_says_so(connector, seed):
     with Ords(table) as server:
         open_api(connector, server, preset="ords")
         end, _, _ = totals(connector, table, START)
-        assert end[0] == "E" and "doesn't tell how many rows" in end[1]["message"] and "total_path" in end[1]["hint"]
+        assert end[0] == "E" and "does not report how many rows" in end[1]["message"] and "total_path" in end[1]["hint"]
         end, _, _ = totals(connector, table, START, hash=["id"])
-        assert end[0] == "E" and "tells how many rows it has and nothing else" in end[1]["message"]
+        assert end[0] == "E" and "reports only how many rows it has" in end[1]["message"]
 
 
 def test_explain_shows_the_request_of_a_window(connector, seed):

@@ -91,7 +91,7 @@ def test_a_source_that_says_that_it_has_not_changed_loses_no_row(db, connector):
     assert db.run("cosas")["deleted"] == 0
     assert len(table(db)) == 50
     connector.answer("read", frames[0], ["D", {}])
-    assert "would vanish" in db.run("cosas", expect="failed")["message"], "without the word, all of them are gone"
+    assert "would be deleted" in db.run("cosas", expect="failed")["message"], "without the word, all of them are gone"
 
 
 def test_a_warning_at_the_end_of_a_read_stands_in_the_status(db, connector):

@@ -175,7 +175,7 @@ def test_reconcile_by_keys(db):
         assert db.query("SELECT mode, deleted, updated FROM insync.run WHERE deleted > 0") == [("keys", 1, 0)]
         assert db.query("SELECT FROM s WHERE name = 'otro'") == []
         steps = dict(db.query("SELECT * FROM sync_explain('s')"))
-        assert "/items?" in steps["source: keys, to find what vanished"] and "since" not in steps["source: keys, to find what vanished"]
+        assert "/items?" in steps["source: keys, to find deleted rows"] and "since" not in steps["source: keys, to find deleted rows"]
         assert shop.options["reconcile_by"] == "keys"
 
 
@@ -356,7 +356,7 @@ def test_a_database_is_asked_for_its_keys(db, shop):
     assert run["bytes"] < whole["bytes"] / 10
     del before[2]
     assert dict(db.query("SELECT id, (ctid, xmin)::text FROM ventas")) == before
-    assert dict(db.query("SELECT * FROM sync_explain('ventas')"))["source: keys, to find what vanished"].startswith('SELECT s."id" FROM')
+    assert dict(db.query("SELECT * FROM sync_explain('ventas')"))["source: keys, to find deleted rows"].startswith('SELECT s."id" FROM')
     assert db.run("ventas")["inserted"] == 1
 
 
@@ -382,7 +382,7 @@ def test_a_query_with_a_key_of_two_columns(db, shop):
         ({"reconcile_by": "key"}, 'invalid value for option "reconcile_by"'),
         ({"reconcile_by": "keys", "reconcile": "1 day", "deletes": "ignore"}, 'option "reconcile_by" requires the option "deletes"'),
         ({"reconcile_by": "keys", "reconcile": "1 day", "operation_column": "name"}, "exclude each other"),
-        ({"reconcile_by": "keys", "reconcile": "1 day", "columns": {"id": "length(name)"}}, "can't be told by the source's key alone"),
+        ({"reconcile_by": "keys", "reconcile": "1 day", "columns": {"id": "length(name)"}}, "cannot identify deleted rows by the source's key alone"),
         ({"key_scan": {"selct": "id"}}, 'invalid option "selct"'),
         ({"key_scan": {"source": "ids"}}, '"source" is an argument of sync_create()'),
         ({"key_scan": {"parent": {"source": "x"}}}, "It has a parent itself"),

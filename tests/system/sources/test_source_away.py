@@ -52,7 +52,7 @@ def test_what_was_given_wrongly_fails_the_first_run_and_says_why(db, away):
 @pytest.mark.parametrize("given", [GIVEN | {"target": None}, GIVEN | {"key": None}, GIVEN | {"watermark": None}])
 def test_what_is_not_given_cannot_be_asked_for(db, away, given):
     error = refused(db, "SELECT sync_create('ventas', 'tienda', 'ventas', %s, %s, %s)", given["target"], given["key"], given["watermark"])
-    assert "While the source is away" in error.diag.message_hint and db.query("SELECT FROM insync.stream") == []
+    assert "While the source cannot be reached" in error.diag.message_hint and db.query("SELECT FROM insync.stream") == []
 
 
 def test_a_target_is_not_made_by_guesses(db, away):

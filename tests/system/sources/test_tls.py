@@ -117,10 +117,10 @@ def test_require_fails_where_the_source_has_no_tls(db, mariadb, postgres):
         ({"driver": "MariaDB Unicode", "driver_options": "SSL_MODE=REQUIRED"}, "does not know the keyword"),
         ({"driver": "PostgreSQL Unicode", "driver_options": "Encrypt=yes"}, 'does not know the keyword "Encrypt"'),
         ({"driver": "PostgreSQL Unicode", "driver_options": "SSLmode=disable", "tls": "verify"}, "exclude each other"),
-        ({"driver": "FreeTDS", "tls": "verify"}, "cannot keep the promise of option tls 'verify'"),
-        ({"driver": "MariaDB Unicode", "tls": "prefer"}, "cannot keep the promise of option tls 'prefer'"),
-        ({"driver": "Oracle", "tls": "require"}, "cannot keep the promise of option tls 'require'"),
-        ({"driver": "SQLite3", "database": "/tmp/x", "tls": "require"}, "cannot keep the promise of option tls 'require'"),
+        ({"driver": "FreeTDS", "tls": "verify"}, "cannot guarantee option tls 'verify'"),
+        ({"driver": "MariaDB Unicode", "tls": "prefer"}, "cannot guarantee option tls 'prefer'"),
+        ({"driver": "Oracle", "tls": "require"}, "cannot guarantee option tls 'require'"),
+        ({"driver": "SQLite3", "database": "/tmp/x", "tls": "require"}, "cannot guarantee option tls 'require'"),
     ],
 )
 def test_what_a_driver_would_ignore_is_refused_before_it_connects(db, options, message):

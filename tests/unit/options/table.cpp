@@ -136,7 +136,7 @@ TEST(OptionName, TellsThatNoneIsValidOnAForeignTable) {
 
 TEST(OptionName, PointsOutArgumentsOfSyncCreate) {
     auto found = problem(Where::stream, "schedule", "1 min");
-    EXPECT_EQ(found.detail, "\"schedule\" is an argument of sync_create() of its own.");
+    EXPECT_EQ(found.detail, "\"schedule\" is an argument of sync_create(), not an option.");
     EXPECT_EQ(found.hint, "Write sync_create(..., schedule => '...').");
 }
 
@@ -416,9 +416,9 @@ TEST(RestOptions, AFeedOfDeletesTellsWhoseRowAndWhen) {
     EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": ["/data/id", "shop"], "watermark": "created"})"),
               "no problem");
     EXPECT_EQ(problem_of_feed(R"({"source": "events", "watermark": "created"})"),
-              "It names no key, the field that tells whose row was deleted.");
+              "It names no key, the field that identifies the deleted row.");
     EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": "id"})"),
-              "It names no watermark, the field that tells when a row was deleted.");
+              "It names no watermark, the field with the time of the delete.");
     EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": [], "watermark": "created"})"),
               "The value of \"key\" is neither a name nor a list of names.");
     EXPECT_EQ(problem_of_feed(R"({"source": "events", "key": "id", "watermark": ["a", "b"]})"),
@@ -463,10 +463,10 @@ TEST(RestOptions, MisspelledPlaceholdersAreFoundWhereTheyAreWritten) {
     EXPECT_EQ(
         problem_of(Where::server, "params", R"({"since": "{sinze}"})"),
         "invalid value for option \"params\": \"{\"since\": \"{sinze}\"}\" | In the value of \"since\", placeholder "
-        "{sinze} isn't known. | Perhaps you meant {since}.");
+        "{sinze} is not known. | Perhaps you meant {since}.");
     EXPECT_EQ(
         problem_of(Where::stream, "path", "{sorce}.json"),
-        "invalid value for option \"path\": \"{sorce}.json\" | Placeholder {sorce} isn't known. | Perhaps you meant "
+        "invalid value for option \"path\": \"{sorce}.json\" | Placeholder {sorce} is not known. | Perhaps you meant "
         "{source}.");
     for (const char* name :
          {"path", "body", "rows_path", "next_path", "more_path", "total_path", "response_watermark"}) {

@@ -107,8 +107,8 @@ GroupExpression time_group(Dialect dialect, const TimeColumn& time, Unit unit, b
             break;
     }
     if (unit != Unit::day) {
-        throw Failure(FailureClass::config, "rows of this source can't be grouped by less than a day",
-                      "Its engine is none that is known.", "Choose slices of days or longer.");
+        throw Failure(FailureClass::config, "rows of this source cannot be grouped by less than a day",
+                      "The engine of the source is not known.", "Choose slices of days or longer.");
     }
     const std::string day = "CAST(" + time.reference + " AS DATE)";
     return {day, day};
@@ -178,7 +178,7 @@ Measures make_measures(const ReadPlan& plan, const MeasureRequest& request) {
     }
     measures.blocks = request.blocks;
     if (request.blocks > 0) {
-        if (plan.key.empty()) throw Failure(FailureClass::config, "rows without a key can't be grouped in blocks");
+        if (plan.key.empty()) throw Failure(FailureClass::config, "rows without a key cannot be grouped in blocks");
         for (std::size_t part : plan.key) {
             measures.key.push_back(hashed_column(plan.columns[part], plan.references[part]));
         }
@@ -196,7 +196,7 @@ Measures make_measures(const ReadPlan& plan, const MeasureRequest& request) {
     }
     measures.unsettled_from = request.unsettled_from;
     if (measures.unsettled_from && !plan.watermark) {
-        throw Failure(FailureClass::config, "rows that move can't be told without a watermark");
+        throw Failure(FailureClass::config, "rows that are still changing cannot be recognized without a watermark");
     }
     return measures;
 }

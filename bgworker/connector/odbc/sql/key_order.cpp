@@ -58,7 +58,7 @@ void add_page_order(ReadPlan& plan) {
         const SourceColumn column = plan.columns[index];
         if (!column.no_order.empty()) {
             throw Failure(FailureClass::config,
-                          "column \"" + column.name + "\" of type " + column.source_type + " can't be a key",
+                          "column \"" + column.name + "\" of type " + column.source_type + " cannot be a key",
                           column.no_order, "Read a query that converts it, or name another key.");
         }
         PagePart part{index, plan.references[index]};

@@ -54,10 +54,10 @@ SourceColumn coalesced_column(const std::vector<SourceColumn>& parts) {
                               (part.type == Transport::timestamptz) == (coalesced.type == Transport::timestamptz);
         if (!is_alike) {
             throw Failure(FailureClass::config,
-                          "watermark columns \"" + parts[0].name + "\" and \"" + part.name + "\" can't be combined",
+                          "watermark columns \"" + parts[0].name + "\" and \"" + part.name + "\" cannot be combined",
                           "Column \"" + parts[0].name + "\" is of type " + parts[0].source_type + ", column \"" +
                               part.name + "\" of type " + part.source_type +
-                              ": their values can't be compared with each other.",
+                              ": their values cannot be compared with each other.",
                           "Name columns of one kind, or read a query that converts one of them.");
         }
         // Bounds are written as the finest part is.

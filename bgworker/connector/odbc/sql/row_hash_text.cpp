@@ -189,16 +189,15 @@ std::optional<HashKind> known_hash(Dialect dialect) {
 
 HashKind hash_kind(Dialect dialect) {
     if (const std::optional<HashKind> kind = known_hash(dialect)) return *kind;
-    throw Failure(FailureClass::config, "rows can't be hashed at a source of kind " + std::string(name_of(dialect)),
-                  "The engine has no function for it that is known.",
-                  "Compare counts or keys, or read the rows again.");
+    throw Failure(FailureClass::config, "rows cannot be hashed at a source of kind " + std::string(name_of(dialect)),
+                  "No function of the engine for this is known.", "Compare counts or keys, or read the rows again.");
 }
 
 HashedColumn hashed_column(const SourceColumn& column, std::string reference) {
     const std::optional<ValueFormat> format = value_format(column.type, column.pg_type, column.source_type);
     if (format) return {column, std::move(reference), *format};
     throw Failure(FailureClass::config,
-                  "column \"" + column.name + "\" of type " + column.source_type + " can't be hashed",
+                  "column \"" + column.name + "\" of type " + column.source_type + " cannot be hashed",
                   "Its values have no text that two engines agree on.", "Leave the column out.");
 }
 

@@ -237,7 +237,7 @@ void refuse_other_statements(const std::string& source) {
     for (std::string_view word : {"exec", "execute", "call", "?=", "begin", "do"}) {
         if (!first.is_word(word)) continue;
         throw Failure(FailureClass::config, "a call of a procedure cannot be a source",
-                      "A source is read in parts, which needs something that stands behind FROM.",
+                      "A source is read in parts, so it must be something that can follow FROM.",
                       "Create a view or a function that returns rows at the source, and read SELECT * FROM it.");
     }
     for (std::string_view word : {"insert", "update", "delete", "merge", "truncate", "drop", "create", "alter", "show",

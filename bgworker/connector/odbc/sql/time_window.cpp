@@ -28,7 +28,7 @@ std::int64_t remainder_of(std::int64_t value, std::int64_t step) {
 Moment moment_of(const std::string& text) {
     const std::optional<CivilTime> time = parse_civil_time(text);
     if (!time) {
-        throw Failure(FailureClass::config, "\"" + text + "\" is no time", "",
+        throw Failure(FailureClass::config, "invalid time \"" + text + "\"", "",
                       "A window's bounds are written as YYYY-MM-DD HH:MM:SS.");
     }
     return {time->seconds_from_2000(), time->nanoseconds};
@@ -141,8 +141,8 @@ void require_sortable(const SourceColumn& column, const std::optional<std::strin
     if (has_known_zone) return;
     throw Failure(
         FailureClass::config,
-        "column \"" + column.name + "\" of type " + column.source_type + " can't be compared with times",
-        "It holds \"" + value.value_or("a number or a blob") + "\", which isn't written as YYYY-MM-DD HH:MM:SS.",
+        "column \"" + column.name + "\" of type " + column.source_type + " cannot be compared with times",
+        "It holds \"" + value.value_or("a number or a blob") + "\", which is not written as YYYY-MM-DD HH:MM:SS.",
         "Choose another column, or read a query that converts it.");
 }
 

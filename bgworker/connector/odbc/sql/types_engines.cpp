@@ -271,7 +271,7 @@ void resolve_sqlserver(SourceColumn& column, const TypeName& type, const ResultC
     }
     if (base == "xml") return set(Transport::text, "xml", Fetch::text, "xml", "CONVERT(nvarchar(max), @)");
     if (base == "sql_variant") {
-        column.no_order = "Its values are ordered by their types, which a position doesn't keep.";
+        column.no_order = "Its values are ordered by their types, which a position does not keep.";
     }
     if (is_one_of(base, {"sql_variant", "hierarchyid", "geometry", "geography"})) {
         return set(Transport::text, "text", Fetch::text, base,

@@ -25,7 +25,7 @@ std::size_t Fields::member_entry(std::string_view name) {
     if (members_.size() == max_members) {
         throw Failure(FailureClass::source,
                       "the rows have more than " + std::to_string(max_members) + " different members", "",
-                      "Rows that are maps by key are no rows: see rows_path and row_path. The option other_fields "
+                      "If the rows are the values of a map by key, see rows_path and row_path. The option other_fields "
                       "gathers members.");
     }
     members_.emplace_back().name = name;

@@ -35,15 +35,15 @@ Failure no_json(std::string_view body, const JsonError& error) {
         return {FailureClass::source,
                 std::string("the answer is ") + (is_xml ? "XML" : "a web page") + ", not JSON: it begins with " +
                     excerpt(begin),
-                "", "Perhaps it is a login page, or the path is a wrong one."};
+                "", "Perhaps it is a login page, or the path is wrong."};
     }
     const std::string place = "byte " + std::to_string(error.at + 1);
     if (error.is_end) {
         return {FailureClass::source, "the answer ends in the middle of its JSON, at " + place + ": " + error.what};
     }
     const std::size_t from = error.at > 20 ? error.at - 20 : 0;
-    return {FailureClass::source, "the answer is no JSON, at " + place + ": " + error.what,
-            "Around that place it is " + excerpt(body.substr(std::min(from, body.size()), 60)) + "."};
+    return {FailureClass::source, "the answer is not valid JSON, at " + place + ": " + error.what,
+            "The text around that place is " + excerpt(body.substr(std::min(from, body.size()), 60)) + "."};
 }
 
 std::string names_in(std::string_view object) {

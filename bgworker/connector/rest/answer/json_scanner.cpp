@@ -307,7 +307,7 @@ void append_escaped(std::string& out, std::string_view characters) {
 std::vector<std::string> pointer_tokens(std::string_view pointer) {
     std::vector<std::string> tokens;
     if (!pointer.empty() && pointer[0] != '/') {
-        throw Failure(FailureClass::config, "\"" + std::string(pointer) + "\" is no JSON pointer", "",
+        throw Failure(FailureClass::config, "\"" + std::string(pointer) + "\" is not a JSON pointer", "",
                       "A JSON pointer begins with a slash, as /items or /data/orders.");
     }
     for (std::size_t i = 0; i < pointer.size(); i++) {

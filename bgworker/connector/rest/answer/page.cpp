@@ -109,18 +109,17 @@ void Page::read(const PageShape& shape, Fields& fields, const std::vector<std::s
     cursor.peek();
     const std::size_t rows_begin = cursor.at();
     bool has_rows = false;
-    std::string stands_there = "nothing stands there";
+    std::string stands_there = "there is nothing";
     if (found) {
         has_rows = read_rows(cursor, shape, fields);
-        if (!has_rows)
-            stands_there = std::string(name_of(JsonCursor(body_, rows_begin).value().kind)) + " stands there";
+        if (!has_rows) stands_there = std::string(name_of(JsonCursor(body_, rows_begin).value().kind)) + " is there";
     }
     const std::size_t rows_end = cursor.at();
     rows_begin_ = rows_begin;
     rows_end_ = rows_end;
     for (; !open.empty(); open.pop_back()) leave(cursor, open.back());
     cursor.peek();
-    if (cursor.at() != body_.size()) cursor.fail("something follows the JSON");
+    if (cursor.at() != body_.size()) cursor.fail("unexpected text after the JSON");
 
     if (!has_rows) {
         missing_ = "there are no rows at rows_path \"" + shape.rows_path + "\" of the answer: " + stands_there;

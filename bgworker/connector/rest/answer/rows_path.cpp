@@ -46,7 +46,7 @@ std::string find_rows_path(std::string_view whole) {
         JsonCursor cursor(body);
         const JsonToken top = cursor.value();
         cursor.peek();
-        if (cursor.at() != body.size()) cursor.fail("something follows the JSON");
+        if (cursor.at() != body.size()) cursor.fail("unexpected text after the JSON");
         if (top.kind == JsonToken::Kind::array) return "";
         if (top.kind != JsonToken::Kind::object) {
             throw Failure(FailureClass::source, "the answer is " + std::string(name_of(top.kind)) + ", not rows");
@@ -66,7 +66,7 @@ std::string find_rows_path(std::string_view whole) {
                 if (std::string path = rows_among(value.text, prefix); !path.empty()) return path;
             } while (members.next_or_close('}'));
         }
-        throw Failure(FailureClass::source, "it isn't clear where the rows of the answer are",
+        throw Failure(FailureClass::source, "it is not clear where the rows of the answer are",
                       "The answer has the members " + names_in(top.text) + ".", "Set rows_path.");
     } catch (const JsonError& error) {
         throw no_json(whole, error);

@@ -70,7 +70,7 @@ std::string utf8_body(std::string body, std::string_view content_type) {
         const bool is_whole = iconv(converter.handle, &in, &left, &out, &free) != static_cast<std::size_t>(-1);
         text.append(room.data(), room.size() - free);
         if (!is_whole && free == room.size() && left == before)
-            throw Failure(FailureClass::source, "the answer isn't in its charset, \"" + charset + "\"");
+            throw Failure(FailureClass::source, "the answer is not in its charset, \"" + charset + "\"");
     }
     if (text.rfind(mark, 0) == 0) text.erase(0, mark.size());
     return text;

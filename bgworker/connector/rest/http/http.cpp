@@ -127,7 +127,7 @@ struct HeaderList {
 void fill(HeaderList& list, const HttpRequest& request) {
     for (const auto& [name, value] : request.headers) {
         if (!is_header_name(name)) {
-            throw Failure(FailureClass::config, "a header can't be named " + quote_for_message(name));
+            throw Failure(FailureClass::config, "a header cannot be named " + quote_for_message(name));
         }
         // Its value may be a secret, so it isn't quoted.
         if (has_control_characters(value)) {
@@ -155,7 +155,7 @@ std::string words_of(CURLcode code, const char* buffer) {
                           words.find("alert") == std::string::npos && words.find("certificate") == std::string::npos;
     throw Failure(
         may_pass ? FailureClass::transient : FailureClass::config, "no secure connection to " + host, words,
-        may_pass ? "" : "Option tls_ca names a file of the certificates to trust, where they aren't the system's.");
+        may_pass ? "" : "Option tls_ca names a file of the certificates to trust, where they are not the system's.");
 }
 
 [[noreturn]] void fail(CURLcode code, const Exchange& exchange, const std::string& url, const char* buffer) {
@@ -181,11 +181,11 @@ std::string words_of(CURLcode code, const char* buffer) {
             throw std::bad_alloc();
         case CURLE_URL_MALFORMAT:
         case CURLE_LOGIN_DENIED:  // user and password in the URL, which may not be quoted
-            throw Failure(FailureClass::config, "the address isn't a URL that can be asked", "",
+            throw Failure(FailureClass::config, "the address is not a URL that can be asked", "",
                           "Options base_url and path make the URL; credentials belong to the user mapping.");
         case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_WEIRD_SERVER_REPLY:
-            throw Failure(FailureClass::config, host + " doesn't answer as a web server does", words);
+            throw Failure(FailureClass::config, host + " does not answer like a web server", words);
         case CURLE_SSL_CACERT_BADFILE:
         case CURLE_SSL_CERTPROBLEM:
         case CURLE_SSL_CIPHER:
@@ -202,14 +202,14 @@ std::string words_of(CURLcode code, const char* buffer) {
         case CURLE_OPERATION_TIMEDOUT:
             if (!exchange.is_connected) {
                 throw Failure(FailureClass::transient, "could not reach " + host,
-                              "It didn't answer within " + seconds_text(exchange.limits.connect_timeout) + ".",
+                              "It did not answer within " + seconds_text(exchange.limits.connect_timeout) + ".",
                               "Option connect_timeout says how long to wait.");
             }
             throw Failure(FailureClass::transient, host + " was too slow",
-                          "The answer wasn't complete after " + seconds_text(exchange.limits.timeout) + ".",
+                          "The answer was not complete after " + seconds_text(exchange.limits.timeout) + ".",
                           "Option timeout says how long an exchange may take.");
         case CURLE_BAD_CONTENT_ENCODING:
-            throw Failure(FailureClass::source, "the answer of " + host + " can't be unpacked", words);
+            throw Failure(FailureClass::source, "the answer of " + host + " cannot be unpacked", words);
         default:
             throw Failure(FailureClass::transient, "the connection to " + host + " broke", words);
     }
@@ -259,7 +259,7 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
     char words[CURL_ERROR_SIZE] = "";
     auto set = [&](CURLoption option, auto value) {
         if (curl_easy_setopt(easy, option, value) != CURLE_OK) {
-            throw Failure(FailureClass::config, "the transport doesn't take an option of the server",
+            throw Failure(FailureClass::config, "the transport does not take an option of the server",
                           "It is option " + std::to_string(option) + " of libcurl.");
         }
     };

@@ -30,8 +30,8 @@ Origins::Origins(const Settings& settings) : origins_{origin_of(settings.text("b
         if (origin_of(allowed).empty()) {
             throw Failure(
                 FailureClass::config,
-                "option allowed_origins holds " + quote_for_message(allowed) + ", which isn't an http or https URL", "",
-                "Write origins with commas between them, such as https://files.example.com.");
+                "option allowed_origins holds " + quote_for_message(allowed) + ", which is not an http or https URL",
+                "", "Write origins with commas between them, such as https://files.example.com.");
         }
         origins_.push_back(origin_of(allowed));
     }

@@ -24,7 +24,7 @@ RateLimiter::RateLimiter(const Settings& settings, std::string who, Permits& per
     : who_(std::move(who)), permits_(permits), out_(out), pause_(settings.duration("pause").value_or(milliseconds(0))) {
     if (settings.has("rate")) {
         const auto rate = parse_rate(settings.text("rate"));
-        if (!rate) throw Failure(FailureClass::config, "option rate isn't a rate", rate.error);
+        if (!rate) throw Failure(FailureClass::config, "invalid value for option \"rate\"", rate.error);
         interval_ = std::chrono::ceil<milliseconds>(*rate);
     }
     interval_ = std::max(interval_, pause_);
@@ -41,8 +41,9 @@ void RateLimiter::wait() {
     // A slow rate makes long queues, which are the DBA's wish and end; what is far longer was asked for by the source,
     // if not of us, then of another stream.
     if (hold > longest_silence || wait > std::max(longest_silence, 10 * interval_)) {
-        Failure failure(FailureClass::rate_limited, who_ + " asked for a pause of " + rounded_duration(wait),
-                        hold.count() > 0 ? "It did so in " + asked_in_ + "." : "It did so of another stream.");
+        Failure failure(
+            FailureClass::rate_limited, who_ + " asked for a pause of " + rounded_duration(wait),
+            hold.count() > 0 ? "It did so in " + asked_in_ + "." : "It did so in a request of another stream.");
         failure.retry_after_seconds = std::chrono::duration<double>(wait).count();
         throw failure;
     }

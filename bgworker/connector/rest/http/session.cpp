@@ -67,7 +67,7 @@ struct Session::State {
           out(out_),
           rate_header(to_lower(settings.text("rate_header"))) {
         if (origin.empty()) {
-            throw Failure(FailureClass::config, "option base_url isn't an http or https URL");
+            throw Failure(FailureClass::config, "option base_url is not an http or https URL");
         }
         if (shown_url(base_url, {}) != base_url) {
             throw Failure(FailureClass::config, "option base_url holds credentials", "",
@@ -271,7 +271,7 @@ struct Session::State {
         const std::string from = origin_of(request.url), to = origin_of(target);
         const bool is_downgrade = from.starts_with("https:") && to.starts_with("http:");
         if (redirects > most_redirects) {
-            throw Failure(FailureClass::config, "the source redirects in a circle",
+            throw Failure(FailureClass::config, "the source redirects in a loop",
                           "It did so " + std::to_string(redirects) + " times; the last request was " +
                               shown_request(request) + ".");
         }
@@ -359,7 +359,7 @@ void Session::wait_as_told(double seconds) {
     State& state = *state_;
     state.was_told = true;
     if (++state.throttled > std::max(state.retries, 1)) {
-        Failure failure(FailureClass::rate_limited, "the source says again and again that it is throttled");
+        Failure failure(FailureClass::rate_limited, "the source keeps answering that it limits requests");
         failure.retry_after_seconds = std::clamp(seconds, 0.0, 86400.0);
         throw failure;
     }

@@ -82,7 +82,7 @@ std::string resolve_url(const std::string& base, const std::string& reference) {
             (void)curl_url_set(url.get(), unwanted, nullptr, 0);
         if (auto text = part(url, CURLUPART_URL)) return *text;
     }
-    throw Failure(FailureClass::source, "the source names an address that is no http or https URL",
+    throw Failure(FailureClass::source, "the source names an address that is not an http or https URL",
                   "It is " + quote_for_message(shown_url(reference, {})) + ".");
 }
 

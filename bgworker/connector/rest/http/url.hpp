@@ -9,7 +9,7 @@
 namespace insync::rest {
 
 // `reference` (absolute, with or without a host, or relative) seen from `base`. Raises Failure (source) where the
-// result is no http or https URL. User, password and fragment are left out; what a URL can't hold as it is (blanks,
+// result is not an http or https URL. User, password and fragment are left out; what a URL can't hold as it is (blanks,
 // UTF-8) is encoded.
 std::string resolve_url(const std::string& base, const std::string& reference);
 

@@ -240,7 +240,7 @@ void lay_over(Endpoint& endpoint, const Settings& settings, std::string_view opt
 
 void require_column_names(const Endpoint& endpoint, bool by_order, const std::string& columns) {
     if (endpoint.uses("watermark") || (by_order && endpoint.uses("order"))) return;
-    throw Failure(FailureClass::config, "the request can't ask for several watermark columns",
+    throw Failure(FailureClass::config, "the request cannot ask for several watermark columns",
                   "The stream's are " + columns + ", and nothing in the request stands for the one that it asks by.",
                   "Write {watermark} in params in place of the column's name, or name one watermark column.");
 }

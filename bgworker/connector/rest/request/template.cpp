@@ -211,7 +211,7 @@ std::optional<std::string> Template::formatted_value(const TemplatePart& part, c
     if (is_day && has_guard(part.text, day_format)) return std::nullopt;
     std::optional<std::string> time = format_time(value, part.format);
     if (!time) {
-        fail("the value of {" + part.text + ":" + part.format + "} is no time: \"" +
+        fail("the value of {" + part.text + ":" + part.format + "} is not a time: \"" +
                  replaced_utf8(utf8_prefix(value, 60)) + "\"",
              "");
     }

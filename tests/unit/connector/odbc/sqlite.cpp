@@ -114,7 +114,7 @@ TEST_F(ConnectorSqlite, DuplicateKeysAreFoundBeforeALoad) {
     sql("INSERT INTO t VALUES (1, 1), (2, 2), (2, 3)");
     ReadRequest load = request("t");
     load.key_is_unique = false;
-    EXPECT_EQ(failure_of(load), "the key isn't unique in the source");
+    EXPECT_EQ(failure_of(load), "the key is not unique in the source");
     sql("DELETE FROM t WHERE w = 3");
     EXPECT_EQ(read(load).rows.size(), 3u);
 }

@@ -36,7 +36,7 @@ TEST_F(ConnectorSqliteExplore, DescribeRefusesUselessWatermarks) {
         return "none"s;
     };
     EXPECT_EQ(failure("never"), "watermark column \"never\" is never set");
-    EXPECT_EQ(failure("b"), "column \"b\" of type BLOB can't be a watermark");
+    EXPECT_EQ(failure("b"), "column \"b\" of type BLOB cannot be a watermark");
     EXPECT_EQ(failure("d"), "watermark column \"d\" holds values that have no order");
     EXPECT_EQ(failure("nevr"), "watermark column \"nevr\" does not exist in the source");
 }

@@ -18,7 +18,7 @@ TEST_F(ConnectorSqliteValues, ValuesThatDoNotFitTheirColumnAreRejectedWithTheRec
     const Outcome outcome = read(all);
     EXPECT_EQ(outcome.ids(), std::vector<std::int64_t>({5}));
     ASSERT_EQ(outcome.rejects.size(), 4u);
-    EXPECT_EQ(outcome.rejects[0]["message"], "value of column \"n\" isn't a valid numeric");
+    EXPECT_EQ(outcome.rejects[0]["message"], "value of column \"n\" is not a valid numeric");
     EXPECT_EQ(outcome.rejects[0]["record"]["n"], "abc");
     EXPECT_EQ(outcome.rejects[1]["sqlstate"], "22007");
     EXPECT_EQ(outcome.rejects[3]["column"], "i");

@@ -70,7 +70,7 @@ TEST_F(ConnectorSqliteWindows, WhatIsNoTimeIsRefused) {
     for (const char* value : {"'20260105'", "'2026/01/05'", "'soon'", "1767571200", "'2026-01-05 10:00:00+0200'"}) {
         fill("DATETIME", {value});
         EXPECT_EQ(failure_of(window("2026-01-05", std::nullopt)),
-                  "column \"w\" of type DATETIME can't be compared with times")
+                  "column \"w\" of type DATETIME cannot be compared with times")
             << value;
     }
 }

@@ -184,10 +184,10 @@ TEST(ConnectorMeasures, WhatCannotBeHashedIsRefused) {
         }
         return std::string();
     };
-    EXPECT_EQ(message(Dialect::mysql, "double"), "column \"c\" of type double can't be hashed");
-    EXPECT_EQ(message(Dialect::postgresql, "jsonb"), "column \"c\" of type jsonb can't be hashed");
-    EXPECT_EQ(message(Dialect::sqlite, "INTEGER"), "rows can't be hashed at a source of kind sqlite");
-    EXPECT_EQ(message(Dialect::generic, "INTEGER"), "rows can't be hashed at a source of kind generic");
+    EXPECT_EQ(message(Dialect::mysql, "double"), "column \"c\" of type double cannot be hashed");
+    EXPECT_EQ(message(Dialect::postgresql, "jsonb"), "column \"c\" of type jsonb cannot be hashed");
+    EXPECT_EQ(message(Dialect::sqlite, "INTEGER"), "rows cannot be hashed at a source of kind sqlite");
+    EXPECT_EQ(message(Dialect::generic, "INTEGER"), "rows cannot be hashed at a source of kind generic");
     EXPECT_EQ(message(Dialect::mysql, "int"), "");
 }
 

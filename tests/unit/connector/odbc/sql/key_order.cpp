@@ -67,7 +67,7 @@ TEST(ConnectorKeyOrder, SqlServersVariantsHaveNoComparisonThatAPositionKeeps) {
         plan_of(Dialect::sqlserver, {{"k", "sql_variant"}});
         FAIL() << "a key of sql_variant was taken";
     } catch (const Failure& failure) {
-        EXPECT_EQ(failure.message, "column \"k\" of type sql_variant can't be a key");
+        EXPECT_EQ(failure.message, "column \"k\" of type sql_variant cannot be a key");
         EXPECT_NE(failure.hint, "");
     }
 }

@@ -155,7 +155,7 @@ TEST(ConnectorWindows, RefusesWhatBoundsNothing) {
               "column \"fecha\" of type varchar(20) holds neither dates nor times");
     EXPECT_EQ(failure_of(Dialect::sqlserver, "time", one_day),
               "column \"fecha\" of type time holds neither dates nor times");
-    EXPECT_EQ(failure_of(Dialect::mysql, "date", {"", "yesterday", std::nullopt}), "\"yesterday\" is no time");
+    EXPECT_EQ(failure_of(Dialect::mysql, "date", {"", "yesterday", std::nullopt}), "invalid time \"yesterday\"");
     Relation relation;
     relation.columns = {column(Dialect::mysql, "fecha", "date")};
     ReadRequest request;

@@ -113,7 +113,7 @@ TEST(RestDeclared, UnknownTypes) {
         FAIL();
     } catch (const Failure& failure) {
         EXPECT_EQ(failure.kind, FailureClass::config);
-        EXPECT_EQ(failure.message, "field \"a\" can't be declared as \"timestampz\"");
+        EXPECT_EQ(failure.message, "field \"a\" cannot be declared as \"timestampz\"");
         EXPECT_EQ(failure.hint, "Perhaps you meant timestamptz.");
     }
     EXPECT_EQ(fields.size(), 0u);

@@ -258,25 +258,25 @@ TEST_F(RestPage, MissingRowsCanBeSaidInsteadOfRaised) {
     const Page rows = page(R"({"errors":[{"message":"Throttled"}],"data":null})", shape, {"/errors/0/message"});
     EXPECT_EQ(rows.rows(), 0u);
     EXPECT_EQ(shown(rows.envelope("/errors/0/message")), "s:Throttled");
-    EXPECT_EQ(rows.missing(), "there are no rows at rows_path \"/data/items\" of the answer: nothing stands there");
+    EXPECT_EQ(rows.missing(), "there are no rows at rows_path \"/data/items\" of the answer: there is nothing");
     EXPECT_EQ(page(R"({"data":{"items":[]}})", shape).missing(), "");
 }
 
 TEST(RestPageFailures, NoRowsAtThePath) {
     EXPECT_EQ(failure_of(R"({"data":[],"next":1})", at("/items")),
-              "there are no rows at rows_path \"/items\" of the answer: nothing stands there");
+              "there are no rows at rows_path \"/items\" of the answer: there is nothing");
     EXPECT_EQ(failure_of(R"({"items":null})", at("/items")),
-              "there are no rows at rows_path \"/items\" of the answer: null stands there");
+              "there are no rows at rows_path \"/items\" of the answer: null is there");
     EXPECT_EQ(failure_of(R"({"items":"x"})", at("/items")),
-              "there are no rows at rows_path \"/items\" of the answer: a string stands there");
+              "there are no rows at rows_path \"/items\" of the answer: a string is there");
     EXPECT_EQ(failure_of(R"([1])", at("/items/x")),
-              "there are no rows at rows_path \"/items/x\" of the answer: nothing stands there");
+              "there are no rows at rows_path \"/items/x\" of the answer: there is nothing");
     EXPECT_EQ(failure_of("[1,2]"), "no element of the array at rows_path \"\" is an object: the first is a number");
     EXPECT_EQ(failure_of("[[{}]]"), "no element of the array at rows_path \"\" is an object: the first is an array");
     EXPECT_EQ(failure_of(R"([{"a":1}])", at("", "/node")),
               "no element of the array at rows_path \"\" is an object with one at row_path \"/node\": the first is an "
               "object");
-    EXPECT_EQ(failure_of("3"), "there are no rows at rows_path \"\" of the answer: a number stands there");
+    EXPECT_EQ(failure_of("3"), "there are no rows at rows_path \"\" of the answer: a number is there");
 }
 
 TEST(RestPageFailures, TheAnswersMembersAreNamed) {
@@ -299,13 +299,14 @@ TEST(RestPageFailures, WhatIsNoJson) {
     EXPECT_EQ(failure_of("[{\"a\":\"x"), "the answer ends in the middle of its JSON, at byte 9: a string has no end");
     EXPECT_EQ(failure_of("[{\"a\":1}"), "the answer ends in the middle of its JSON, at byte 9: \"]\" is missing");
     EXPECT_EQ(failure_of("[{\"a\":tru"), "the answer ends in the middle of its JSON, at byte 10: a word is cut short");
-    EXPECT_EQ(failure_of("[{\"a\":1}] x"), "the answer is no JSON, at byte 11: something follows the JSON");
-    EXPECT_EQ(failure_of("[{\"a\":01}]"), "the answer is no JSON, at byte 8: a number begins with 0");
-    EXPECT_EQ(failure_of("[{\"a\":1,}]"), "the answer is no JSON, at byte 9: a string is missing");
-    EXPECT_EQ(failure_of("[{\"a\":NaN}]"), "the answer is no JSON, at byte 7: a value is missing");
-    EXPECT_EQ(failure_of("[{\"a\":\"\\x\"}]"), "the answer is no JSON, at byte 8: a string has an invalid escape");
-    EXPECT_EQ(failure_of("[{\"a\":{\"b\" 1}}]"), "the answer is no JSON, at byte 12: \":\" is missing");
-    EXPECT_EQ(failure_of("Not found"), "the answer is no JSON, at byte 1: a value is missing");
+    EXPECT_EQ(failure_of("[{\"a\":1}] x"), "the answer is not valid JSON, at byte 11: unexpected text after the JSON");
+    EXPECT_EQ(failure_of("[{\"a\":01}]"), "the answer is not valid JSON, at byte 8: a number begins with 0");
+    EXPECT_EQ(failure_of("[{\"a\":1,}]"), "the answer is not valid JSON, at byte 9: a string is missing");
+    EXPECT_EQ(failure_of("[{\"a\":NaN}]"), "the answer is not valid JSON, at byte 7: a value is missing");
+    EXPECT_EQ(failure_of("[{\"a\":\"\\x\"}]"),
+              "the answer is not valid JSON, at byte 8: a string has an invalid escape");
+    EXPECT_EQ(failure_of("[{\"a\":{\"b\" 1}}]"), "the answer is not valid JSON, at byte 12: \":\" is missing");
+    EXPECT_EQ(failure_of("Not found"), "the answer is not valid JSON, at byte 1: a value is missing");
 }
 
 TEST(RestPageFailures, AMemberTwiceAroundTheRows) {

@@ -51,11 +51,11 @@ TEST(RestTemplate, WhatIsNoPlaceholderStays) {
 }
 
 TEST(RestTemplate, NearMissesAreErrors) {
-    EXPECT_EQ(failure_of("{sinse}"), "placeholder {sinse} isn't known | Perhaps you meant {since}.");
-    EXPECT_EQ(failure_of("x{Since:iso}"), "placeholder {Since} isn't known | Perhaps you meant {since}.");
-    EXPECT_EQ(failure_of("{pagetoken}"), "placeholder {pagetoken} isn't known | Perhaps you meant {page_token}.");
+    EXPECT_EQ(failure_of("{sinse}"), "placeholder {sinse} is not known | Perhaps you meant {since}.");
+    EXPECT_EQ(failure_of("x{Since:iso}"), "placeholder {Since} is not known | Perhaps you meant {since}.");
+    EXPECT_EQ(failure_of("{pagetoken}"), "placeholder {pagetoken} is not known | Perhaps you meant {page_token}.");
     EXPECT_EQ(failure_of("{offsite}"), "{offsite}");
-    EXPECT_EQ(failure_of("{offest}"), "placeholder {offest} isn't known | Perhaps you meant {offset}.");
+    EXPECT_EQ(failure_of("{offest}"), "placeholder {offest} is not known | Perhaps you meant {offset}.");
     EXPECT_EQ(failure_of("{ page }"), "{ page }");
 }
 
@@ -71,8 +71,8 @@ TEST(RestTemplate, PlaceholdersWithoutAnEnd) {
               "placeholder {since has no } | Perhaps you meant {since}.");
     EXPECT_EQ(failure_of(R"({"a": "{parent.id"})"), "placeholder {parent.id has no } | Perhaps you meant {parent.id}.");
     EXPECT_EQ(failure_of("a={limit&b={offset}"), "placeholder {limit has no } | Perhaps you meant {limit}.");
-    EXPECT_EQ(failure_of("{parnet.id}"), "placeholder {parnet.id} isn't known | Perhaps you meant {parent.id}.");
-    EXPECT_EQ(failure_of("{parents.id}"), "placeholder {parents.id} isn't known | Perhaps you meant {parent.id}.");
+    EXPECT_EQ(failure_of("{parnet.id}"), "placeholder {parnet.id} is not known | Perhaps you meant {parent.id}.");
+    EXPECT_EQ(failure_of("{parents.id}"), "placeholder {parents.id} is not known | Perhaps you meant {parent.id}.");
     // GraphQL's fields, JavaScript's members, and brackets that an optional part stands between.
     for (const char* text : {"query {page {id}}", "{limit, key}", "{orders(first: 5) {name}}", "{page\n name}",
                              "{key\\n id}", "{filter [[x]]}", "{page @include(if: true) {id}}"}) {
@@ -93,7 +93,7 @@ TEST(RestTemplate, UnknownFormats) {
 }
 
 TEST(RestTemplate, AValueThatIsNoTime) {
-    EXPECT_EQ(failure_of("{source:iso}"), "the value of {source:iso} is no time: \"orders\"");
+    EXPECT_EQ(failure_of("{source:iso}"), "the value of {source:iso} is not a time: \"orders\"");
 }
 
 TEST(RestTemplate, OptionalPartsGoWhole) {
